@@ -1,0 +1,1 @@
+//! Actors, and only here: thin shells around machine/ and storage/.

@@ -1,0 +1,1 @@
+//! Talks to a broker as a client does.

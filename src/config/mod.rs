@@ -1,0 +1,1 @@
+//! One table of keys: parser, DescribeConfigs, documentation and --help come from it.

@@ -1,0 +1,168 @@
+//! The coordination port: what the broker needs of ZooKeeper, as a trait with a real implementation ([`zookeeper`]), one
+//! in this process whose tree lives on disk ([`embedded`]), and the simulator's.
+//!
+//! *Invariant*: only this module knows znode paths and what they hold ([`znode`]).
+//! *Does not know*: why a znode is written. Semantics are ZooKeeper's: versions, ephemerals, sequences, multis, watches.
+
+use std::future::Future;
+use std::pin::Pin;
+use std::time::Duration;
+
+use tokio::sync::{mpsc, watch};
+
+use crate::model::Timestamp;
+
+pub mod embedded;
+pub mod znode;
+pub mod zookeeper;
+
+/// A future of the port. Not `Send`: it lives on the arbiter of the actor that asked.
+pub type Reply<T> = Pin<Box<dyn Future<Output = Result<T, CoordinationError>>>>;
+
+/// What ZooKeeper says of a znode beside its data.
+#[derive(Clone, Copy, PartialEq, Eq, Debug, Default)]
+pub struct Stat {
+    /// Transaction that created it: of `/brokers/ids/N` this is the broker epoch.
+    pub czxid: i64,
+    /// Transaction that last changed its data.
+    pub mzxid: i64,
+    /// When it was created.
+    pub ctime: Timestamp,
+    /// When its data last changed.
+    pub mtime: Timestamp,
+    /// Counts changes of its data, from 0. Of a partition's `state` this is the partition epoch.
+    pub version: i32,
+    /// Session that owns it when it is ephemeral; 0 otherwise.
+    pub ephemeral_owner: i64,
+    /// Number of its children.
+    pub children: i32,
+}
+
+/// How a znode is made.
+#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+pub enum CreateMode {
+    /// Stays until deleted.
+    Persistent,
+    /// Goes with the session that made it.
+    Ephemeral,
+    /// Stays; the path gets a ten-digit counter behind it.
+    PersistentSequential,
+}
+
+/// One step of a [`Coordinator::multi`].
+#[derive(Clone, PartialEq, Eq, Debug)]
+pub enum Op {
+    /// Fails unless the znode has this data version.
+    Check { path: String, version: i32 },
+    /// Makes a znode; `None` writes ZooKeeper's null data.
+    Create { path: String, data: Option<Vec<u8>>, mode: CreateMode },
+    /// Replaces data; `version` `None` takes any.
+    Set { path: String, data: Vec<u8>, version: Option<i32> },
+    /// Deletes; `version` `None` takes any.
+    Delete { path: String, version: Option<i32> },
+}
+
+/// What one step of a multi gave.
+#[derive(Clone, PartialEq, Eq, Debug)]
+pub enum OpResult {
+    /// The check held.
+    Checked,
+    /// The znode's path, with its sequence number if it has one.
+    Created { path: String },
+    /// The znode's new stat.
+    Set { stat: Stat },
+    /// It is gone.
+    Deleted,
+}
+
+/// Why an operation failed.
+#[derive(Clone, PartialEq, Eq, Debug, thiserror::Error)]
+pub enum CoordinationError {
+    /// The path, or the parent of a path to create, is not there.
+    #[error("no such znode: {path}")]
+    NoNode { path: String },
+    /// The path is there already.
+    #[error("znode exists: {path}")]
+    NodeExists { path: String },
+    /// The data version is not the expected one: somebody else wrote.
+    #[error("znode changed meanwhile: {path}")]
+    BadVersion { path: String },
+    /// It has children and cannot be deleted.
+    #[error("znode has children: {path}")]
+    NotEmpty { path: String },
+    /// The connection broke: the operation may or may not have happened. The caller must look.
+    #[error("connection to the coordinator lost; the operation may have happened")]
+    ConnectionLoss,
+    /// The session is over: every ephemeral of it is gone.
+    #[error("the coordinator ended our session")]
+    SessionExpired,
+    /// Not allowed to.
+    #[error("the coordinator refuses: {0}")]
+    Refused(String),
+    /// Anything else, in words for the operator.
+    #[error("{0}")]
+    Other(String),
+}
+
+/// What a watch tells. Paths are those of the port, relative to the chroot.
+#[derive(Clone, PartialEq, Eq, Debug)]
+pub enum WatchEvent {
+    /// A znode appeared.
+    Created(String),
+    /// A znode went.
+    Deleted(String),
+    /// A znode's data changed.
+    DataChanged(String),
+    /// Events may have been missed (a reconnect, a new session): read everything again.
+    Resync,
+}
+
+/// Where the session stands.
+#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+pub enum SessionState {
+    /// Connected; `session` is its id.
+    Connected { session: i64 },
+    /// Not connected, not known to be expired: ephemerals may still be there.
+    Disconnected,
+    /// Over. The implementation opens a new session by itself, as `Connected` with another id.
+    Expired,
+    /// Closed by us.
+    Closed,
+}
+
+/// A session with a tree of znodes. Operations take effect in the order in which these methods are called, so that
+/// pipelining is calling several and awaiting them together.
+pub trait Coordinator {
+    /// Where the session stands, and every change of it.
+    fn session(&self) -> watch::Receiver<SessionState>;
+    /// Data and stat. `Ok(None)` when the znode is not there. Null data reads as empty.
+    fn get(&self, path: &str) -> Reply<Option<(Vec<u8>, Stat)>>;
+    /// Stat. `Ok(None)` when the znode is not there.
+    fn exists(&self, path: &str) -> Reply<Option<Stat>>;
+    /// Names of the children, sorted. `NoNode` when the parent is not there.
+    fn children(&self, path: &str) -> Reply<Vec<String>>;
+    /// Makes a znode whose parent is there; its path (with sequence number) and stat.
+    fn create(&self, path: &str, data: Option<&[u8]>, mode: CreateMode) -> Reply<(String, Stat)>;
+    /// Replaces data; `version` `None` takes any.
+    fn set(&self, path: &str, data: &[u8], version: Option<i32>) -> Reply<Stat>;
+    /// Deletes a znode without children.
+    fn delete(&self, path: &str, version: Option<i32>) -> Reply<()>;
+    /// All steps or none. The error is that of the first step that failed.
+    fn multi(&self, ops: Vec<Op>) -> Reply<Vec<OpResult>>;
+    /// Every change at `path` and below it, from the moment the reply comes, until the receiver is dropped; across
+    /// reconnects and new sessions (then [`WatchEvent::Resync`] comes first).
+    fn watch(&self, path: &str) -> Reply<mpsc::UnboundedReceiver<WatchEvent>>;
+    /// Ends the session: its ephemerals go at once.
+    fn close(&self) -> Reply<()>;
+}
+
+/// How to reach a real ensemble.
+#[derive(Clone, Debug)]
+pub struct EnsembleConfig {
+    /// `zookeeper.connect`: `host:port,host:port/chroot`.
+    pub connect: String,
+    /// `zookeeper.session.timeout.ms`.
+    pub session_timeout: Duration,
+    /// `zookeeper.connection.timeout.ms`: how long to try at start.
+    pub connection_timeout: Duration,
+}

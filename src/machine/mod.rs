@@ -1,0 +1,5 @@
+//! The broker's decisions, as deterministic state machines: `step(now, event, &mut effects)` and `next_deadline()` (law 1).
+//!
+//! *Invariant*: total functions of state, time and event.
+//! *Does not know*: async, files, clocks, randomness, logging.
+#![warn(missing_docs)]

@@ -1,0 +1,5 @@
+//! The `dohle` command.
+
+fn main() -> std::process::ExitCode {
+    dohle::cli::run()
+}

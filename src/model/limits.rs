@@ -1,0 +1,18 @@
+//! Every bound of the broker that is not a setting, with its reason (law 11). Settings with a default live in `config`.
+
+/// Longest topic name, in bytes: with `-<partition>.<32 hex>-delete` behind it, it still fits a file name of 255.
+pub const TOPIC_NAME_BYTES_MAX: usize = 249;
+
+/// Partitions one topic may have. A request names the number in four bytes; Kafka 3.9 builds the assignment of 2³¹−1
+/// partitions before it looks, and is away for minutes. The largest clusters published run 200,000 in all.
+pub const PARTITIONS_PER_TOPIC_MAX: i32 = 100_000;
+
+/// Requests one connection may have unanswered before its socket is no longer read. Java producers default to 5 in
+/// flight, librdkafka to a million that it never reaches; more would only wait in our memory.
+pub const REQUESTS_IN_FLIGHT_PER_CONNECTION_MAX: usize = 128;
+
+/// Unknown tagged fields kept per struct while decoding; more is a malformed request. Kafka's own messages have at most 10.
+pub const TAGGED_FIELDS_MAX: u32 = 64;
+
+/// Elements reserved in memory before they were seen: an array grows beyond it only as its elements arrive.
+pub const PREALLOCATED_ELEMENTS_MAX: usize = 1_024;

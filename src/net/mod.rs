@@ -1,0 +1,1 @@
+//! Length-framed bytes over TCP, the network port, and sendfile.

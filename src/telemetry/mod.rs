@@ -1,0 +1,1 @@
+//! One struct per event: the log line and the metric together.

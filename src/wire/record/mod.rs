@@ -1,0 +1,10 @@
+//! Record batches (magic 2) and what is inside them.
+//!
+//! A batch travels and is stored as it came: the broker patches [`BatchHeader::BASE_OFFSET`] and the leader epoch in place,
+//! which lie outside the CRC, and looks inside only where a topic's settings demand it.
+//!
+//! Source: Kafka 3.9 `DefaultRecordBatch.java`; KIP-98, KIP-101.
+
+mod batch;
+
+pub use batch::{Attributes, BATCH_HEADER_BYTES, BatchError, BatchHeader, Codec, TimestampType, verify_crc};
