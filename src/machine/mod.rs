@@ -3,3 +3,6 @@
 //! *Invariant*: total functions of state, time and event.
 //! *Does not know*: async, files, clocks, randomness, logging.
 #![warn(missing_docs)]
+
+pub mod controller;
+pub mod partition;
