@@ -7,3 +7,4 @@
 pub mod controller;
 pub mod fetch_session;
 pub mod partition;
+pub mod restart;
