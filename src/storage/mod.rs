@@ -5,3 +5,5 @@
 #![warn(clippy::indexing_slicing, clippy::expect_used)]
 
 pub mod disk;
+pub mod log;
+pub mod log_dirs;
