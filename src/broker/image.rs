@@ -7,13 +7,18 @@ use std::collections::{BTreeMap, BTreeSet};
 use std::sync::Arc;
 
 use arc_swap::ArcSwap;
+use tokio::sync::watch;
 
 use crate::machine::controller::{PartitionNotice, PartitionState};
 use crate::model::{BrokerId, PartitionIndex, TopicId, TopicName};
 
 /// The current image, shared by all loops. Cheap to clone.
 #[derive(Clone)]
-pub struct Metadata(Arc<ArcSwap<Image>>);
+pub struct Metadata {
+    current: Arc<ArcSwap<Image>>,
+    /// The version of the current image, for those who wait for the next.
+    version: watch::Sender<u64>,
+}
 
 /// The cluster at one moment.
 #[derive(Clone, Debug)]
@@ -63,28 +68,47 @@ impl Metadata {
     /// An image of a cluster of which nothing is known but its id.
     #[must_use]
     pub fn new(cluster_id: &str) -> Self {
-        Self(Arc::new(ArcSwap::from_pointee(Image {
+        let image = Image {
             version: 0,
             cluster_id: cluster_id.into(),
             controller: BrokerId::NONE,
             brokers: BTreeMap::new(),
             topics: BTreeMap::new(),
             names: BTreeMap::new(),
-        })))
+        };
+        Self { current: Arc::new(ArcSwap::from_pointee(image)), version: watch::Sender::new(0) }
     }
 
     /// The current image.
     #[must_use]
     pub fn load(&self) -> arc_swap::Guard<Arc<Image>> {
-        self.0.load()
+        self.current.load()
+    }
+
+    /// The current image, to be kept across an await.
+    #[must_use]
+    pub fn load_full(&self) -> Arc<Image> {
+        self.current.load_full()
+    }
+
+    /// Returns when an image holds what `condition` asks for.
+    pub async fn until(&self, condition: impl Fn(&Image) -> bool) {
+        let mut version = self.version.subscribe();
+        while !condition(&self.load()) {
+            if version.changed().await.is_err() {
+                return;
+            }
+        }
     }
 
     /// Publishes the image that `change` makes of the current one. Only the publisher calls it.
     pub fn publish(&self, change: impl FnOnce(&mut Image)) {
-        let mut next = Image::clone(&self.0.load());
+        let mut next = Image::clone(&self.current.load());
         next.version += 1;
         change(&mut next);
-        self.0.store(Arc::new(next));
+        let version = next.version;
+        self.current.store(Arc::new(next));
+        self.version.send_replace(version);
     }
 }
 
@@ -117,6 +141,13 @@ impl Image {
     pub fn topic_by_id(&self, id: TopicId) -> Option<(&TopicName, &Arc<TopicImage>)> {
         let name = self.names.get(&id)?;
         self.topics.get_key_value(name)
+    }
+
+    /// Whether every partition of a topic has a live leader.
+    #[must_use]
+    pub fn has_leaders(&self, name: &TopicName) -> bool {
+        let led = |partition: &PartitionImage| self.brokers.contains_key(&partition.state.leader);
+        self.topics.get(name).is_some_and(|topic| topic.partitions.values().all(led))
     }
 
     /// Ids of the live brokers.

@@ -79,6 +79,8 @@ pub struct Wait<Ticket> {
 pub enum Event<Ticket> {
     /// The controller decided who leads. Older epochs than the known one are ignored.
     Assigned(Leadership),
+    /// The broker lost its session: others may lead now, so it does not, until it is told again. The epoch stays.
+    Fenced,
     /// Records were appended to the local log.
     Appended {
         /// The log afterwards.
@@ -145,6 +147,12 @@ impl<Ticket> Partition<Ticket> {
         Self { local, rules, role, log, high_watermark, flush: Flush::Idle, waits: VecDeque::new() }
     }
 
+    /// Whether `leadership` makes this broker lead anew: its epoch is newer and the leader is us.
+    #[must_use]
+    pub fn begins(&self, leadership: &Leadership) -> bool {
+        leadership.leader == self.local && self.leader_epoch() < leadership.leader_epoch
+    }
+
     /// One past the last committed record.
     #[must_use]
     pub fn high_watermark(&self) -> Offset {
@@ -186,6 +194,7 @@ impl<Ticket> Partition<Ticket> {
     pub fn step(&mut self, now: Moment, event: Event<Ticket>, effects: &mut Vec<Effect<Ticket>>) {
         match event {
             Event::Assigned(leadership) => self.assigned(leadership, effects),
+            Event::Fenced => self.fenced(effects),
             Event::Appended { end, waits } => {
                 self.log.end = end;
                 self.waits.extend(waits);
@@ -224,6 +233,13 @@ impl<Ticket> Partition<Ticket> {
         }
         self.role = Role::Leader(leadership);
         self.flush_if_needed(effects);
+    }
+
+    fn fenced(&mut self, effects: &mut Vec<Effect<Ticket>>) {
+        if matches!(self.role, Role::Leader(_)) {
+            self.refuse_all(ErrorCode::NotLeaderOrFollower, effects);
+            self.role = Role::NotLeader { leader_epoch: self.leader_epoch() };
+        }
     }
 
     fn broken(&mut self, effects: &mut Vec<Effect<Ticket>>) {

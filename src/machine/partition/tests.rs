@@ -134,3 +134,13 @@ fn too_small_an_isr_refuses_acks_all_and_holds_the_high_watermark() {
     assert_eq!(p.0.may_append(false), Ok(LeaderEpoch(1)));
     assert_eq!(p.at(2, Event::Appended { end: Offset(1), waits: vec![] }), [], "also for acks=1 (Kafka 3.9)");
 }
+
+#[test]
+fn a_fenced_leader_leads_again_in_the_same_epoch_when_told_so() {
+    let mut p = Transcript::leader(Durability::Flushed);
+    p.at(1, Event::Appended { end: Offset(1), waits: vec![wait(1, 30, "a")] });
+    assert_eq!(p.at(2, Event::Fenced), [Effect::Refuse("a", ErrorCode::NotLeaderOrFollower)]);
+    assert_eq!(p.0.may_append(false), Err(ErrorCode::NotLeaderOrFollower));
+    p.at(3, Event::Assigned(leadership(0, US.0)));
+    assert_eq!(p.0.may_append(false), Ok(LeaderEpoch(0)));
+}
