@@ -65,14 +65,28 @@ const XERIAL_HEADER: &[u8; 16] = b"\x82SNAPPY\0\0\0\0\x01\0\0\0\x01";
 /// The part of [`XERIAL_HEADER`] by which a reader tells it from raw snappy.
 const XERIAL_MAGIC: &[u8; 8] = b"\x82SNAPPY\0";
 
-/// One compressed byte of snappy stands for at most 64/3 bytes (a copy of 64 takes three), so a claim beyond this factor lies.
-const SNAPPY_EXPANSION_MAX: usize = 22;
-
 /// First bytes of an LZ4 frame. The legacy frame format, which has another magic, is not Kafka's.
 const LZ4_MAGIC: [u8; 4] = [0x04, 0x22, 0x4d, 0x18];
 
 /// Output is made room for in steps of what is there already, from this on: doubling, without a first guess that a peer steers.
 const GROWTH_BYTES_MIN: usize = 16 * 1024;
+
+impl Codec {
+    /// Bytes that one byte of this codec can stand for at most, rounded up: a claim beyond it lies.
+    pub(super) const fn expansion_max(self) -> usize {
+        match self {
+            Self::None => 1,
+            // A deflate match of 258 bytes takes two bits.
+            Self::Gzip => 1_032,
+            // A copy of 64 bytes takes three.
+            Self::Snappy => 22,
+            // Every further byte of a match's length adds 255.
+            Self::Lz4 => 256,
+            // A block of one repeated byte holds 128 KiB and takes four.
+            Self::Zstd => 32 * 1024,
+        }
+    }
+}
 
 /// Appends `records`, compressed, to `out`.
 ///
@@ -101,7 +115,8 @@ pub fn compress(compression: Compression, records: &[u8], out: &mut Vec<u8>) -> 
         }
         Codec::Zstd => {
             let levels = zstd::compression_level_range();
-            let level = level.map_or(zstd::DEFAULT_COMPRESSION_LEVEL, |level| level.clamp(*levels.start(), *levels.end()));
+            let level =
+                level.map_or(zstd::DEFAULT_COMPRESSION_LEVEL, |level| level.clamp(*levels.start(), *levels.end()));
             let mut encoder = zstd::stream::write::Encoder::new(out, level).map_err(encoder_failed)?;
             // A known size lets readers reserve a window no larger than the records.
             let len = u64::try_from(records.len()).unwrap_or(u64::MAX);
@@ -118,7 +133,10 @@ pub fn compress(compression: Compression, records: &[u8], out: &mut Vec<u8>) -> 
 /// # Errors
 /// [`CompressionError::TooLarge`] and [`CompressionError::Malformed`]. `out` then has grown by at most the limit.
 pub fn decompress(
-    codec: Codec, block: &[u8], limit: DecompressionLimit, out: &mut Vec<u8>,
+    codec: Codec,
+    block: &[u8],
+    limit: DecompressionLimit,
+    out: &mut Vec<u8>,
 ) -> Result<(), CompressionError> {
     let mut sink = Sink { start: out.len(), out, limit };
     match codec {
@@ -247,7 +265,7 @@ fn decompress_snappy_block(compressed: &[u8], sink: &mut Sink<'_>) -> Result<(),
     if sink.room() < claimed {
         return Err(sink.too_large());
     }
-    if compressed.len().saturating_mul(SNAPPY_EXPANSION_MAX) < claimed {
+    if compressed.len().saturating_mul(Codec::Snappy.expansion_max()) < claimed {
         return Err(malformed(Codec::Snappy, format_args!("{} bytes cannot hold {claimed}", compressed.len())));
     }
     let start = sink.out.len();
@@ -291,7 +309,10 @@ mod tests {
     }
 
     fn text(len: usize) -> Vec<u8> {
-        (0_u32..).flat_map(|n| n.wrapping_mul(2_654_435_761).rotate_left(n % 7).to_be_bytes()[..3].to_vec()).take(len).collect()
+        (0_u32..)
+            .flat_map(|n| n.wrapping_mul(2_654_435_761).rotate_left(n % 7).to_be_bytes()[..3].to_vec())
+            .take(len)
+            .collect()
     }
 
     #[test]
@@ -361,7 +382,10 @@ mod tests {
             let block = packed(codec.into(), &records);
             for cut in 0..block.len() {
                 let read = unpacked(codec, &block[..cut], 1 << 20);
-                assert!(read.map_or(true, |read| read.len() < 5_000 || cut + 8 > block.len()), "{codec:?} cut at {cut}");
+                assert!(
+                    read.map_or(true, |read| read.len() < 5_000 || cut + 8 > block.len()),
+                    "{codec:?} cut at {cut}"
+                );
             }
             for bit in (0..block.len() * 8).step_by(3) {
                 let mut changed = block.clone();
