@@ -5,3 +5,4 @@
 #![warn(clippy::indexing_slicing, clippy::expect_used)]
 
 pub mod disk;
+pub mod index;
