@@ -6,3 +6,6 @@
 
 pub mod disk;
 pub mod index;
+pub mod producer_snapshot;
+pub mod producer_state;
+pub mod transaction_index;
