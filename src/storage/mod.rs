@@ -7,3 +7,7 @@
 pub mod disk;
 pub mod log;
 pub mod log_dirs;
+pub mod index;
+pub mod producer_snapshot;
+pub mod producer_state;
+pub mod transaction_index;

@@ -469,3 +469,6 @@ fn in_memory(position: u64) -> io::Result<usize> {
     let fits = usize::try_from(position).ok().filter(|_| position <= FILE_BYTES_MAX);
     fits.ok_or_else(|| io::Error::new(io::ErrorKind::FileTooLarge, "the simulated disk keeps files of at most 4 GiB"))
 }
+
+#[cfg(test)]
+mod tests;
