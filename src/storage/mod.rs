@@ -5,9 +5,12 @@
 #![warn(clippy::indexing_slicing, clippy::expect_used)]
 
 pub mod disk;
+pub mod index;
 pub mod log;
 pub mod log_dirs;
-pub mod index;
+pub mod open_files;
 pub mod producer_snapshot;
 pub mod producer_state;
+mod scan;
+mod segment;
 pub mod transaction_index;
