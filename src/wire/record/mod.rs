@@ -6,5 +6,12 @@
 //! Source: Kafka 3.9 `DefaultRecordBatch.java`; KIP-98, KIP-101.
 
 mod batch;
+mod compression;
+mod control;
+mod records;
+mod varint;
 
 pub use batch::{Attributes, BATCH_HEADER_BYTES, BatchError, BatchHeader, Codec, TimestampType, verify_crc};
+pub use compression::{Compression, CompressionError, DecompressionLimit, compress, decompress};
+pub use control::{ControlError, ControlType, EndTransactionMarker, TransactionOutcome};
+pub use records::{Header, Headers, RECORD_BYTES_MIN, Record, RecordError, Records};
