@@ -61,15 +61,17 @@ def produce_body(topic, records, partition=0, acks=-1, transactional_id=None, mi
     )
 
 
-def produced(answer):
+def produced(answer, version=7):
     """Of a Produce answer v3 to v7 for one partition: (error, base offset)."""
-    [[result]] = answer.array(lambda r: (r.string(), r.array(lambda p: (p.i32(), p.i16(), p.i64(), p.i64())))[1])
+    tail = (lambda p: (p.i64(), p.i64())) if 5 <= version else (lambda p: p.i64())
+    [[result]] = answer.array(lambda r: (r.string(), r.array(lambda p: (p.i32(), p.i16(), p.i64(), tail(p))))[1])
     return result[1], result[2]
 
 
-def produce(connection, topic, records, partition=0, acks=-1, transactional_id=None):
-    """Produce v3 of these bytes as the record set of one partition: (error, base offset)."""
-    return produced(connection.ask(PRODUCE, 3, produce_body(topic, records, partition, acks, transactional_id)))
+def produce(connection, topic, records, partition=0, acks=-1, transactional_id=None, version=7):
+    """Produce of these bytes as the record set of one partition: (error, base offset)."""
+    body = produce_body(topic, records, partition, acks, transactional_id)
+    return produced(connection.ask(PRODUCE, version, body), version)
 
 
 def fetch_body(topic, offset, partition=0, wait=500, least=1, most=1 << 20):
