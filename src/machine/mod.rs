@@ -4,6 +4,7 @@
 //! *Does not know*: async, files, clocks, randomness, logging.
 #![warn(missing_docs)]
 
+pub mod assignment;
 pub mod controller;
 pub mod fetch_session;
 pub mod partition;
