@@ -10,6 +10,7 @@ use super::*;
 use crate::model::{Clock, Moment};
 
 mod on_embedded;
+pub(super) mod on_zookeeper;
 
 /// A clock that moves by one millisecond each time it is looked at.
 #[derive(Debug, Default)]
