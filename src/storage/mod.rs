@@ -9,3 +9,6 @@ pub mod index;
 pub mod producer_snapshot;
 pub mod producer_state;
 pub mod transaction_index;
+
+#[cfg(test)]
+mod kafka_files;
