@@ -4,8 +4,10 @@
 //! *Does not know*: who leads, who follows, who asks.
 #![warn(clippy::indexing_slicing, clippy::expect_used)]
 
+pub mod checkpoint;
 pub mod disk;
 pub mod index;
+pub mod leader_epoch;
 pub mod producer_snapshot;
 pub mod producer_state;
 pub mod transaction_index;
