@@ -14,10 +14,15 @@ pub mod filename;
 pub mod index;
 mod java_properties;
 pub mod leader_epoch;
+pub mod log;
+pub mod log_dirs;
 pub mod meta_properties;
+pub mod open_files;
 pub mod partition_metadata;
 pub mod producer_snapshot;
 pub mod producer_state;
+mod scan;
+mod segment;
 pub mod transaction_index;
 
 #[cfg(test)]

@@ -1,0 +1,83 @@
+//! The segment that is appended to, as its owner sees it.
+
+use std::sync::Arc;
+
+use crate::model::{Offset, Timestamp};
+use crate::storage::index::{OFFSET_INDEX_ENTRY_BYTES, TIME_INDEX_ENTRY_BYTES};
+use crate::storage::segment::{OpenSegment, Segment};
+use crate::wire::record::BatchHeader;
+
+/// The active segment: what readers see of it, and what only appending needs.
+#[derive(Debug)]
+pub(super) struct Active {
+    pub(super) segment: Arc<Segment>,
+    pub(super) open: Arc<OpenSegment>,
+    /// Bytes of whole batches in the file.
+    pub(super) size: u64,
+    /// Bytes for which room was reserved.
+    pub(super) reserved: u64,
+    /// Largest timestamp of the first batch: the segment's age counts from it.
+    pub(super) first_timestamp: Option<Timestamp>,
+    /// When the segment was made or opened: its age counts from then when batches have no timestamps.
+    pub(super) created: Timestamp,
+    /// Largest timestamp so far, and the last offset of its batch.
+    max_timestamp: (Timestamp, Offset),
+    bytes_since_index_entry: u64,
+    offset_entries: usize,
+    time_entries: usize,
+}
+
+impl Active {
+    /// The active segment before any of its batches was [noted](Self::note).
+    pub(super) fn new(segment: Arc<Segment>, open: Arc<OpenSegment>, created: Timestamp) -> Self {
+        let max_timestamp = (Timestamp::NONE, segment.base_offset());
+        segment.set_max_timestamp(Timestamp::NONE);
+        Self {
+            segment,
+            open,
+            size: 0,
+            reserved: 0,
+            first_timestamp: None,
+            created,
+            max_timestamp,
+            bytes_since_index_entry: 0,
+            offset_entries: 0,
+            time_entries: 0,
+        }
+    }
+
+    /// Takes a batch behind the last one into account; indexes it when enough bytes lie between it and the last entry.
+    pub(super) fn note(&mut self, header: &BatchHeader, index_interval_bytes: u32) {
+        if self.size == 0 {
+            self.first_timestamp = Some(header.max_timestamp);
+        }
+        if self.max_timestamp.0 < header.max_timestamp {
+            self.max_timestamp = (header.max_timestamp, header.last_offset());
+            self.segment.set_max_timestamp(header.max_timestamp);
+        }
+        if u64::from(index_interval_bytes) < self.bytes_since_index_entry {
+            let position = u32::try_from(self.size).unwrap_or(u32::MAX);
+            let indexes = &self.open.indexes;
+            // Refused only by an index that a read found damaged: then this entry is missing, which a sparse index may.
+            let _ = indexes.offsets.append(header.last_offset(), position);
+            let _ = indexes.times.maybe_append(self.max_timestamp.0, self.max_timestamp.1);
+            self.offset_entries = indexes.offsets.len();
+            self.time_entries = indexes.times.len();
+            self.bytes_since_index_entry = 0;
+        }
+        self.bytes_since_index_entry += header.len as u64;
+        self.size += header.len as u64;
+    }
+
+    /// Whether an index has no room for the next entry (the time index keeps one for [`Self::seal`]).
+    pub(super) fn indexes_full(&self, segment_index_bytes: u32) -> bool {
+        let bytes = segment_index_bytes as usize;
+        bytes / OFFSET_INDEX_ENTRY_BYTES <= self.offset_entries || bytes / TIME_INDEX_ENTRY_BYTES <= self.time_entries + 1
+    }
+
+    /// The last time index entry, which a closed segment always has: its largest timestamp.
+    pub(super) fn seal(&mut self) {
+        let _ = self.open.indexes.times.maybe_append(self.max_timestamp.0, self.max_timestamp.1);
+        self.time_entries = self.open.indexes.times.len();
+    }
+}
