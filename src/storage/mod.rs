@@ -12,3 +12,6 @@ mod segment;
 
 pub mod disk;
 pub mod index;
+pub mod producer_snapshot;
+pub mod producer_state;
+pub mod transaction_index;

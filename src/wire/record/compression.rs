@@ -101,7 +101,8 @@ pub fn compress(compression: Compression, records: &[u8], out: &mut Vec<u8>) -> 
         }
         Codec::Zstd => {
             let levels = zstd::compression_level_range();
-            let level = level.map_or(zstd::DEFAULT_COMPRESSION_LEVEL, |level| level.clamp(*levels.start(), *levels.end()));
+            let level =
+                level.map_or(zstd::DEFAULT_COMPRESSION_LEVEL, |level| level.clamp(*levels.start(), *levels.end()));
             let mut encoder = zstd::stream::write::Encoder::new(out, level).map_err(encoder_failed)?;
             // A known size lets readers reserve a window no larger than the records.
             let len = u64::try_from(records.len()).unwrap_or(u64::MAX);
@@ -118,7 +119,10 @@ pub fn compress(compression: Compression, records: &[u8], out: &mut Vec<u8>) -> 
 /// # Errors
 /// [`CompressionError::TooLarge`] and [`CompressionError::Malformed`]. `out` then has grown by at most the limit.
 pub fn decompress(
-    codec: Codec, block: &[u8], limit: DecompressionLimit, out: &mut Vec<u8>,
+    codec: Codec,
+    block: &[u8],
+    limit: DecompressionLimit,
+    out: &mut Vec<u8>,
 ) -> Result<(), CompressionError> {
     let mut sink = Sink { start: out.len(), out, limit };
     match codec {
@@ -291,7 +295,10 @@ mod tests {
     }
 
     fn text(len: usize) -> Vec<u8> {
-        (0_u32..).flat_map(|n| n.wrapping_mul(2_654_435_761).rotate_left(n % 7).to_be_bytes()[..3].to_vec()).take(len).collect()
+        (0_u32..)
+            .flat_map(|n| n.wrapping_mul(2_654_435_761).rotate_left(n % 7).to_be_bytes()[..3].to_vec())
+            .take(len)
+            .collect()
     }
 
     #[test]
@@ -361,7 +368,10 @@ mod tests {
             let block = packed(codec.into(), &records);
             for cut in 0..block.len() {
                 let read = unpacked(codec, &block[..cut], 1 << 20);
-                assert!(read.map_or(true, |read| read.len() < 5_000 || cut + 8 > block.len()), "{codec:?} cut at {cut}");
+                assert!(
+                    read.map_or(true, |read| read.len() < 5_000 || cut + 8 > block.len()),
+                    "{codec:?} cut at {cut}"
+                );
             }
             for bit in (0..block.len() * 8).step_by(3) {
                 let mut changed = block.clone();

@@ -102,8 +102,7 @@ impl EndTransactionMarker {
 
 /// What stands behind the version.
 fn versioned<'a>(bytes: Option<&'a [u8]>, part: &'static str) -> Result<&'a [u8], ControlError> {
-    let (version, rest) =
-        bytes.and_then(<[u8]>::split_first_chunk).ok_or(ControlError::Truncated(part))?;
+    let (version, rest) = bytes.and_then(<[u8]>::split_first_chunk).ok_or(ControlError::Truncated(part))?;
     let version = i16::from_be_bytes(*version);
     if version < VERSION { Err(ControlError::Version(version)) } else { Ok(rest) }
 }
