@@ -13,14 +13,30 @@ use std::sync::{Arc, PoisonError, RwLock};
 
 use crate::model::{Offset, Timestamp};
 use crate::storage::disk::{Access, Disk, DiskFile};
-use crate::storage::filename;
 use crate::storage::index::{
     OFFSET_INDEX_ENTRY_BYTES, OffsetIndex, OffsetPosition, TIME_INDEX_ENTRY_BYTES, TimeIndex,
     TimestampOffset,
 };
 use crate::storage::open_files::OpenFiles;
 use crate::wire::record::BatchHeader;
+use crate::storage::transaction_index::TransactionIndex;
 use crate::storage::scan::{CHUNK_BYTES_MAX, CHUNK_BYTES_SMALL, Located, ScanError, Scanner, Wait};
+
+/// Ending of the file of batches.
+pub(crate) const LOG: &str = ".log";
+/// Ending of the offset index.
+pub(crate) const OFFSET_INDEX: &str = ".index";
+/// Ending of the time index.
+pub(crate) const TIME_INDEX: &str = ".timeindex";
+/// Ending of the transaction index.
+pub(crate) const TRANSACTION_INDEX: &str = ".txnindex";
+/// Ending of a producer snapshot; its offset is where the log ended when it was taken.
+pub(crate) const SNAPSHOT: &str = ".snapshot";
+
+/// Name of a segment's file: its base offset in 20 digits.
+pub(crate) fn file_name(base: Offset, ending: &str) -> String {
+    format!("{:020}{ending}", base.0)
+}
 
 /// The indexes of a segment, in memory.
 #[derive(Debug)]
@@ -40,10 +56,16 @@ impl Indexes {
         self.offsets.len() * OFFSET_INDEX_ENTRY_BYTES + self.times.len() * TIME_INDEX_ENTRY_BYTES
     }
 
+    /// Drops all entries.
+    pub(crate) fn clear(&self) {
+        self.offsets.clear();
+        self.times.clear();
+    }
+
     /// Reads the files; `None` when one is missing or cannot belong to a segment of `size` bytes.
     pub(crate) fn load(disk: &dyn Disk, dir: &Path, base: Offset, size: u64) -> Option<Self> {
-        let offsets = OffsetIndex::load(disk, &dir.join(filename::offset_index(base)), base).ok()?;
-        let times = TimeIndex::load(disk, &dir.join(filename::time_index(base)), base).ok()?;
+        let offsets = OffsetIndex::load(disk, &dir.join(file_name(base, OFFSET_INDEX)), base).ok()?;
+        let times = TimeIndex::load(disk, &dir.join(file_name(base, TIME_INDEX)), base).ok()?;
         let fits = offsets.last().is_none_or(|last| u64::from(last.position) < size);
         fits.then_some(Self { offsets, times })
     }
@@ -92,6 +114,13 @@ impl IndexPace {
         due
     }
 
+    /// Goes on behind what is indexed.
+    pub(crate) fn resume(&mut self, indexes: &Indexes) {
+        if let Some(last) = indexes.times.last() {
+            self.max_timestamp = (last.timestamp, last.offset);
+        }
+    }
+
     /// The last time index entry, which a closed segment always has: its largest timestamp.
     pub(crate) fn seal(&self, indexes: &Indexes) {
         let _ = indexes.times.maybe_append(self.max_timestamp.0, self.max_timestamp.1);
@@ -119,6 +148,8 @@ pub(crate) struct Segment {
     /// When its file last changed.
     modified: AtomicI64,
     used: AtomicBool,
+    /// Transactions that were aborted by a marker in this segment: few, and asked for with every READ_COMMITTED fetch.
+    pub(crate) transactions: TransactionIndex,
 }
 
 /// Between two entries of an index that is built for reading only, and the default of `index.interval.bytes`.
@@ -169,10 +200,12 @@ impl Segment {
         end_offset: Offset,
         size: u64,
         open: Option<Arc<OpenSegment>>,
+        transactions: TransactionIndex,
     ) -> Self {
         let segment = Self {
             dir,
             base_offset,
+            transactions,
             tail: AtomicU64::new(0),
             max_timestamp: AtomicI64::new(MAX_TIMESTAMP_UNKNOWN),
             modified: AtomicI64::new(Timestamp::NONE.0),
@@ -229,13 +262,24 @@ impl Segment {
         self.used.swap(false, Ordering::Relaxed)
     }
 
+    /// Keeps file and indexes open until [`Self::forget_open`].
+    pub(crate) fn pin(&self, open: &Arc<OpenSegment>) {
+        *self.open.write().unwrap_or_else(PoisonError::into_inner) = Some(Arc::clone(open));
+    }
+
     /// Closes file and indexes, for those who do not hold them.
     pub(crate) fn forget_open(&self) {
         *self.open.write().unwrap_or_else(PoisonError::into_inner) = None;
     }
 
+    /// Its batches.
     pub(crate) fn path(&self) -> PathBuf {
-        self.dir.join(filename::log(self.base_offset))
+        self.file(LOG)
+    }
+
+    /// Its file with this ending.
+    pub(crate) fn file(&self, ending: &str) -> PathBuf {
+        self.dir.join(file_name(self.base_offset, ending))
     }
 
     /// File and indexes; opens them when they are not.

@@ -43,6 +43,16 @@ impl Active {
         }
     }
 
+    /// Goes on behind `size` bytes that were walked.
+    pub(super) fn resume(&mut self, size: u64, first_timestamp: Option<Timestamp>, pace: IndexPace) {
+        self.segment.set_max_timestamp(pace.max_timestamp.0);
+        self.size = size;
+        self.reserved = size;
+        self.first_timestamp = first_timestamp;
+        self.pace = pace;
+        self.count_entries();
+    }
+
     /// Takes a batch behind the last one into account; indexes it when enough bytes lie between it and the last entry.
     pub(super) fn note(&mut self, header: &BatchHeader, index_interval_bytes: u32) {
         if self.size == 0 {

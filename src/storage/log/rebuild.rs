@@ -2,9 +2,7 @@
 //!
 //! *Invariant*: feeding the batches of a log in order gives what appending them gave.
 
-use super::AppendOrigin;
-use crate::model::{LeaderEpoch, ProducerId};
-use crate::storage::leader_epoch::LeaderEpochs;
+use crate::storage::leader_epoch::LeaderEpochCache;
 use crate::storage::producer_state::{CompletedTransaction, Marker, ProducerStates};
 use crate::wire::record::{BatchHeader, DecompressionLimit, EndTransactionMarker, TransactionOutcome};
 
@@ -21,10 +19,12 @@ pub(super) fn marker_of(header: &BatchHeader, batch: &[u8]) -> Option<Marker> {
 }
 
 /// Takes in batches one after the other.
-#[derive(Debug)]
+#[derive(Debug, Default)]
 pub(super) struct Rebuild {
     pub(super) producers: ProducerStates,
-    pub(super) epochs: LeaderEpochs,
+    pub(super) epochs: LeaderEpochCache,
+    /// Whether the epochs differ from their file.
+    pub(super) epochs_changed: bool,
     /// Transactions that were aborted by a marker in the segment at hand.
     pub(super) aborted: Vec<CompletedTransaction>,
 }
@@ -36,8 +36,9 @@ impl Rebuild {
         header: &BatchHeader,
         bytes: impl FnOnce() -> Result<Vec<u8>, E>,
     ) -> Result<(), E> {
-        if self.epochs.latest().is_none_or(|latest| latest < header.leader_epoch) {
-            self.epochs.assign(header.leader_epoch, header.base_offset);
+        if self.epochs.latest().is_none_or(|latest| latest.epoch < header.leader_epoch) {
+            // A batch without an epoch is refused, and needs no entry.
+            self.epochs_changed |= self.epochs.assign(header.leader_epoch, header.base_offset).unwrap_or(false);
         }
         self.take_producer(header, bytes)
     }
