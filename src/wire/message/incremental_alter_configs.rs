@@ -1,0 +1,54 @@
+//! IncrementalAlterConfigs (key 44).
+
+use crate::model::ErrorCode;
+use crate::wire::Str;
+
+structs! {
+    /// TODO
+    struct IncrementalAlterConfigsRequest {
+        /// TODO
+        resources: Vec<AlterConfigsResource> [0..],
+        /// TODO
+        validate_only: bool [0..],
+    }
+
+    /// An element of [`IncrementalAlterConfigsRequest::resources`].
+    struct AlterConfigsResource {
+        /// TODO
+        resource_type: i8 [0..],
+        /// TODO
+        resource_name: Str [0..],
+        /// TODO
+        configs: Vec<AlterableConfig> [0..],
+    }
+
+    /// An element of [`AlterConfigsResource::configs`].
+    struct AlterableConfig {
+        /// TODO
+        name: Str [0..],
+        /// TODO
+        config_operation: i8 [0..],
+        /// TODO
+        value: Option<Str> [0..],
+    }
+
+    /// TODO
+    struct IncrementalAlterConfigsResponse {
+        /// TODO
+        throttle_time_ms: i32 [0..],
+        /// TODO
+        responses: Vec<AlterConfigsResourceResponse> [0..],
+    }
+
+    /// An element of [`IncrementalAlterConfigsResponse::responses`].
+    struct AlterConfigsResourceResponse {
+        /// TODO
+        error_code: ErrorCode [0..],
+        /// TODO
+        error_message: Option<Str> [0..],
+        /// TODO
+        resource_type: i8 [0..],
+        /// TODO
+        resource_name: Str [0..],
+    }
+}
