@@ -4,6 +4,12 @@
 //! *Does not know*: who leads, who follows, who asks.
 #![warn(clippy::indexing_slicing, clippy::expect_used)]
 
+pub mod log;
+pub mod log_dirs;
+pub mod open_files;
+mod scan;
+mod segment;
+
 pub mod disk;
 
 // Files, from the log directory down to a segment.
@@ -21,8 +27,6 @@ pub mod open_files;
 pub mod partition_metadata;
 pub mod producer_snapshot;
 pub mod producer_state;
-mod scan;
-mod segment;
 pub mod transaction_index;
 
 #[cfg(test)]

@@ -24,6 +24,9 @@ const OVERHEAD_BYTES: usize = 12;
 /// Offset, length, CRC, magic, attributes, key length and value length: the smallest message of magic 0.
 const LEGACY_BYTES_MIN: usize = 26;
 
+/// Number of records in the header that stands for an older message: no batch has it.
+const LEGACY_RECORDS: i32 = -1;
+
 /// Where the magic stands in every format.
 const MAGIC_AT: usize = 16;
 
@@ -49,6 +52,11 @@ impl Located {
     /// Position behind its last byte.
     pub(crate) fn end(&self) -> u64 {
         self.position.saturating_add(self.header.len as u64)
+    }
+
+    /// Whether it is a message of Kafka before 0.11: those are stored without a number of records.
+    pub(crate) fn is_legacy(&self) -> bool {
+        self.header.records == LEGACY_RECORDS
     }
 }
 
@@ -198,6 +206,6 @@ fn decode_legacy(bytes: &[u8], magic: u8) -> Result<BatchHeader, BatchError> {
         producer_id: ProducerId::NONE,
         producer_epoch: ProducerEpoch::NONE,
         base_sequence: -1,
-        records: 1,
+        records: LEGACY_RECORDS,
     })
 }

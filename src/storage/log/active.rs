@@ -2,9 +2,9 @@
 
 use std::sync::Arc;
 
-use crate::model::{Offset, Timestamp};
+use crate::model::Timestamp;
 use crate::storage::index::{OFFSET_INDEX_ENTRY_BYTES, TIME_INDEX_ENTRY_BYTES};
-use crate::storage::segment::{OpenSegment, Segment};
+use crate::storage::segment::{IndexPace, OpenSegment, Segment};
 use crate::wire::record::BatchHeader;
 
 /// The active segment: what readers see of it, and what only appending needs.
@@ -20,9 +20,7 @@ pub(super) struct Active {
     pub(super) first_timestamp: Option<Timestamp>,
     /// When the segment was made or opened: its age counts from then when batches have no timestamps.
     pub(super) created: Timestamp,
-    /// Largest timestamp so far, and the last offset of its batch.
-    max_timestamp: (Timestamp, Offset),
-    bytes_since_index_entry: u64,
+    pub(super) pace: IndexPace,
     offset_entries: usize,
     time_entries: usize,
 }
@@ -30,7 +28,7 @@ pub(super) struct Active {
 impl Active {
     /// The active segment before any of its batches was [noted](Self::note).
     pub(super) fn new(segment: Arc<Segment>, open: Arc<OpenSegment>, created: Timestamp) -> Self {
-        let max_timestamp = (Timestamp::NONE, segment.base_offset());
+        let pace = IndexPace::new(segment.base_offset());
         segment.set_max_timestamp(Timestamp::NONE);
         Self {
             segment,
@@ -39,11 +37,20 @@ impl Active {
             reserved: 0,
             first_timestamp: None,
             created,
-            max_timestamp,
-            bytes_since_index_entry: 0,
+            pace,
             offset_entries: 0,
             time_entries: 0,
         }
+    }
+
+    /// Goes on behind `size` bytes that were walked.
+    pub(super) fn resume(&mut self, size: u64, first_timestamp: Option<Timestamp>, pace: IndexPace) {
+        self.segment.set_max_timestamp(pace.max_timestamp.0);
+        self.size = size;
+        self.reserved = size;
+        self.first_timestamp = first_timestamp;
+        self.pace = pace;
+        self.count_entries();
     }
 
     /// Takes a batch behind the last one into account; indexes it when enough bytes lie between it and the last entry.
@@ -51,21 +58,13 @@ impl Active {
         if self.size == 0 {
             self.first_timestamp = Some(header.max_timestamp);
         }
-        if self.max_timestamp.0 < header.max_timestamp {
-            self.max_timestamp = (header.max_timestamp, header.last_offset());
-            self.segment.set_max_timestamp(header.max_timestamp);
+        let largest_was = self.pace.max_timestamp.0;
+        if self.pace.note(header, self.size, index_interval_bytes, &self.open.indexes) {
+            self.count_entries();
         }
-        if u64::from(index_interval_bytes) < self.bytes_since_index_entry {
-            let position = u32::try_from(self.size).unwrap_or(u32::MAX);
-            let indexes = &self.open.indexes;
-            // Refused only by an index that a read found damaged: then this entry is missing, which a sparse index may.
-            let _ = indexes.offsets.append(header.last_offset(), position);
-            let _ = indexes.times.maybe_append(self.max_timestamp.0, self.max_timestamp.1);
-            self.offset_entries = indexes.offsets.len();
-            self.time_entries = indexes.times.len();
-            self.bytes_since_index_entry = 0;
+        if largest_was < self.pace.max_timestamp.0 {
+            self.segment.set_max_timestamp(self.pace.max_timestamp.0);
         }
-        self.bytes_since_index_entry += header.len as u64;
         self.size += header.len as u64;
     }
 
@@ -75,9 +74,15 @@ impl Active {
         bytes / OFFSET_INDEX_ENTRY_BYTES <= self.offset_entries || bytes / TIME_INDEX_ENTRY_BYTES <= self.time_entries + 1
     }
 
-    /// The last time index entry, which a closed segment always has: its largest timestamp.
+    /// The last time index entry, which a closed segment always has.
     pub(super) fn seal(&mut self) {
-        let _ = self.open.indexes.times.maybe_append(self.max_timestamp.0, self.max_timestamp.1);
+        self.pace.seal(&self.open.indexes);
+        self.count_entries();
+    }
+
+    /// Kept beside the indexes so that an append need not take their locks to see that they are not full.
+    fn count_entries(&mut self) {
+        self.offset_entries = self.open.indexes.offsets.len();
         self.time_entries = self.open.indexes.times.len();
     }
 }

@@ -60,3 +60,10 @@ impl Default for LogConfig {
         }
     }
 }
+
+impl LogConfig {
+    /// `producer.id.expiration.ms` as a number.
+    pub(super) fn producer_expiration_ms(&self) -> i64 {
+        i64::try_from(self.producer_expiration.as_millis()).unwrap_or(i64::MAX)
+    }
+}

@@ -1,6 +1,6 @@
 //! Looking for records by something else than their offset: by time, by the transaction that they belong to.
 //!
-//! Everything here may wait for the disk.
+//! Lookups by time may wait for the disk.
 //!
 //! Source: Kafka 3.9 `UnifiedLog.fetchOffsetByTimestamp`, `LogSegment.findOffsetByTimestamp`,
 //! `UnifiedLog.collectAbortedTransactions`; KIP-33, KIP-98, KIP-734.
@@ -8,11 +8,12 @@
 use std::sync::Arc;
 
 use super::view::LogView;
-use super::{AbortedTransaction, Corruption, DiskError, ReadError, TimestampOffset, Wait};
+use super::{Corruption, DiskError, ReadError, TimestampOffset, Wait};
 use crate::model::{Offset, Timestamp};
 use crate::storage::disk::DiskFile;
 use crate::storage::scan::Located;
 use crate::storage::segment::Segment;
+use crate::storage::transaction_index::AbortedTransaction;
 use crate::wire::record::DecompressionLimit;
 
 /// Bytes that the one batch may grow to in which a record is looked for by time. Batches are at most `max.message.bytes`
@@ -59,25 +60,18 @@ impl LogView {
         }
     }
 
-    /// Aborted transactions that a READ_COMMITTED reader of `from..to` must know.
-    ///
-    /// # Errors
-    /// [`ReadError::Disk`].
-    pub fn aborted_transactions(&self, from: Offset, to: Offset) -> Result<Vec<AbortedTransaction>, ReadError> {
+    /// Aborted transactions that a READ_COMMITTED reader of the offsets `from..to` must know. Does not wait.
+    #[must_use]
+    pub fn aborted_transactions(&self, from: Offset, to: Offset) -> Vec<AbortedTransaction> {
         let mut aborted = Vec::new();
         let segments = self.segments();
         let first = segments.partition_point(|segment| segment.base_offset() <= from).saturating_sub(1);
         for segment in segments.iter().skip(first) {
-            for entry in self.transactions_of(segment)? {
-                if from <= entry.last_offset && entry.first_offset < to {
-                    aborted.push(AbortedTransaction { producer_id: entry.producer_id, first_offset: entry.first_offset });
-                }
-                if to <= entry.last_stable_offset {
-                    return Ok(aborted);
-                }
+            if segment.transactions.collect(from, to, &mut aborted) {
+                break;
             }
         }
-        Ok(aborted)
+        aborted
     }
 
     /// Largest timestamp in a segment, [`Timestamp::NONE`] when none has one.

@@ -11,7 +11,11 @@ use std::sync::Arc;
 use super::view::SegmentList;
 use super::{DiskError, Log, PendingDelete, ReadError};
 use crate::model::{Moment, Offset, Timestamp};
-use crate::storage::segment::Segment;
+use crate::storage::disk::with_suffix;
+use crate::storage::segment::{LOG, OFFSET_INDEX, SNAPSHOT, Segment, TIME_INDEX, TRANSACTION_INDEX};
+
+/// Behind the name of a file that is removed later.
+pub(super) const DELETED: &str = ".deleted";
 
 impl Log {
     /// DeleteRecords, or the leader's log start: nothing below `offset` is read again. Segments go with the next
@@ -24,7 +28,7 @@ impl Log {
         self.log_start = offset;
         self.view.set_log_start(offset);
         self.epochs.truncate_from_start(offset);
-        self.producers.log_start_advanced(offset);
+        self.producers.log_start_moved(offset);
     }
 
     /// Removes the segments that log start, size and age no longer keep, wholly below the high watermark; their files are
@@ -103,8 +107,9 @@ impl Log {
     fn rename_deleted(&mut self, gone: &[Arc<Segment>]) -> Result<Vec<PathBuf>, DiskError> {
         let mut renamed = Vec::new();
         for segment in gone {
-            for path in segment.files() {
-                let to = deleted(&path);
+            for ending in [LOG, OFFSET_INDEX, TIME_INDEX, TRANSACTION_INDEX, SNAPSHOT] {
+                let path = segment.file(ending);
+                let to = with_suffix(&path, DELETED);
                 match self.view.disk.rename(&path, &to) {
                     Ok(()) => renamed.push(to),
                     Err(error) if error.kind() == std::io::ErrorKind::NotFound => {}

@@ -7,9 +7,10 @@ use std::sync::Arc;
 use bytes::Bytes;
 
 use super::LogConfig;
-use crate::model::{LeaderEpoch, Moment, Offset, ProducerId, Timestamp};
+use crate::model::{LeaderEpoch, Moment, Offset, Timestamp};
 use crate::storage::disk::DiskFile;
 use crate::storage::open_files::OpenFiles;
+use crate::storage::producer_state::{AppendOrigin, ProducerStateError};
 use crate::wire::record::BatchHeader;
 
 /// A disk error that can be told to several waiters.
@@ -30,17 +31,6 @@ impl DiskError {
     }
 }
 
-/// Who made a batch (`AppendOrigin.java`): decides how strictly its producer is checked.
-#[derive(Clone, Copy, PartialEq, Eq, Debug)]
-pub enum Origin {
-    /// A client: epoch and sequence numbers are checked.
-    Client,
-    /// A coordinator of this broker, markers included: epochs are checked, sequence numbers are not.
-    Coordinator,
-    /// A leader that had checked it: nothing is refused.
-    Replication,
-}
-
 /// One validated batch to append: what is written is `header` with its place in the log, and then `body`.
 #[derive(Clone, Debug)]
 pub struct NewBatch {
@@ -49,7 +39,7 @@ pub struct NewBatch {
     /// The records block: a slice of the frame that it came in.
     pub body: Bytes,
     /// Who made it.
-    pub origin: Origin,
+    pub origin: AppendOrigin,
 }
 
 /// Where a batch went.
@@ -82,6 +72,9 @@ pub enum AppendError {
         /// Base offset of the batch.
         found: Offset,
     },
+    /// Its producer's epoch, sequence number or transaction does not fit.
+    #[error(transparent)]
+    Producer(#[from] ProducerStateError),
     /// Header and body do not belong together, or a delta is negative: the caller did not validate.
     #[error("the batch was not validated: {0}")]
     NotValidated(&'static str),
@@ -186,15 +179,6 @@ pub struct TimestampOffset {
     pub leader_epoch: LeaderEpoch,
 }
 
-/// An aborted transaction that touches a fetched range (READ_COMMITTED).
-#[derive(Clone, Copy, PartialEq, Eq, Debug)]
-pub struct AbortedTransaction {
-    /// Whose.
-    pub producer_id: ProducerId,
-    /// Its first record in this partition.
-    pub first_offset: Offset,
-}
-
 /// How a log is opened.
 #[derive(Clone, Debug)]
 pub struct OpenOptions {
@@ -228,6 +212,9 @@ pub struct OpenReport {
     pub indexes_rebuilt: usize,
     /// The torn tail that was cut.
     pub cut: Option<Cut>,
+    /// The log ends, without a fault, before the offset up to which it had been flushed. That is so after a truncation
+    /// whose checkpoint was not written any more; else records are missing.
+    pub ends_below_recovery_point: bool,
 }
 
 /// A torn tail that was cut off.
