@@ -13,8 +13,12 @@ use tokio::sync::{mpsc, watch};
 use crate::model::Timestamp;
 
 pub mod embedded;
+pub mod path;
 pub mod znode;
 pub mod zookeeper;
+
+#[cfg(test)]
+mod conformance;
 
 /// A future of the port. Not `Send`: it lives on the arbiter of the actor that asked.
 pub type Reply<T> = Pin<Box<dyn Future<Output = Result<T, CoordinationError>>>>;
@@ -102,6 +106,48 @@ pub enum CoordinationError {
     /// Anything else, in words for the operator.
     #[error("{0}")]
     Other(String),
+}
+
+impl CoordinationError {
+    /// A reply that does not fit its request: a bug of the coordinator, not of ours.
+    fn unexpected(reply: &dyn std::fmt::Debug) -> Self {
+        Self::Other(format!("the coordinator gave an answer that fits no question of ours: {reply:?}"))
+    }
+}
+
+/// Largest request, in bytes: ZooKeeper's `jute.maxbuffer`, less what a request has beside paths and data. An ensemble
+/// does not answer a larger one but cuts the connection, which would be tried again for ever; so it is refused here.
+/// [`request_size`] says how large a step is: whoever builds a long multi splits it by that.
+pub const REQUEST_BYTES_MAX: usize = 0xf_ffff - 1024;
+
+/// About the bytes that a step takes in a request.
+#[must_use]
+pub fn request_size(op: &Op) -> usize {
+    /// Lengths, versions, operation heading and an ACL of three entries.
+    const STEP_BYTES: usize = 128;
+    let (path, data) = match op {
+        Op::Check { path, .. } | Op::Delete { path, .. } => (path, 0),
+        Op::Create { path, data, .. } => (path, data.as_ref().map_or(0, Vec::len)),
+        Op::Set { path, data, .. } => (path, data.len()),
+    };
+    path.len().saturating_add(data).saturating_add(STEP_BYTES)
+}
+
+/// Refuses what no ensemble would take, before any of it is sent.
+fn check_ops(ops: &[Op]) -> Result<(), CoordinationError> {
+    for op in ops {
+        match op {
+            Op::Check { path, .. } | Op::Delete { path, .. } | Op::Set { path, .. } => path::check(path, false)?,
+            Op::Create { path, mode, .. } => path::check(path, *mode == CreateMode::PersistentSequential)?,
+        }
+    }
+    let bytes = ops.iter().map(request_size).fold(0_usize, usize::saturating_add);
+    if REQUEST_BYTES_MAX < bytes {
+        return Err(CoordinationError::Refused(format!(
+            "a request of {bytes} bytes is larger than jute.maxbuffer allows ({REQUEST_BYTES_MAX})"
+        )));
+    }
+    Ok(())
 }
 
 /// What a watch tells. Paths are those of the port, relative to the chroot.
