@@ -5,3 +5,10 @@
 #![warn(clippy::indexing_slicing, clippy::expect_used)]
 
 pub mod disk;
+pub mod index;
+pub mod producer_snapshot;
+pub mod producer_state;
+pub mod transaction_index;
+
+#[cfg(test)]
+mod kafka_files;
