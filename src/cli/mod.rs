@@ -8,6 +8,7 @@ mod bench;
 mod connect;
 mod consume;
 mod failure;
+mod file;
 mod log_dump;
 mod output;
 mod produce;
@@ -84,7 +85,7 @@ fn execute(command: Command, output: &mut Output) -> Result<(), Failure> {
     match command {
         Command::Start(_) => unreachable!("start has its own exit codes and is done by then"),
         Command::Topic(arguments) => topic::run(&arguments, output),
-        Command::Produce(arguments) => produce::run(&arguments, output),
+        Command::Produce(arguments) => produce::run(&arguments),
         Command::Consume(arguments) => consume::run(&arguments, output),
         Command::Log(LogCommand::Dump(arguments)) => log_dump::run(&arguments, output),
         Command::Bench(arguments) => bench::run(&arguments, output),

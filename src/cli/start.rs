@@ -22,3 +22,8 @@ pub(super) struct Arguments {
     #[arg(long = "override", value_name = "KEY=VALUE", value_parser = super::key_value)]
     overrides: Vec<(String, String)>,
 }
+
+pub(super) fn run(arguments: &Arguments) -> ExitCode {
+    let _ = (&arguments.file, &arguments.overrides);
+    ExitCode::FAILURE
+}
