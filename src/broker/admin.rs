@@ -18,7 +18,7 @@ use super::settings::SettingsStore;
 use crate::config::Settings;
 use crate::coordination::znode::config::Entity;
 use crate::coordination::znode::{self, admin, topic};
-use crate::coordination::{CoordinationError, Coordinator, CreateMode, Op, recipes};
+use crate::coordination::{CoordinationError, Coordinator, CreateMode, Op, recipe};
 use crate::machine::assignment::{Draw, assign};
 use crate::model::limits::PARTITIONS_PER_TOPIC_MAX;
 use crate::model::{BrokerId, ErrorCode, PartitionIndex, TopicId, TopicName};
@@ -454,7 +454,7 @@ impl Work {
     }
 
     async fn set_config(&self, entity: &Entity, settings: Settings) -> Result<(), Refusal> {
-        let written = recipes::write_config(&*self.coordinator, entity, &settings).await;
+        let written = recipe::config::replace(&*self.coordinator, entity, &settings).await;
         written.map_err(|error| coordination_failed(&error))?;
         config_watch::apply(&self.applier, entity, settings);
         Ok(())

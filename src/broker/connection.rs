@@ -13,7 +13,6 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use actix::{Actor, ActorContext as _, ActorFutureExt as _, AsyncContext as _, Context, Handler, Message, WrapFuture as _};
-use bytes::Bytes;
 use tokio::sync::mpsc;
 
 use super::directory::PartitionHandle;
@@ -25,12 +24,12 @@ use super::partition::{AppendItem, AppendOutcome, AppendReply, PartitionCommand,
 use super::peer::Peer;
 use super::supervisor::DeathNotice;
 use crate::model::limits::REQUESTS_IN_FLIGHT_PER_CONNECTION_MAX;
-use crate::net::{Chunk, FrameBuffer, Outgoing, Stream};
+use crate::net::{BufferPool, Chunk, Reader, Stream, Writer};
 use crate::telemetry::event;
-use crate::wire::{ApiKey, Encoded, HeaderError, Part, decode_request};
+use crate::wire::{ApiKey, Decoder, Encoded, HeaderError, Part, RequestHeader, decode_request};
 
-/// Bytes of answers that may wait for a peer to read them. Slices of segments do not count: they take no memory.
-const UNSENT_BYTES_MAX: usize = 8 << 20;
+/// Bytes of answers that may wait for a peer to read them. Most are slices of segments, which take no memory.
+const UNSENT_BYTES_MAX: u64 = 64 << 20;
 
 /// Limits of one connection.
 #[derive(Clone, Copy, Debug)]
@@ -38,7 +37,7 @@ pub struct ConnectionLimits {
     /// `socket.request.max.bytes`.
     pub request_bytes_max: usize,
     /// `connections.max.idle.ms`.
-    pub idle_max: Duration,
+    pub idle_max: Option<Duration>,
 }
 
 /// One connection.
@@ -58,11 +57,12 @@ impl ConnectionActor {
     pub fn new(
         env: Arc<Env>,
         stream: Stream,
+        buffers: BufferPool,
         peer: Peer,
         limits: ConnectionLimits,
         notice: DeathNotice,
     ) -> Self {
-        Self { serving: Some(Serving::new(env, stream, peer, limits)), notice }
+        Self { serving: Some(Serving::new(env, stream, buffers, peer, limits)), notice }
     }
 }
 
@@ -134,12 +134,11 @@ enum Answer {
 
 struct Serving {
     env: Arc<Env>,
-    stream: Stream,
     limits: ConnectionLimits,
-    inbox: FrameBuffer,
-    /// Frames read and not started.
-    waiting: VecDeque<Bytes>,
-    outbox: Outgoing,
+    reader: Reader,
+    writer: Writer,
+    /// The request that was read and may not be started yet.
+    waiting: Option<(RequestHeader, Decoder)>,
     in_flight: VecDeque<InFlight>,
     /// Number of the first request in flight.
     first: u64,
@@ -156,20 +155,21 @@ enum Woken {
     Outcomes(Vec<(Ticket, AppendOutcome)>),
     Answered(Peer, Result<Answer, Unanswerable>),
     Written(std::io::Result<()>),
-    Read(std::io::Result<usize>),
+    Read(usize),
+    Failed(std::io::Error),
     Idle,
 }
 
 impl Serving {
-    fn new(env: Arc<Env>, stream: Stream, peer: Peer, limits: ConnectionLimits) -> Self {
+    fn new(env: Arc<Env>, stream: Stream, buffers: BufferPool, peer: Peer, limits: ConnectionLimits) -> Self {
         let (reply, outcomes) = mpsc::unbounded_channel();
+        let (reader, writer) = stream.split(buffers);
         Self {
             env,
-            stream,
             limits,
-            inbox: FrameBuffer::new(limits.request_bytes_max),
-            waiting: VecDeque::new(),
-            outbox: Outgoing::default(),
+            reader,
+            writer,
+            waiting: None,
             in_flight: VecDeque::new(),
             first: 0,
             answering: None,
@@ -191,6 +191,8 @@ impl Serving {
     async fn turn(&mut self) -> Result<(), End> {
         self.start_requests()?;
         self.submit().await;
+        // Most answers fit the socket's buffer: then nobody waits for it to become writable.
+        self.writer.try_flush()?;
         match self.wake().await {
             Woken::Outcomes(outcomes) => {
                 self.take(outcomes);
@@ -208,78 +210,77 @@ impl Serving {
                 self.finish_produces()?;
             }
             Woken::Written(done) => done?,
-            Woken::Read(read) => {
-                if read? == 0 {
-                    return Err(End::Closed);
-                }
-                while let Some(frame) = self.inbox.next_frame()? {
-                    self.waiting.push_back(frame);
-                }
-            }
+            Woken::Read(0) => return Err(End::Closed),
+            Woken::Read(_) => {}
+            Woken::Failed(error) => return Err(error.into()),
             Woken::Idle => return Err(End::Idle),
         }
         Ok(())
     }
 
     async fn wake(&mut self) -> Woken {
-        let wants_more = self.waiting.is_empty()
+        let unsent = self.writer.queued_bytes();
+        let wants_more = self.waiting.is_none()
+            && self.answering.is_none()
             && self.in_flight.len() < REQUESTS_IN_FLIGHT_PER_CONNECTION_MAX
-            && self.outbox.bytes_in_memory() < UNSENT_BYTES_MAX;
-        let idle = self.in_flight.is_empty() && self.outbox.is_empty();
+            && unsent < UNSENT_BYTES_MAX;
+        let idle = self.limits.idle_max.filter(|_| self.in_flight.is_empty() && unsent == 0);
         let answering = async {
             match &mut self.answering {
                 Some(answering) => answering.await,
                 None => std::future::pending().await,
             }
         };
-        // One future uses the stream for both directions, because both need it whole.
         tokio::select! {
             biased;
             Some(outcomes) = self.outcomes.recv() => Woken::Outcomes(outcomes),
             (peer, answer) = answering => Woken::Answered(peer, answer),
-            moved = self.stream.transfer(&mut self.outbox, wants_more.then_some(&mut self.inbox)) => match moved {
-                crate::net::Moved::Written(done) => Woken::Written(done),
-                crate::net::Moved::Read(read) => Woken::Read(read),
-            },
-            () = tokio::time::sleep(self.limits.idle_max), if idle => Woken::Idle,
+            written = self.writer.flush(), if unsent != 0 => Woken::Written(written),
+            read = self.reader.fill(), if wants_more => read.map_or_else(Woken::Failed, Woken::Read),
+            () = tokio::time::sleep(idle.unwrap_or_default()), if idle.is_some() => Woken::Idle,
         }
     }
 
     /// Starts what may be started: produces overlap, anything else is alone.
     fn start_requests(&mut self) -> Result<(), End> {
-        while self.answering.is_none()
-            && let Some(frame) = self.waiting.pop_front()
-        {
-            let (header, body) = match decode_request(frame) {
-                Ok(request) => request,
-                Err(HeaderError::UnsupportedVersion { key: ApiKey::ApiVersions, correlation_id, .. }) => {
-                    if !self.in_flight.is_empty() {
-                        return Err(HeaderError::UnsupportedVersion { key: ApiKey::ApiVersions, version: -1, correlation_id }.into());
-                    }
-                    let answer = handlers::unsupported_api_versions(correlation_id)?;
-                    self.send(Answer::Plain(answer));
-                    continue;
-                }
-                Err(error) => return Err(error.into()),
-            };
+        while self.answering.is_none() && self.in_flight.len() < REQUESTS_IN_FLIGHT_PER_CONNECTION_MAX {
+            let Some((header, body)) = self.next_request()? else { return Ok(()) };
             if header.key == ApiKey::Produce {
                 self.start_produce(&header, body)?;
-                continue;
-            }
-            if !self.in_flight.is_empty() {
-                // Its turn comes when the produces before it are answered. The frame was cheap to look at.
-                let mut again = body;
-                self.waiting.push_front(again.rewind());
+            } else if self.in_flight.is_empty() {
+                let Some(peer) = self.peer.take() else { return Ok(()) };
+                self.in_flight.push_back(InFlight::Other);
+                self.answering = Some(Box::pin(answer(Arc::clone(&self.env), peer, header, body)));
+            } else {
+                // Its turn comes when the produces before it are answered.
+                self.waiting = Some((header, body));
                 return Ok(());
             }
-            let Some(peer) = self.peer.take() else { return Ok(()) };
-            self.in_flight.push_back(InFlight::Other);
-            self.answering = Some(Box::pin(answer(Arc::clone(&self.env), peer, header, body)));
         }
         Ok(())
     }
 
-    fn start_produce(&mut self, header: &crate::wire::RequestHeader, body: crate::wire::Decoder) -> Result<(), End> {
+    /// The next request that has arrived whole.
+    fn next_request(&mut self) -> Result<Option<(RequestHeader, Decoder)>, End> {
+        if let Some(waiting) = self.waiting.take() {
+            return Ok(Some(waiting));
+        }
+        let Some(frame) = self.reader.next_frame(self.limits.request_bytes_max)? else { return Ok(None) };
+        match decode_request(frame) {
+            Ok(request) => Ok(Some(request)),
+            Err(HeaderError::UnsupportedVersion { key: ApiKey::ApiVersions, correlation_id, .. })
+                if self.in_flight.is_empty() =>
+            {
+                // A client newer than us asks what we know, and goes on with that (KIP-511).
+                let encoded = handlers::unsupported_api_versions(correlation_id)?;
+                self.send(Answer::Plain(encoded));
+                self.next_request()
+            }
+            Err(error) => Err(error.into()),
+        }
+    }
+
+    fn start_produce(&mut self, header: &RequestHeader, body: Decoder) -> Result<(), End> {
         let Some(peer) = &self.peer else { return Ok(()) };
         if !handlers::is_served(header.key, header.version) {
             return Err(Unanswerable::NotServed(header.key, header.version).into());
@@ -338,11 +339,11 @@ impl Serving {
         };
         for part in encoded.parts() {
             match part {
-                Part::Bytes(bytes) => self.outbox.push(Chunk::Bytes(bytes)),
+                Part::Bytes(bytes) => self.writer.push(Chunk::Bytes(bytes)),
                 Part::External { token, .. } => {
                     let slice = usize::try_from(token).ok().and_then(|token| slices.get(token));
                     let slice = slice.expect("every external payload has its slice");
-                    self.outbox.push(super::file_source::chunk(slice));
+                    self.writer.push(super::file_source::chunk(slice));
                 }
             }
         }
@@ -352,8 +353,8 @@ impl Serving {
 async fn answer(
     env: Arc<Env>,
     mut peer: Peer,
-    header: crate::wire::RequestHeader,
-    body: crate::wire::Decoder,
+    header: RequestHeader,
+    body: Decoder,
 ) -> (Peer, Result<Answer, Unanswerable>) {
     let answer = if header.key == ApiKey::Fetch {
         handlers::fetch(&env, &mut peer, &header, body).await.map(Answer::Fetch)

@@ -15,14 +15,20 @@ use futures::future::join_all;
 use tokio::sync::{mpsc, oneshot, watch};
 
 use super::ask;
+use super::config_watch::{self, Applier};
+use super::directory::Directory;
 use super::image::{BrokerImage, Metadata};
 use super::ports::{Ports, random_topic_id};
 use super::replicas::{Replicas, ReplicasCommand};
 use super::supervisor::DeathNotice;
-use crate::coordination::recipes::{self, Fence};
+use crate::coordination::recipe::RecipeError;
+use crate::coordination::recipe::election::{self, ControllerToken, Election};
+use crate::coordination::recipe::registration;
+use crate::coordination::znode::config::Entity;
+use crate::coordination::znode::feature::{FEATURE, Features};
 use crate::coordination::znode::{self, admin, broker, topic};
-use crate::coordination::{CoordinationError, Coordinator, CreateMode, Op, SessionState, WatchEvent};
-use crate::machine::controller::{Controller, Effect, Event, PartitionState, StateChange, TopicRecord};
+use crate::coordination::{CoordinationError, Coordinator, CreateMode, Op, OpResult, SessionState, WatchEvent};
+use crate::machine::controller::{Controller, Effect, Event, PartitionNotice, PartitionState, StateChange, TopicRecord};
 use crate::model::{
     BrokerEpoch, BrokerId, ErrorCode, PartitionEpoch, PartitionIndex, TopicName, TopicPartition,
 };
@@ -47,16 +53,22 @@ pub struct ControllerParts {
     pub local: BrokerId,
     /// What it registers as.
     pub registration: broker::Registration,
+    /// Sessions of earlier runs on the same log dirs.
+    pub earlier_sessions: Vec<i64>,
     /// The tree.
     pub coordinator: Rc<dyn Coordinator>,
     /// Where news is published.
     pub metadata: Metadata,
     /// The replicas of this broker.
     pub replicas: Addr<Replicas>,
+    /// Which partitions are here already.
+    pub directory: Directory,
+    /// Puts settings of new topics into force before their partitions are made.
+    pub applier: Applier,
     /// Clock, chance.
     pub ports: Ports,
-    /// Becomes true when the broker is registered and knows the cluster.
-    pub ready: watch::Sender<bool>,
+    /// Becomes true when the broker is registered and knows the cluster; an error when it can never be.
+    pub ready: watch::Sender<Result<bool, String>>,
 }
 
 /// What others may ask.
@@ -117,7 +129,7 @@ struct Running {
 
 struct Active {
     machine: Controller,
-    fence: Fence,
+    token: ControllerToken,
 }
 
 /// What the watches said since the last look.
@@ -136,12 +148,12 @@ enum Stop {
     /// Somebody else is the controller now.
     Moved,
     /// The coordinator failed, or the session ended: start over.
-    Failed(CoordinationError),
+    Failed(RecipeError),
 }
 
-impl From<CoordinationError> for Stop {
-    fn from(error: CoordinationError) -> Self {
-        Self::Failed(error)
+impl<E: Into<RecipeError>> From<E> for Stop {
+    fn from(error: E) -> Self {
+        Self::Failed(error.into())
     }
 }
 
@@ -161,7 +173,15 @@ impl Running {
                     return;
                 }
                 Ok(Ended::Lost) => {}
-                Err(error) => event::CoordinationFailed { error: &error }.emit(),
+                Err(error) => {
+                    event::CoordinationFailed { error: &error }.emit();
+                    let starting = matches!(*self.parts.ready.borrow(), Ok(false));
+                    if starting && !matches!(error, RecipeError::Coordination(_)) {
+                        // Another broker has our id or our address: trying again does not help.
+                        self.parts.ready.send_replace(Err(error.to_string()));
+                        return;
+                    }
+                }
             }
             self.active = None;
             self.fence().await;
@@ -182,19 +202,20 @@ impl Running {
     }
 
     /// One life of the session: register, elect, and react until it ends.
-    async fn session(&mut self) -> Result<Ended, CoordinationError> {
+    async fn session(&mut self) -> Result<Ended, RecipeError> {
         let coordinator = Rc::clone(&self.parts.coordinator);
         let mut session = coordinator.session();
         let SessionState::Connected { session: id } = *session.borrow_and_update() else { return Ok(Ended::Lost) };
         event::SessionConnected { session: id }.emit();
         let mut events = coordinator.watch("/").await?;
-        let epoch = recipes::register_broker(&*coordinator, self.parts.local, &self.parts.registration).await?;
-        event::BrokerRegistered { broker: self.parts.local, epoch }.emit();
+        let (local, earlier) = (self.parts.local, &self.parts.earlier_sessions);
+        let registered = registration::register(&*coordinator, local, &self.parts.registration, earlier).await?;
+        event::BrokerRegistered { broker: local, epoch: registered.epoch }.emit();
         let mut dirty = Dirty { controller: true, everything: true, ..Dirty::default() };
         loop {
             match self.catch_up(std::mem::take(&mut dirty)).await {
                 Ok(()) => {
-                    self.parts.ready.send_replace(true);
+                    self.parts.ready.send_replace(Ok(true));
                 }
                 Err(Stop::Moved) => {
                     event::ControllerResigned {}.emit();
@@ -268,23 +289,42 @@ impl Running {
     async fn run_for_election(&mut self) -> Result<bool, Stop> {
         let coordinator = &*self.parts.coordinator;
         let now = self.parts.ports.clock.timestamp();
-        match recipes::elect_controller(coordinator, self.parts.local, now).await? {
-            recipes::Election::Elected { epoch, fence } => {
-                if self.active.as_ref().is_some_and(|active| active.machine.epoch() == epoch) {
+        match election::elect(coordinator, self.parts.local, now).await? {
+            Election::Won(token) => {
+                if self.active.as_ref().is_some_and(|active| active.token == token) {
                     return Ok(false);
                 }
-                event::ControllerElected { broker: self.parts.local, epoch }.emit();
+                event::ControllerElected { broker: self.parts.local, epoch: token.epoch }.emit();
                 self.parts.metadata.publish(|image| image.controller = self.parts.local);
-                recipes::enable_features(coordinator, &fence).await?;
-                self.active = Some(Active { machine: Controller::new(epoch), fence });
+                self.active = Some(Active { machine: Controller::new(token.epoch), token });
+                self.enable_features().await?;
                 Ok(true)
             }
-            recipes::Election::Other(other) => {
+            Election::Lost(other) => {
                 self.active = None;
-                self.parts.metadata.publish(|image| image.controller = other);
-                event::ControllerIsOther { broker: other }.emit();
+                self.parts.metadata.publish(|image| image.controller = other.broker);
+                event::ControllerIsOther { broker: other.broker }.emit();
                 Ok(false)
             }
+        }
+    }
+
+    /// What a 3.9 controller writes first: that the cluster knows features.
+    async fn enable_features(&self) -> Result<(), Stop> {
+        let data = Features::enabled().encode();
+        match self.parts.coordinator.get(FEATURE).await? {
+            None => {
+                let create = Op::Create { path: FEATURE.to_owned(), data: Some(data), mode: CreateMode::Persistent };
+                self.fenced(vec![create]).await.map(drop)
+            }
+            Some((found, _)) => match Features::decode(&found) {
+                Ok(features) if features.enabled => Ok(()),
+                Ok(features) => {
+                    let data = Features { enabled: true, ..features }.encode();
+                    self.fenced(vec![Op::Set { path: FEATURE.to_owned(), data, version: None }]).await.map(drop)
+                }
+                Err(error) => Err(error.into()),
+            },
         }
     }
 
@@ -355,6 +395,7 @@ impl Running {
                     vec![]
                 }
                 Effect::LeaderAndIsr { broker, partitions } if broker == self.parts.local => {
+                    self.load_settings(&partitions).await?;
                     let answers = ask(&self.parts.replicas, |reply| ReplicasCommand::LeaderAndIsr { partitions, reply });
                     for (partition, error) in answers.await.unwrap_or_default() {
                         if error.is_error() {
@@ -385,6 +426,18 @@ impl Running {
             events.into_iter().for_each(|event| active.machine.step(event, &mut next));
             next.into_iter().rev().for_each(|effect| effects.push_front(effect));
         }
+        Ok(())
+    }
+
+    /// No notice tells of a new topic's settings: they are read before its partitions are made.
+    async fn load_settings(&self, partitions: &[PartitionNotice]) -> Result<(), Stop> {
+        let new = {
+            let here = self.parts.directory.load();
+            let topics = partitions.iter().map(|notice| &notice.topic).collect::<BTreeSet<_>>();
+            topics.into_iter().filter(|topic| !here.contains_key(*topic)).cloned().map(Entity::Topic).collect::<Vec<_>>()
+        };
+        let loads = new.iter().map(|topic| config_watch::load(&*self.parts.coordinator, &self.parts.applier, topic));
+        join_all(loads).await.into_iter().collect::<Result<(), _>>()?;
         Ok(())
     }
 
@@ -450,8 +503,8 @@ impl Running {
                 ops.extend(state_ops(change));
             }
             match self.fenced(ops).await {
-                Ok(results) => written.extend(batch.iter().cloned().zip(recipes::versions(&results)).map(versioned)),
-                Err(Stop::Failed(CoordinationError::BadVersion { .. } | CoordinationError::NodeExists { .. } | CoordinationError::NoNode { .. })) => {
+                Ok(results) => written.extend(batch.iter().cloned().zip(versions(&results)).map(versioned)),
+                Err(stop) if stop.is_conflict() => {
                     self.write_one_by_one(batch, &mut written, &mut again).await?;
                 }
                 Err(stop) => return Err(stop),
@@ -474,8 +527,8 @@ impl Running {
             }
             let last = state_ops(change).pop().into_iter().collect();
             match self.fenced(last).await {
-                Ok(results) => written.extend(recipes::versions(&results).into_iter().map(|version| versioned((change.clone(), version)))),
-                Err(Stop::Failed(CoordinationError::BadVersion { .. } | CoordinationError::NodeExists { .. } | CoordinationError::NoNode { .. })) => {
+                Ok(results) => written.extend(versions(&results).into_iter().map(|version| versioned((change.clone(), version)))),
+                Err(stop) if stop.is_conflict() => {
                     again.insert(change.topic.clone());
                 }
                 Err(stop) => return Err(stop),
@@ -486,14 +539,14 @@ impl Running {
 
     async fn create_if_absent(&self, path: String) -> Result<(), Stop> {
         match self.fenced(vec![Op::Create { path, data: None, mode: CreateMode::Persistent }]).await {
-            Ok(_) | Err(Stop::Failed(CoordinationError::NodeExists { .. } | CoordinationError::NoNode { .. })) => Ok(()),
-            Err(stop) => Err(stop),
+            Err(stop) if !stop.is_conflict() => Err(stop),
+            Ok(_) | Err(_) => Ok(()),
         }
     }
 
     /// The topic's znodes go, children first; then its configuration and the wish to delete it.
     async fn remove_topic(&self, name: TopicName) -> Result<Vec<Event>, Stop> {
-        let mut paths = recipes::descendants(&*self.parts.coordinator, &topic::path(&name)).await?;
+        let mut paths = self.topic_paths(&name).await?;
         paths.push(znode::config::Entity::Topic(name.clone()).path());
         paths.push(admin::delete_topic_path(&name));
         self.delete_all(paths).await?;
@@ -507,10 +560,10 @@ impl Running {
             let delete = |path: &String| Op::Delete { path: path.clone(), version: None };
             match self.fenced(batch.iter().map(delete).collect()).await {
                 Ok(_) => {}
-                Err(Stop::Failed(CoordinationError::NoNode { .. })) => {
+                Err(stop) if stop.is_conflict() => {
                     for path in batch {
                         match self.fenced(vec![delete(path)]).await {
-                            Ok(_) | Err(Stop::Failed(CoordinationError::NoNode { .. })) => {}
+                            Ok(_) | Err(stop) if stop.is_conflict() => {}
                             Err(stop) => return Err(stop),
                         }
                     }
@@ -521,13 +574,35 @@ impl Running {
         Ok(())
     }
 
-    /// All of `ops`, and only while this broker is the controller (law 5).
-    async fn fenced(&self, ops: Vec<Op>) -> Result<Vec<crate::coordination::OpResult>, Stop> {
+    /// The topic's znodes, children before their parents.
+    async fn topic_paths(&self, name: &TopicName) -> Result<Vec<String>, Stop> {
+        let coordinator = &*self.parts.coordinator;
+        let partitions = match coordinator.children(&topic::partitions_path(name)).await {
+            Ok(partitions) => partitions,
+            Err(CoordinationError::NoNode { .. }) => return Ok(vec![topic::path(name)]),
+            Err(error) => return Err(error.into()),
+        };
+        let mut paths = Vec::new();
+        for partition in partitions {
+            let partition = format!("{}/{partition}", topic::partitions_path(name));
+            paths.extend([format!("{partition}/state"), partition]);
+        }
+        paths.extend([topic::partitions_path(name), topic::path(name)]);
+        Ok(paths)
+    }
+
+    /// All of `ops`, and only while this broker is the controller (law 5). What they gave.
+    async fn fenced(&self, ops: Vec<Op>) -> Result<Vec<OpResult>, Stop> {
         let Some(active) = &self.active else { return Err(Stop::Moved) };
-        recipes::fenced(&*self.parts.coordinator, &active.fence, ops).await.map_err(|error| match error {
-            recipes::FencedError::Moved => Stop::Moved,
-            recipes::FencedError::Other(error) => Stop::Failed(error),
-        })
+        match self.parts.coordinator.multi(active.token.fence(ops)).await {
+            Ok(mut results) => {
+                // The first is the check.
+                results.drain(..1.min(results.len()));
+                Ok(results)
+            }
+            Err(error) if ControllerToken::is_fenced(&error) => Err(Stop::Moved),
+            Err(error) => Err(error.into()),
+        }
     }
 
     async fn elect(&mut self, partitions: Vec<TopicPartition>) -> Result<Vec<(TopicPartition, ErrorCode)>, Stop> {
@@ -550,6 +625,15 @@ impl Running {
         let electable = electable.map(|(id, _)| (id.topic.clone(), id.partition)).collect::<Vec<(TopicName, PartitionIndex)>>();
         self.step(Event::Elect { partitions: electable }).await?;
         Ok(judged)
+    }
+}
+
+impl Stop {
+    /// Whether a znode is not as expected: somebody else wrote, or it is there or gone already.
+    fn is_conflict(&self) -> bool {
+        use CoordinationError::{BadVersion, NoNode, NodeExists};
+        let Self::Failed(RecipeError::Coordination(error)) = self else { return false };
+        matches!(error, BadVersion { .. } | NoNode { .. } | NodeExists { .. })
     }
 }
 
@@ -620,4 +704,14 @@ fn state_ops(change: &StateChange) -> Vec<Op> {
 fn versioned((mut change, version): (StateChange, i32)) -> StateChange {
     change.state.partition_epoch = PartitionEpoch(version);
     change
+}
+
+/// Data versions of the states that these steps wrote.
+fn versions(results: &[OpResult]) -> Vec<i32> {
+    let version = |result: &OpResult| match result {
+        OpResult::Created { path } => path.ends_with("/state").then_some(0),
+        OpResult::Set { stat } => Some(stat.version),
+        OpResult::Checked | OpResult::Deleted => None,
+    };
+    results.iter().filter_map(version).collect()
 }

@@ -6,6 +6,7 @@ use std::sync::Arc;
 use actix::Addr;
 
 use super::admin::Admin;
+use super::controller::ControllerActor;
 use super::directory::Directory;
 use super::image::Metadata;
 use super::placement::Placement;
@@ -33,6 +34,8 @@ pub struct Env {
     pub replicas: Addr<Replicas>,
     /// Changes to topics and configuration.
     pub admin: Addr<Admin>,
+    /// Elections.
+    pub controller: Addr<ControllerActor>,
     /// Producer ids.
     pub producer_ids: Addr<ProducerIds>,
     /// Fetch sessions that may still be opened.

@@ -34,6 +34,7 @@ pub mod controller;
 pub mod directory;
 pub mod env;
 pub mod fetch_slots;
+pub mod file_source;
 pub mod handlers;
 pub mod image;
 pub mod listener;

@@ -8,7 +8,7 @@ use std::rc::Rc;
 use actix::{Actor, ActorFutureExt as _, AsyncContext as _, Context, Handler, Message, WrapFuture as _};
 use tokio::sync::oneshot;
 
-use crate::coordination::{Coordinator, recipes};
+use crate::coordination::{Coordinator, recipe};
 use crate::model::{BrokerId, ProducerId};
 use crate::telemetry::event;
 
@@ -58,7 +58,7 @@ impl ProducerIds {
     fn fetch(&mut self, ctx: &mut Context<Self>) {
         self.fetching = true;
         let (coordinator, local) = (Rc::clone(&self.coordinator), self.local);
-        let block = async move { recipes::next_producer_id_block(&*coordinator, local).await };
+        let block = async move { recipe::producer_ids::allocate_block(&*coordinator, local).await };
         ctx.spawn(block.into_actor(self).map(|block, actor, ctx| {
             actor.fetching = false;
             match block {
