@@ -58,6 +58,7 @@ pub struct BindError {
     pub source: io::Error,
 }
 
+#[expect(clippy::wildcard_enum_match_arm, reason = "the standard library's enum, of which few need words of ours")]
 fn explained(error: &io::Error) -> String {
     match error.kind() {
         io::ErrorKind::AddrInUse => {

@@ -335,6 +335,18 @@ async fn connecting_says_why_it_failed() {
     drop(free);
     let error = connect("127.0.0.1", port, wait, &options).await.expect_err("nobody listens");
     assert!(matches!(&error, ConnectError::Refused { address, .. } if address.port() == port), "{error}");
-    let error = connect("127.0.0.1", port, Duration::ZERO, &options).await;
-    assert!(error.is_err());
+}
+
+#[tokio::test(start_paused = true)]
+async fn connecting_ends_at_its_deadline() {
+    let options = SocketOptions::default();
+    let full = Listener::bind("127.0.0.1:0".parse().expect("an address"), 0, options.clone()).expect("a free port");
+    let address = full.local_addr().expect("an address");
+    // Nobody accepts, so Linux lets further connections hang once the queue is full.
+    let hanging = |_| std::net::TcpStream::connect_timeout(&address, Duration::from_millis(50)).ok();
+    let queued = (0..4).map_while(hanging).collect::<Vec<_>>();
+    assert!(queued.len() < 4, "the queue does not fill");
+    let wait = Duration::from_secs(30);
+    let error = connect("127.0.0.1", address.port(), wait, &options).await.expect_err("nobody accepts");
+    assert!(matches!(error, ConnectError::Deadline { .. }), "{error}");
 }
