@@ -82,6 +82,9 @@ pub enum Valid {
     GzipLevel,
     /// `partition:broker` pairs, or `*` (`ThrottledReplicaListValidator`).
     ThrottledReplicas,
+    /// A version of Kafka, by its release or by its number among the versions of formats and protocols
+    /// (`MetadataVersionValidator`).
+    KafkaVersion,
 }
 
 /// How much a key matters.

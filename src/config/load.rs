@@ -117,13 +117,9 @@ impl fmt::Display for Warning {
 /// not take, values that do not go together.
 pub fn load(text: &str, overrides: &[String]) -> Result<Loaded, Problems> {
     let mut loading = Loading::default();
-    match properties::parse(text) {
-        Ok(entries) => entries.into_iter().for_each(|entry| loading.take(Place::Line(entry.line), &entry)),
-        Err(errors) => {
-            let problems = errors.into_iter().map(|error| (Place::Line(error.line), error.reason));
-            problems.for_each(|(place, message)| loading.problem(place, message));
-        }
-    }
+    let (entries, errors) = properties::parse(text);
+    entries.into_iter().for_each(|entry| loading.take(Place::Line(entry.line), &entry));
+    errors.into_iter().for_each(|error| loading.problem(Place::Line(error.line), error.reason));
     for text in overrides {
         match properties::parse_override(text) {
             Some((key, value)) => loading.take(Place::CommandLine, &Entry { key, value, line: 0 }),
@@ -199,6 +195,7 @@ impl Loading {
     fn finish(mut self) -> Result<Loaded, Problems> {
         let conflicts = match BrokerConfig::of(&self.settings) {
             Ok(config) if self.problems.is_empty() => {
+                mirror(&mut self.settings, "broker.id", "node.id");
                 let layers = Layers { from_file: self.settings, ..Layers::default() };
                 self.warnings.sort_by(|one, other| one.place.cmp(&other.place));
                 return Ok(Loaded { config, layers, warnings: self.warnings });
@@ -213,6 +210,16 @@ impl Loading {
         }
         self.problems.sort_by(|one, other| one.place.cmp(&other.place));
         Err(Problems(self.problems))
+    }
+}
+
+/// Two names of one setting: where one is set, the other is too (`KafkaConfig.populateSynonyms`).
+fn mirror(settings: &mut Settings, one: &str, other: &str) {
+    let value = settings.get(one).or_else(|| settings.get(other)).cloned();
+    for name in [one, other] {
+        if let Some(value) = &value {
+            settings.entry(name.to_owned()).or_insert_with(|| value.clone());
+        }
     }
 }
 
@@ -362,10 +369,11 @@ mod tests {
     #[test]
     fn everything_wrong_is_told_at_once_with_its_line() {
         let text = "log.segment.bytez=1\nlog.segment.bytes=many\n\nnum.partitions=0\nwhat.is.this=1\nx=\\u1\n";
-        let problems = load(text, &["broker.id=-2".to_owned()]).expect_err("five problems");
+        let problems = load(text, &["broker.id=-2".to_owned(), "a".to_owned()]).expect_err("seven problems");
+        let places: Vec<_> = problems.0.iter().map(|problem| problem.place.to_string()).collect();
         assert_eq!(
-            problems.0.iter().map(|problem| problem.place).collect::<Vec<_>>(),
-            [Place::Line(6), Place::CommandLine],
+            places,
+            ["line 1", "line 2", "line 4", "line 5", "line 6", "--override", "--override"],
             "{problems}"
         );
         let problems = bad(&text.replace("x=\\u1\n", ""));

@@ -4,7 +4,10 @@
 //! *Does not know*: files (the caller reads them), ZooKeeper (the caller brings what stands under `/config`), and the
 //! bytes of requests.
 
+mod alter;
 mod broker;
+mod describe;
+mod document;
 mod load;
 mod settings;
 mod topic;
@@ -15,9 +18,17 @@ pub mod properties;
 pub mod table;
 pub mod value;
 
+#[cfg(test)]
+mod tests;
+
+pub use alter::{
+    BrokerScope, Change, Operation, Refusal, Wanted, alter_broker, alter_topic, broker_scope, new_topic, usable,
+};
 pub use broker::{
     BrokerConfig, Conflict, ConnectionConfig, LogConfig, LoggingConfig, TopicRules, ZooKeeperConfig, ZooKeeperTls,
 };
+pub use describe::{ConfigSource, Described, Synonym, describe_broker, describe_broker_defaults, describe_topic};
+pub use document::{help, quickstart_properties, server_properties};
 pub use key::{Importance, Key, Status, Type, Update, Valid};
 pub use listener::{Listener, SecurityProtocol};
 pub use load::{Ineffective, Loaded, Place, Problem, Problems, Warning, load};

@@ -23,11 +23,10 @@ pub struct SyntaxError {
     pub reason: String,
 }
 
-/// Reads the entries of `text`. A key that stands twice comes twice.
-///
-/// # Errors
-/// All lines that cannot be read: a `\u` without four hexadecimal digits behind it.
-pub fn parse(text: &str) -> Result<Vec<Entry>, Vec<SyntaxError>> {
+/// Reads the entries of `text`, and the lines that cannot be read: those with a `\u` without four hexadecimal digits
+/// behind it. A key that stands twice comes twice.
+#[must_use]
+pub fn parse(text: &str) -> (Vec<Entry>, Vec<SyntaxError>) {
     let (mut entries, mut errors) = (Vec::new(), Vec::new());
     for (line, logical) in logical_lines(text) {
         let (key, value) = split(&logical);
@@ -36,7 +35,7 @@ pub fn parse(text: &str) -> Result<Vec<Entry>, Vec<SyntaxError>> {
             (Err(reason), _) | (_, Err(reason)) => errors.push(SyntaxError { line, reason }),
         }
     }
-    if errors.is_empty() { Ok(entries) } else { Err(errors) }
+    (entries, errors)
 }
 
 /// Reads `KEY=VALUE` of a command line. `None` without a `=` or without a key.
@@ -155,8 +154,10 @@ mod tests {
     use super::*;
 
     fn one(text: &str) -> (String, String) {
-        match parse(text).expect("readable").as_slice() {
-            [entry] => (entry.key.clone(), entry.value.clone()),
+        match parse(text) {
+            (entries, errors) if errors.is_empty() && entries.len() == 1 => {
+                (entries[0].key.clone(), entries[0].value.clone())
+            }
             other => panic!("{text:?} gave {other:?}"),
         }
     }
@@ -192,14 +193,15 @@ mod tests {
 
     #[test]
     fn comments_and_blank_lines_count_as_lines() {
-        let entries = parse("# c\n\n ! d\r\na=1\\\n2\n\nb=3").expect("readable");
+        let (entries, _) = parse("# c\n\n ! d\r\na=1\\\n2\n\nb=3");
         let lines: Vec<_> = entries.iter().map(|entry| (entry.key.as_str(), entry.line)).collect();
         assert_eq!(lines, [("a", 4), ("b", 7)]);
     }
 
     #[test]
     fn every_bad_escape_is_reported_with_its_line() {
-        let errors = parse("a=\\u12\nb=1\nc=\\uD800x\nd=\\u+123").expect_err("three bad lines");
+        let (entries, errors) = parse("a=\\u12\nb=1\nc=\\uD800x\nd=\\u+123");
+        assert_eq!(entries.len(), 1, "the good line is kept");
         assert_eq!(errors.iter().map(|error| error.line).collect::<Vec<_>>(), [1, 3, 4]);
     }
 

@@ -90,8 +90,7 @@ pub(super) fn parse(key: &Key, text: &str) -> Result<Value, BadValue> {
         Type::List => Value::List(list(text)),
         Type::Password => Value::Password(Secret::new(text)),
     };
-    check(key.valid, &value).map_err(refuse)?;
-    Ok(value)
+    check(key, &value).map(|()| value)
 }
 
 const NOT_BOOLEAN: &str = "Expected value to be either true or false";
@@ -121,8 +120,10 @@ fn list(text: &str) -> Vec<String> {
     if text.is_empty() { Vec::new() } else { text.split(',').map(|element| element.trim().to_owned()).collect() }
 }
 
-fn check(valid: Valid, value: &Value) -> Result<(), String> {
-    match (valid, value) {
+/// Checks a value of the right type. The error shows the value as it was understood, as Kafka's does.
+fn check(key: &Key, value: &Value) -> Result<(), BadValue> {
+    let refuse = |shown: String, reason: String| Err(BadValue { key: key.name, value: shown, reason });
+    let result = match (key.valid, value) {
         (Valid::AtLeast(least), Value::Number(number)) => at_least(*number, least),
         (Valid::Between(least, most), Value::Number(number)) => {
             at_least(*number, least).and_then(|()| no_more_than(*number, most))
@@ -131,7 +132,9 @@ fn check(valid: Valid, value: &Value) -> Result<(), String> {
             at_least(*number, least).and_then(|()| no_more_than(*number, most))
         }
         (Valid::OneOf(texts), Value::Text(text)) => one_of(texts, text),
-        (Valid::OneOf(texts), Value::List(elements)) => elements.iter().try_for_each(|text| one_of(texts, text)),
+        (Valid::OneOf(texts), Value::List(elements)) => {
+            return elements.iter().try_for_each(|text| one_of(texts, text).or_else(|why| refuse(text.clone(), why)));
+        }
         (Valid::OneOfAnyCase(texts), Value::Text(text)) => {
             let known = texts.iter().any(|known| known.eq_ignore_ascii_case(text));
             if known { Ok(()) } else { Err(format!("String must be one of (case insensitive): {}", texts.join(", "))) }
@@ -143,9 +146,15 @@ fn check(valid: Valid, value: &Value) -> Result<(), String> {
         (Valid::GzipLevel, Value::Number(level)) if *level != -1 && !(1..=9).contains(level) => {
             Err("Value must be between 1 and 9 or equal to -1".to_owned())
         }
-        (Valid::ThrottledReplicas, Value::List(pairs)) => throttled_replicas(pairs),
+        (Valid::ThrottledReplicas, Value::List(pairs)) => {
+            return throttled_replicas(key, pairs).or_else(|why| refuse(format!("[{}]", pairs.join(", ")), why));
+        }
+        (Valid::KafkaVersion, Value::Text(text)) if !is_kafka_version(text) => {
+            Err(format!("Version {text} is not a valid version"))
+        }
         _ => Ok(()),
-    }
+    };
+    result.or_else(|why| refuse(value.to_string(), why))
 }
 
 fn at_least<N: PartialOrd + fmt::Display>(number: N, least: N) -> Result<(), String> {
@@ -161,7 +170,7 @@ fn one_of(texts: &[&str], text: &str) -> Result<(), String> {
     if texts.contains(&text) { Ok(()) } else { Err(format!("String must be one of: {}", texts.join(", "))) }
 }
 
-fn throttled_replicas(pairs: &[String]) -> Result<(), String> {
+fn throttled_replicas(key: &Key, pairs: &[String]) -> Result<(), String> {
     let all_digits = |text: &str| !text.is_empty() && text.bytes().all(|byte| byte.is_ascii_digit());
     let pair = |text: &String| {
         text.split_once(':').is_some_and(|(partition, broker)| all_digits(partition) && all_digits(broker))
@@ -169,10 +178,85 @@ fn throttled_replicas(pairs: &[String]) -> Result<(), String> {
     match pairs {
         [all] if all == "*" => Ok(()),
         pairs if pairs.iter().all(pair) => Ok(()),
-        _ => Err("Must be the literal '*' or a list of replicas in the following format: \
-                  [partitionId]:[brokerId],[partitionId]:[brokerId],..."
-            .to_owned()),
+        _ => Err(format!(
+            "{} must be the literal '*' or a list of replicas in the following format: \
+             [partitionId]:[brokerId],[partitionId]:[brokerId],...",
+            key.name
+        )),
     }
+}
+
+/// Versions of Kafka by which a format or protocol may be named (`MetadataVersion`). A release without `-IV` stands for
+/// its last one.
+const KAFKA_VERSIONS: &[&str] = &[
+    "0.8.0",
+    "0.8.1",
+    "0.8.2",
+    "0.9.0",
+    "0.10.0-IV0",
+    "0.10.0-IV1",
+    "0.10.1-IV0",
+    "0.10.1-IV1",
+    "0.10.1-IV2",
+    "0.10.2-IV0",
+    "0.11.0-IV0",
+    "0.11.0-IV1",
+    "0.11.0-IV2",
+    "1.0-IV0",
+    "1.1-IV0",
+    "2.0-IV0",
+    "2.0-IV1",
+    "2.1-IV0",
+    "2.1-IV1",
+    "2.1-IV2",
+    "2.2-IV0",
+    "2.2-IV1",
+    "2.3-IV0",
+    "2.3-IV1",
+    "2.4-IV0",
+    "2.4-IV1",
+    "2.5-IV0",
+    "2.6-IV0",
+    "2.7-IV0",
+    "2.7-IV1",
+    "2.7-IV2",
+    "2.8-IV0",
+    "2.8-IV1",
+    "3.0-IV0",
+    "3.0-IV1",
+    "3.1-IV0",
+    "3.2-IV0",
+    "3.3-IV0",
+    "3.3-IV1",
+    "3.3-IV2",
+    "3.3-IV3",
+    "3.4-IV0",
+    "3.5-IV0",
+    "3.5-IV1",
+    "3.5-IV2",
+    "3.6-IV0",
+    "3.6-IV1",
+    "3.6-IV2",
+    "3.7-IV0",
+    "3.7-IV1",
+    "3.7-IV2",
+    "3.7-IV3",
+    "3.7-IV4",
+    "3.8-IV0",
+    "3.9-IV0",
+    "4.0-IV0",
+    "4.0-IV1",
+];
+
+/// Whether `text` names a version: two numbers (three when the first is 0), maybe with `-IV` and a number behind; what
+/// follows a further point is not looked at (`MetadataVersion.fromVersionString`).
+fn is_kafka_version(text: &str) -> bool {
+    let numbers = if text.starts_with("0.") { 3 } else { 2 };
+    let kept = text.split('.').take(numbers).collect::<Vec<_>>().join(".");
+    KAFKA_VERSIONS.iter().any(|version| {
+        let release = version.split("-IV").next().unwrap_or(version);
+        *version == kept || release == kept
+    })
 }
 
 /// What values `key` takes, in words.
@@ -196,13 +280,11 @@ pub(super) fn allowed(key: &Key) -> String {
         Valid::OneOf(texts) | Valid::OneOfAnyCase(texts) if key.kind == Type::List => {
             format!("any of {}, separated by commas", texts.join(", "))
         }
-        Valid::OneOf(texts) if 12 < texts.len() => {
-            format!("a version of Kafka, {} to {}", texts.first().unwrap_or(&""), texts.last().unwrap_or(&""))
-        }
         Valid::OneOf(texts) => format!("one of {}", texts.join(", ")),
         Valid::OneOfAnyCase(texts) => format!("one of {}, in any case", texts.join(", ")),
         Valid::NonEmpty => format!("{kind}, not empty"),
         Valid::GzipLevel => format!("{kind} from 1 to 9, or -1"),
+        Valid::KafkaVersion => "a version of Kafka, like 3.9 or 3.9-IV0".to_owned(),
         Valid::ThrottledReplicas => "partition:broker pairs separated by commas, or *".to_owned(),
     }
 }

@@ -1,6 +1,6 @@
 //! The broker itself.
 
-use super::{KAFKA_VERSIONS, keys};
+use super::keys;
 use crate::config::key::Valid;
 
 keys! {
@@ -49,7 +49,7 @@ keys! {
     /// than let everybody in.
     "authorizer.class.name": String, default(""), low, refused;
     /// Version of Kafka whose requests brokers speak among themselves.
-    "inter.broker.protocol.version": String, default("3.9-IV0"), one_of(KAFKA_VERSIONS), medium, inert;
+    "inter.broker.protocol.version": String, default("3.9-IV0"), valid(Valid::KafkaVersion), medium, inert;
     /// Record format of old clients. Kafka ignores it from inter-broker protocol 3.0 on.
-    "log.message.format.version": String, default("3.0-IV1"), one_of(KAFKA_VERSIONS), medium, obsolete;
+    "log.message.format.version": String, default("3.0-IV1"), valid(Valid::KafkaVersion), medium, obsolete;
 }

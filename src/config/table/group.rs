@@ -39,7 +39,7 @@ keys! {
     /// How long a commit waits for its replicas.
     "offsets.commit.timeout.ms": Int, default("5000"), at_least(1), unit("ms"), high, inert;
     /// Acknowledgements a commit needs.
-    "offsets.commit.required.acks": Short, default("-1"), high, obsolete;
+    "offsets.commit.required.acks": Short, default("-1"), unit("replicas"), high, obsolete;
     /// Session time-out in the consumer protocol (KIP-848).
     "group.consumer.session.timeout.ms": Int, default("45000"), at_least(1), unit("ms"), medium, inert;
     /// Shortest session time-out there.

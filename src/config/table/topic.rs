@@ -1,6 +1,6 @@
 //! Topics.
 
-use super::{KAFKA_VERSIONS, keys};
+use super::keys;
 use crate::config::key::Valid;
 
 keys! {
@@ -72,7 +72,7 @@ keys! {
     /// Whether a new segment's file gets its full size at once.
     "preallocate": Boolean, default("false"), medium, broker_key("log.preallocate"), works;
     /// Record format of old clients. Kafka ignores it from inter-broker protocol 3.0 on.
-    "message.format.version": String, default("3.0-IV1"), one_of(KAFKA_VERSIONS), medium,
+    "message.format.version": String, default("3.0-IV1"), valid(Valid::KafkaVersion), medium,
         broker_key("log.message.format.version"), obsolete;
     /// What a record's timestamp says: when the producer made it, or when the broker appended it.
     "message.timestamp.type": String, default("CreateTime"), one_of(&["CreateTime", "LogAppendTime"]), medium,
