@@ -15,7 +15,7 @@ use super::image::{Image, Metadata};
 use super::ports::{Ports, random, random_topic_id};
 use super::replicas::Replicas;
 use super::settings::SettingsStore;
-use crate::config::Settings;
+use crate::config::{self, Settings};
 use crate::coordination::znode::config::Entity;
 use crate::coordination::znode::{self, admin, topic};
 use crate::coordination::{CoordinationError, Coordinator, CreateMode, Op, recipe};
@@ -229,7 +229,8 @@ impl Work {
             return Err((ErrorCode::TopicAlreadyExists, format!("Topic '{name}' already exists.")));
         }
         let assignment = self.assignment(wanted, &image)?;
-        let configs = self.settings.check_topic_configs(&wanted.configs)?;
+        let checked = config::new_topic(&wanted.configs, &self.settings.layers());
+        let configs = checked.map_err(|refusal| (refusal.code, refusal.message))?;
         let mut created = CreatedTopic {
             id: TopicId::ZERO,
             partitions: i32::try_from(assignment.len()).unwrap_or(i32::MAX),

@@ -282,10 +282,7 @@ impl Serving {
 
     fn start_produce(&mut self, header: &RequestHeader, body: Decoder) -> Result<(), End> {
         let Some(peer) = &self.peer else { return Ok(()) };
-        if !handlers::is_served(header.key, header.version) {
-            return Err(Unanswerable::NotServed(header.key, header.version).into());
-        }
-        let request = handlers::decode(peer, header, body).map_err(Unanswerable::Malformed)?;
+        let request = handlers::decode(peer, header, body)?;
         let number = self.first + self.in_flight.len() as u64;
         let pending = produce::begin(&self.env, peer, header, request, number, &self.reply, &mut self.appends);
         self.in_flight.push_back(InFlight::Produce(pending));
@@ -357,7 +354,7 @@ async fn answer(
     body: Decoder,
 ) -> (Peer, Result<Answer, Unanswerable>) {
     let answer = if header.key == ApiKey::Fetch {
-        handlers::fetch(&env, &mut peer, &header, body).await.map(Answer::Fetch)
+        handlers::fetch::answer(&env, &mut peer, &header, body).await.map(Answer::Fetch)
     } else {
         handlers::answer(&env, &mut peer, &header, body).await.map(Answer::Plain)
     };

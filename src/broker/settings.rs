@@ -84,6 +84,18 @@ impl SettingsStore {
         self.0.load().overrides.get(topic).cloned().unwrap_or_default()
     }
 
+    /// `auto.create.topics.enable`.
+    #[must_use]
+    pub fn auto_create_topics(&self) -> bool {
+        self.0.load().broker.topics.auto_create
+    }
+
+    /// `fetch.max.bytes`.
+    #[must_use]
+    pub fn fetch_bytes_max(&self) -> i32 {
+        i32::try_from(self.0.load().broker.fetch_bytes_max).unwrap_or(i32::MAX)
+    }
+
     /// The settings of a topic.
     #[must_use]
     pub fn topic(&self, topic: &TopicName) -> Arc<TopicSettings> {

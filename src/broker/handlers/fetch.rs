@@ -2,6 +2,7 @@
 //!
 //! Records are not read here: the answer names slices of segment files, which the connection sends with `sendfile`.
 
+use std::ops::RangeInclusive;
 use std::sync::Arc;
 use std::time::Duration;
 
@@ -18,13 +19,13 @@ use crate::telemetry::event;
 use crate::wire::message::fetch::{
     AbortedTransaction, FetchRequest, FetchResponse, FetchableTopicResponse, LeaderIdAndEpoch, PartitionData,
 };
-use crate::wire::{Encoded, Payload, RequestHeader, encode_response};
+use crate::wire::{Decoder, Encoded, Payload, RequestHeader, encode_response};
+
+/// Versions 0 to 3 carry message formats that are not converted yet.
+pub(super) const VERSIONS: RangeInclusive<i16> = 4..=17;
 
 /// Longest wait that is honoured, whatever `max_wait_ms` says: a client that waits longer has a request time-out to mind.
 const WAIT_MAX: Duration = Duration::from_secs(300);
-
-/// `fetch.max.bytes`, the broker's own bound on one response: Kafka's default of 55 MiB.
-const RESPONSE_BYTES_MAX: usize = 55 << 20;
 
 /// `READ_COMMITTED`.
 const READ_COMMITTED: i8 = 1;
@@ -57,17 +58,15 @@ struct Limits {
 /// Answers a fetch.
 ///
 /// # Errors
-/// When our answer does not fit the version: a bug of ours.
+/// [`Unanswerable`]: the connection is to be closed.
 pub async fn answer(
     env: &Env,
     peer: &mut Peer,
     header: &RequestHeader,
-    request: FetchRequest,
+    body: Decoder,
 ) -> Result<FetchAnswer, Unanswerable> {
-    let (mut response, slices) = fetch(env, peer, header.version, &request).await;
-    if 16 <= header.version {
-        response.node_endpoints = vec![];
-    }
+    let request = super::decode(peer, header, body)?;
+    let (response, slices) = fetch(env, peer, header.version, &request).await;
     let encoded = encode_response(header.correlation_id, header.key, header.version, &response)?;
     Ok(FetchAnswer { encoded, slices })
 }
@@ -94,7 +93,7 @@ async fn fetch(env: &Env, peer: &mut Peer, version: i16, request: &FetchRequest)
     };
     let limits = Limits {
         read_committed: request.isolation_level == READ_COMMITTED,
-        bytes_max: usize::try_from(request.max_bytes).unwrap_or(0).min(RESPONSE_BYTES_MAX),
+        bytes_max: usize::try_from(request.max_bytes.min(env.settings.fetch_bytes_max())).unwrap_or(0),
     };
     let look = look_until(env, &wanted, request, &limits).await;
     let slices = look.slices;
