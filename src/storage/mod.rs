@@ -5,9 +5,9 @@
 #![warn(clippy::indexing_slicing, clippy::expect_used)]
 
 pub mod disk;
+pub mod index;
 pub mod log;
 pub mod log_dirs;
-pub mod index;
 pub mod producer_snapshot;
 pub mod producer_state;
 pub mod transaction_index;
