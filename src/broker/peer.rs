@@ -1,0 +1,42 @@
+//! Who is at the other end of a connection, and what the connection remembers of them.
+
+use std::net::SocketAddr;
+use std::sync::Arc;
+
+use super::fetch_slots::SessionSlot;
+use crate::machine::fetch_session::Sessions;
+use crate::telemetry::event;
+use crate::wire::{ApiKey, Str};
+
+/// The other end of one connection.
+#[derive(Debug)]
+pub struct Peer {
+    /// Where it is.
+    pub address: SocketAddr,
+    /// Name of the listener that it came in by: it decides which endpoints Metadata tells.
+    pub listener: Arc<str>,
+    /// Its incremental fetch session.
+    pub sessions: Sessions,
+    /// The room that its session takes.
+    pub session_slot: Option<SessionSlot>,
+}
+
+impl Peer {
+    /// A peer that just came in.
+    #[must_use]
+    pub fn new(address: SocketAddr, listener: Arc<str>) -> Self {
+        Self { address, listener, sessions: Sessions::default(), session_slot: None }
+    }
+
+    /// It said what software it is (KIP-511).
+    pub fn introduced(&self, name: &Str, version: &Str) {
+        event::ClientIntroduced { peer: self.address, software: name, version }.emit();
+    }
+
+    /// It sent more than its request has.
+    pub fn left_over(&self, key: ApiKey, bytes: usize) {
+        if bytes != 0 {
+            event::BytesLeftOver { peer: self.address, api: key.name(), bytes }.emit();
+        }
+    }
+}
