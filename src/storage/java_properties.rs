@@ -16,7 +16,7 @@ use crate::model::Timestamp;
 /// unit, and what is no such unit stays as the letter behind the backslash (Java refuses the file).
 #[must_use]
 pub(super) fn decode(bytes: &[u8]) -> Vec<(String, String)> {
-    let text = bytes.iter().map(|byte| char::from(*byte)).collect::<String>();
+    let text = bytes.iter().map(|byte| char::from(*byte)).collect::<String>().replace("\r\n", "\n");
     let mut lines = text.split(['\n', '\r']);
     let mut properties = Vec::new();
     while let Some(line) = lines.next() {
@@ -26,10 +26,7 @@ pub(super) fn decode(bytes: &[u8]) -> Vec<(String, String)> {
         }
         while goes_on(&logical) {
             logical.pop();
-            // "\r\n" was split in two: the empty line between belongs to it.
-            let Some(next) = lines.next() else { break };
-            let next = if next.is_empty() && text.contains("\r\n") { lines.next().unwrap_or("") } else { next };
-            logical.push_str(next.trim_start_matches(is_space));
+            logical.push_str(lines.next().unwrap_or_default().trim_start_matches(is_space));
         }
         properties.push(split(&logical));
     }
@@ -187,6 +184,15 @@ mod tests {
             ("a=\\\n   b\\\n   c", "a", "bc"),
             ("a=\\\r\n   b", "a", "b"),
             ("a=b\\\\\nc", "a", "b\\"),
+            ("a=b\\\n\n c=d\r\n", "a", "b"),
+            ("a=b\\\r\n\r\nc=d", "a", "b"),
+            ("a=x\\\r\r\nb=1", "a", "x"),
+            ("\\\n a=b", "a", "b"),
+            ("a\\\n=b", "a", "b"),
+            (": x", "", "x"),
+            ("a\\", "a", ""),
+            ("#x\\\na=b", "a", "b"),
+            ("a=b\\\n#c", "a", "b#c"),
         ] {
             assert_eq!(read(text).first(), Some(&pair(key, value)), "{text:?}");
         }
