@@ -488,6 +488,7 @@ const fn last_sequence(header: &BatchHeader) -> i32 {
 }
 
 #[cfg(test)]
+<<<<<<< HEAD
 mod tests {
     use proptest::prelude::*;
 
@@ -798,3 +799,6 @@ mod tests {
         }
     }
 }
+=======
+mod tests;
+>>>>>>> formats
