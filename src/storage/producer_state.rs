@@ -705,7 +705,7 @@ mod tests {
     impl Naive {
         /// Sequence numbers without the wrap: they count on from where the producer began.
         fn expects(&self, epoch: i16, sequence: i64, records: i64) -> Option<Result<Offset, ()>> {
-            let Some((last_epoch, _, last, _)) = self.0.last().copied() else { return None };
+            let (last_epoch, _, last, _) = self.0.last().copied()?;
             let remembered = self.0.iter().rev().take_while(|batch| batch.0 == last_epoch).take(BATCHES_REMEMBERED);
             let wrap = |number: i64| number.rem_euclid(1 << 31);
             for (_, first, last, offset) in remembered {
