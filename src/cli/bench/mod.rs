@@ -23,7 +23,7 @@ use crate::client::producer::Acks;
 use crate::model::Clock as _;
 use crate::telemetry::OsClock;
 use pace::Pace;
-use produce::{Carries, Found, Load, Until};
+use produce::{Found, Load, Until};
 use report::Report;
 use target::{Batch, Target};
 
