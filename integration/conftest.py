@@ -6,6 +6,7 @@
 
 import itertools
 import shutil
+import signal
 
 import pytest
 
@@ -17,6 +18,11 @@ from harness.zookeeper import ZooKeeper
 def pytest_addoption(parser):
     parser.addoption("--broker", choices=("dohle", "kafka"), default="dohle", help="the broker under test")
     parser.addoption("--all", action="store_true", help="the long suites too")
+
+
+def pytest_configure():
+    """A run that is told to end still ends what it started."""
+    signal.signal(signal.SIGTERM, signal.default_int_handler)
 
 
 def pytest_collection_modifyitems(config, items):

@@ -41,7 +41,7 @@ def through_assign(broker, topic, partition, count):
     consumer.assign([confluent_kafka.TopicPartition(topic, partition, 0)])
     pairs = []
     while len(pairs) < count:
-        messages = consumer.consume(10_000, 20)
+        messages = consumer.consume(min(10_000, count - len(pairs)), 20)
         assert messages, f"only {len(pairs)} of {count} rows came from partition {partition}"
         pairs += [(message.key().decode(), message.value().decode()) for message in messages if not message.error()]
     consumer.close()

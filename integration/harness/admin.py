@@ -1,8 +1,10 @@
 """A few requests in one fixed version each, spoken over a raw connection."""
 
+from harness.process import until
 from harness.protocol import (CREATE_TOPICS, DELETE_TOPICS, FETCH, INIT_PRODUCER_ID, LIST_OFFSETS, METADATA, PRODUCE, Writer)
 
 EARLIEST, LATEST = -2, -1
+COORDINATOR_LOAD_IN_PROGRESS = 14
 
 
 def metadata(connection, topics=None):
@@ -105,8 +107,12 @@ def offset(connection, topic, timestamp=LATEST, partition=0):
 
 
 def producer_id(connection):
-    """InitProducerId v0 without a transactional id: (producer id, epoch)."""
-    answer = connection.ask(INIT_PRODUCER_ID, 0, Writer().string(None).i32(60_000))
-    answer.i32()
-    assert (error := answer.i16()) == 0, f"InitProducerId answered {error}"
-    return answer.i64(), answer.i16()
+    """InitProducerId v0 without a transactional id: (producer id, epoch). Asks again while the first block is being fetched."""
+    def asked():
+        answer = connection.ask(INIT_PRODUCER_ID, 0, Writer().string(None).i32(60_000))
+        answer.i32()
+        error = answer.i16()
+        assert error in (0, COORDINATOR_LOAD_IN_PROGRESS), f"InitProducerId answered {error}"
+        return error == 0 and (answer.i64(), answer.i16())
+
+    return until(20, asked, "a producer id")
