@@ -22,7 +22,7 @@ use crate::coordination::{CoordinationError, Coordinator, CreateMode, Op, recipe
 use crate::machine::assignment::{Draw, assign};
 use crate::model::limits::PARTITIONS_PER_TOPIC_MAX;
 use crate::model::{BrokerId, ErrorCode, PartitionIndex, TopicId, TopicName};
-use crate::telemetry::event;
+use crate::telemetry::{Event as _, event};
 
 /// Why something was not done: the code and words for the client.
 pub type Refusal = (ErrorCode, String);
@@ -178,7 +178,7 @@ impl Work {
                     if let Err((error, reason)) = self.create_topic(&topic, false).await
                         && error != ErrorCode::TopicAlreadyExists
                     {
-                        event::AutoCreateFailed { topic: &name, reason: &reason }.emit();
+                        event::AutoCreateFailed { topic: name.clone(), cause: reason }.emit();
                     }
                 }
                 let _gone = reply.send(());
@@ -252,7 +252,7 @@ impl Work {
             }
             Err(error) => return Err(coordination_failed(&error)),
         }
-        event::TopicCreated { topic: &name, id: created.id, partitions: created.partitions }.emit();
+        event::TopicCreated { topic: name, id: created.id, partitions: created.partitions, replicas: created.replication_factor }.emit();
         Ok(created)
     }
 

@@ -25,7 +25,7 @@ use super::peer::Peer;
 use super::supervisor::DeathNotice;
 use crate::model::limits::REQUESTS_IN_FLIGHT_PER_CONNECTION_MAX;
 use crate::net::{BufferPool, Chunk, Reader, Stream, Writer};
-use crate::telemetry::event;
+use crate::telemetry::{Event as _, event};
 use crate::wire::{ApiKey, Decoder, Encoded, HeaderError, Part, RequestHeader, decode_request};
 
 /// Bytes of answers that may wait for a peer to read them. Most are slices of segments, which take no memory.
@@ -74,7 +74,7 @@ impl Actor for ConnectionActor {
         let address = serving.peer.as_ref().map(|peer| peer.address);
         ctx.spawn(serving.run().into_actor(self).map(move |end, actor, ctx| {
             if let Some(peer) = address {
-                event::ConnectionClosed { peer, reason: &end }.emit();
+                event::ConnectionClosed { peer, reason: end.reason() }.emit();
             }
             actor.notice.disarm();
             ctx.stop();

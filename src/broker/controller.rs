@@ -32,7 +32,7 @@ use crate::machine::controller::{Controller, Effect, Event, PartitionNotice, Par
 use crate::model::{
     BrokerEpoch, BrokerId, ErrorCode, PartitionEpoch, PartitionIndex, TopicName, TopicPartition,
 };
-use crate::telemetry::event;
+use crate::telemetry::{Event as _, event};
 
 /// Wait before trying again when the coordinator failed.
 const RETRY: Duration = Duration::from_millis(500);
@@ -174,7 +174,7 @@ impl Running {
                 }
                 Ok(Ended::Lost) => {}
                 Err(error) => {
-                    event::CoordinationFailed { error: &error }.emit();
+                    event::CoordinationFailed { cause: error.to_string() }.emit();
                     let starting = matches!(*self.parts.ready.borrow(), Ok(false));
                     if starting && !matches!(error, RecipeError::Coordination(_)) {
                         // Another broker has our id or our address: trying again does not help.
@@ -218,7 +218,7 @@ impl Running {
                     self.parts.ready.send_replace(Ok(true));
                 }
                 Err(Stop::Moved) => {
-                    event::ControllerResigned {}.emit();
+                    event::ControllerResigned { broker: self.parts.local }.emit();
                     self.active = None;
                     dirty.controller = true;
                     continue;
@@ -232,7 +232,7 @@ impl Running {
                     match state {
                         _ if changed.is_err() => return Ok(Ended::Lost),
                         SessionState::Connected { session } if session == id => {}
-                        SessionState::Disconnected => event::SessionDisconnected { session: id }.emit(),
+                        SessionState::Disconnected => event::SessionLost { session: id }.emit(),
                         SessionState::Connected { .. } | SessionState::Expired | SessionState::Closed => {
                             event::SessionExpired { session: id }.emit();
                             return Ok(Ended::Lost);
@@ -342,7 +342,7 @@ impl Running {
                     live.insert(id, BrokerEpoch(stat.czxid));
                     self.brokers.insert(id, image_of(registration));
                 }
-                Err(error) => event::ZnodeUnreadable { path: &broker::path(id), error: &error }.emit(),
+                Err(error) => event::ZnodeUnreadable { path: broker::path(id), cause: error.to_string() }.emit(),
             }
         }
         Ok(live)
@@ -399,7 +399,7 @@ impl Running {
                     let answers = ask(&self.parts.replicas, |reply| ReplicasCommand::LeaderAndIsr { partitions, reply });
                     for (partition, error) in answers.await.unwrap_or_default() {
                         if error.is_error() {
-                            event::LeaderAndIsrRefused { partition: &partition, error }.emit();
+                            event::LeaderAndIsrRefused { partition, code: error }.emit();
                         }
                     }
                     vec![]
@@ -449,7 +449,7 @@ impl Running {
             let assignment = read?.map(|(data, _)| topic::TopicAssignment::decode(&data));
             match assignment.transpose() {
                 Ok(assignment) => found.push((name, assignment)),
-                Err(error) => event::ZnodeUnreadable { path: &topic::path(&name), error: &error }.emit(),
+                Err(error) => event::ZnodeUnreadable { path: topic::path(&name), cause: error.to_string() }.emit(),
             }
         }
         let wanted = found.iter().flat_map(|(name, assignment)| {
@@ -467,7 +467,7 @@ impl Running {
                 if let Some((data, stat)) = states.next().transpose()?.flatten() {
                     match topic::PartitionState::decode(&data) {
                         Ok(state) => drop(record.states.insert(index, from_znode(state, PartitionEpoch(stat.version)))),
-                        Err(error) => event::ZnodeUnreadable { path: &topic::state_path(&name, index), error: &error }.emit(),
+                        Err(error) => event::ZnodeUnreadable { path: topic::state_path(&name, index), cause: error.to_string() }.emit(),
                     }
                 }
                 record.replicas.insert(index, partition.replicas);
@@ -550,7 +550,7 @@ impl Running {
         paths.push(znode::config::Entity::Topic(name.clone()).path());
         paths.push(admin::delete_topic_path(&name));
         self.delete_all(paths).await?;
-        event::TopicDeleted { topic: &name }.emit();
+        event::TopicDeleted { topic: name.clone() }.emit();
         Ok(vec![Event::TopicRemoved(name)])
     }
 

@@ -16,7 +16,7 @@ use super::peer::Peer;
 use super::placement::LoopId;
 use super::supervisor::{Death, DeathNotice};
 use crate::net::Stream;
-use crate::telemetry::event;
+use crate::telemetry::{Event as _, event};
 
 /// Connections that are allowed at once.
 #[derive(Clone, Copy, Debug)]
@@ -71,11 +71,11 @@ impl ListenerActor {
         let ip = peer.ip();
         let here = self.per_ip.get(&ip).copied().unwrap_or(0);
         if self.admission.connections_max <= self.connections.len() {
-            event::ConnectionRefused { peer, reason: "max.connections" }.emit();
+            event::ConnectionRefused { listener: self.name.to_string(), peer, reason: "max.connections" }.emit();
             return;
         }
         if self.admission.connections_per_ip_max <= here {
-            event::ConnectionRefused { peer, reason: "max.connections.per.ip" }.emit();
+            event::ConnectionRefused { listener: self.name.to_string(), peer, reason: "max.connections.per.ip" }.emit();
             return;
         }
         let number = self.next;
@@ -86,7 +86,7 @@ impl ListenerActor {
         let addr = self.env.placement.start(LoopId::MAIN, move |_| ConnectionActor::new(env, stream, who, limits, notice));
         self.per_ip.insert(ip, here + 1);
         self.connections.insert(number, Connected { addr, peer });
-        event::ConnectionAccepted { peer }.emit();
+        event::ConnectionAccepted { listener: self.name.to_string(), peer }.emit();
     }
 }
 
@@ -150,7 +150,7 @@ impl Handler<ListenerCommand> for ListenerActor {
                     }
                 }
                 if death.is_some() {
-                    event::ActorDied { actor: "connection", name: &peer.to_string(), panicked: true }.emit();
+                    event::ActorDied { actor: "connection", name: peer.to_string(), cause: "it panicked".to_owned() }.emit();
                 }
             }
             ListenerCommand::Shutdown => {

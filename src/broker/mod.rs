@@ -25,7 +25,7 @@ use crate::model::{BrokerId, TopicId};
 use crate::net::Stream;
 use crate::storage::log::DiskError;
 use crate::storage::log_dirs::{Identity, LogDirs, LogDirsError};
-use crate::telemetry::event;
+use crate::telemetry::{Event as _, event};
 
 pub mod admin;
 pub mod config_watch;
@@ -135,7 +135,7 @@ impl Broker {
         let local = broker_id(&*coordinator, &config, &dirs).await?;
         dirs.set_identity(&Identity { broker_id: local, cluster_id: cluster_id.clone() })?;
         for (path, error) in dirs.failed() {
-            event::LogDirFailed { path: &path, error: &error }.emit();
+            event::LogDirFailed { dir: event::Dir(path), cause: error.to_string() }.emit();
         }
         recipe::registration::end_earlier_sessions(&*coordinator, local, &earlier_sessions).await?;
 

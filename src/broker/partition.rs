@@ -19,7 +19,7 @@ use super::supervisor::DeathNotice;
 use crate::machine::partition::{Effect, Event, Leadership, LogBounds, Partition, Wait};
 use crate::model::{BrokerId, ErrorCode, Moment, Offset, Timestamp, TopicPartition};
 use crate::storage::log::{AppendError, Appended, FlushOutcome, Log, NewBatch, PendingDelete};
-use crate::telemetry::event;
+use crate::telemetry::{Event as _, event};
 
 /// Mailbox bound: appends that may wait for one partition before connections stop reading (law 6). Each carries all that one
 /// connection brought in a turn.
@@ -274,7 +274,7 @@ impl PartitionActor {
             let appended = match result {
                 Ok(appended) => appended,
                 Err(error) => {
-                    event::AppendRefused { partition: &self.id, error: &error }.emit();
+                    event::AppendRefused { partition: self.id.clone(), cause: error.to_string() }.emit();
                     answers.push(request.refused(error_code(&error)));
                     continue;
                 }
@@ -331,7 +331,7 @@ impl PartitionActor {
         let event = match finished {
             Some(Ok(up_to)) => Event::Flushed { up_to },
             Some(Err(error)) => {
-                event::FlushFailed { partition: &self.id, error: &error }.emit();
+                event::FlushFailed { partition: self.id.clone(), cause: error.to_string() }.emit();
                 Event::FlushFailed
             }
             None => Event::FlushFailed,
@@ -402,7 +402,7 @@ impl PartitionActor {
         let pending = match log.apply_retention(high_watermark, now, moment) {
             Ok(pending) => pending,
             Err(error) => {
-                event::RetentionFailed { partition: &self.id, error: &error }.emit();
+                event::RetentionFailed { partition: self.id.clone(), cause: error.to_string() }.emit();
                 None
             }
         };
@@ -421,7 +421,7 @@ impl PartitionActor {
         match log.close() {
             Ok(recovery_point) => Some(recovery_point),
             Err(error) => {
-                event::FlushFailed { partition: &self.id, error: &error }.emit();
+                event::FlushFailed { partition: self.id.clone(), cause: error.to_string() }.emit();
                 None
             }
         }

@@ -5,7 +5,7 @@ use std::sync::Arc;
 
 use super::fetch_slots::SessionSlot;
 use crate::machine::fetch_session::Sessions;
-use crate::telemetry::event;
+use crate::telemetry::{Event as _, event};
 use crate::wire::{ApiKey, Str};
 
 /// The other end of one connection.
@@ -30,13 +30,13 @@ impl Peer {
 
     /// It said what software it is (KIP-511).
     pub fn introduced(&self, name: &Str, version: &Str) {
-        event::ClientIntroduced { peer: self.address, software: name, version }.emit();
+        event::ClientIntroduced { peer: self.address, software: name.to_string(), version: version.to_string() }.emit();
     }
 
     /// It sent more than its request has.
     pub fn left_over(&self, key: ApiKey, bytes: usize) {
         if bytes != 0 {
-            event::BytesLeftOver { peer: self.address, api: key.name(), bytes }.emit();
+            event::TrailingBytes { peer: self.address, api: key.name(), bytes: bytes as u64 }.emit();
         }
     }
 }

@@ -25,7 +25,7 @@ use crate::machine::restart::{Intensity, Verdict};
 use crate::model::{BrokerId, ErrorCode, Moment, Offset, PartitionIndex, TopicId, TopicName, TopicPartition};
 use crate::storage::log::{Log, OpenError, OpenReport, PendingDelete};
 use crate::storage::log_dirs::{CheckpointTask, LoadedPartition, LogDirDescription, LogDirs, PartitionOffsets};
-use crate::telemetry::event;
+use crate::telemetry::{Event as _, event};
 
 /// Waits for one partition to take a command; far more than a mailbox turn ever takes.
 const COMMAND_PATIENCE: Duration = Duration::from_secs(30);
@@ -206,7 +206,7 @@ impl Replicas {
                 Some(Opened { id, topic_id: topic_id.unwrap_or(TopicId::ZERO), log, high_watermark })
             }
             Err(error) => {
-                event::PartitionUnusable { partition: &id, error: &error }.emit();
+                event::PartitionUnusable { partition: id.clone(), cause: error.to_string() }.emit();
                 let topic_id = topic_id.unwrap_or(TopicId::ZERO);
                 self.replicas.insert(id, Replica::down(topic_id));
                 None
@@ -288,12 +288,12 @@ impl Replicas {
     fn created(&self, id: TopicPartition, topic_id: TopicId, made: Result<Log, OpenError>) -> Option<Opened> {
         match made {
             Ok(log) => {
-                event::PartitionCreated { partition: &id }.emit();
+                event::PartitionCreated { partition: id.clone() }.emit();
                 let high_watermark = log.log_start_offset();
                 Some(Opened { id, topic_id, log, high_watermark })
             }
             Err(error) => {
-                event::PartitionUnusable { partition: &id, error: &error }.emit();
+                event::PartitionUnusable { partition: id.clone(), cause: error.to_string() }.emit();
                 None
             }
         }
@@ -348,7 +348,7 @@ impl Replicas {
                 let done = renamed.iter().all(Result::is_ok);
                 renamed.into_iter().for_each(|renamed| match renamed {
                     Ok(pending) => actor.delete_later(pending, ctx),
-                    Err(error) => event::DeleteFailed { error: &error }.emit(),
+                    Err(error) => event::DeleteFailed { cause: error.to_string() }.emit(),
                 });
                 let _gone = reply.send(done);
             });
@@ -362,7 +362,7 @@ impl Replicas {
             let work = actor.placement.blocking(move || pending.run(&*disk));
             ctx.spawn(work.into_actor(actor).map(|done, _, _| {
                 if let Some(Err(error)) = done {
-                    event::DeleteFailed { error: &error }.emit();
+                    event::DeleteFailed { cause: error.to_string() }.emit();
                 }
             }));
         });
@@ -374,7 +374,7 @@ impl Replicas {
             if concerned && let Some(handle) = &replica.handle {
                 let settings = self.settings.topic(&id.topic);
                 if handle.addr.try_send(PartitionCommand::Configure(settings)).is_err() {
-                    event::PartitionBusy { partition: id, command: "configure" }.emit();
+                    event::MailboxFull { actor: "partition", command: "configure" }.emit();
                 }
             }
         }
@@ -400,13 +400,13 @@ impl Replicas {
         };
         replica.handle = None;
         let verdict = replica.deaths.died(now);
-        event::ActorDied { actor: "partition", name: &id.to_string(), panicked: death == Death::Panicked }.emit();
+        event::ActorDied { actor: "partition", name: id.to_string(), cause: death.to_string() }.emit();
         match verdict {
             Verdict::Restart(wait) => {
                 ctx.run_later(wait, move |_, ctx| ctx.notify(ReplicasCommand::Reopen(id)));
             }
             Verdict::Escalate => {
-                event::ActorGivenUp { actor: "partition", name: &id.to_string() }.emit();
+                event::ActorEscalated { actor: "partition", name: id.to_string(), deaths: DEATHS_MAX }.emit();
                 self.directory.publish(|partitions| {
                     if let Some(topic) = partitions.get_mut(&id.topic) {
                         topic.remove(&id.partition);
@@ -426,7 +426,7 @@ impl Replicas {
         let open = move |dirs: &mut LogDirs| dirs.reopen_partition(&wanted, config, now);
         self.with_dirs(ctx, open, move |actor, loaded, ctx| {
             if let Some(opened) = loaded.and_then(|loaded| actor.loaded(loaded)) {
-                event::ActorRestarted { actor: "partition", name: &id.to_string() }.emit();
+                event::ActorRestarted { actor: "partition", name: id.to_string() }.emit();
                 actor.start(vec![opened], ctx);
             }
         });
@@ -554,7 +554,7 @@ type CheckpointFailures = Vec<(crate::storage::log_dirs::LogDirIndex, crate::sto
 
 fn report_checkpoint(failed: Option<Option<CheckpointFailures>>) {
     for (_, error) in failed.flatten().into_iter().flatten() {
-        event::CheckpointFailed { error: &error }.emit();
+        event::CheckpointFailed { cause: error.to_string() }.emit();
     }
 }
 

@@ -13,7 +13,7 @@ use crate::config::{self, BrokerConfig, Layers, Settings, TopicConfig};
 use crate::machine::partition::Rules as LeaderRules;
 use crate::model::{Timestamp, TopicName};
 use crate::storage::log::{CleanupPolicy, LogConfig};
-use crate::telemetry::event;
+use crate::telemetry::{Event as _, event};
 use crate::wire::record::{Compression, DecompressionLimit, Rules as BatchRules, TimestampType};
 
 /// Most that a batch may grow to where its records must be looked at, as a multiple of `max.message.bytes`: text rarely
@@ -135,7 +135,7 @@ impl SettingsStore {
             match BrokerConfig::of(&stored.layers.effective()) {
                 Ok(broker) => stored.broker = Arc::new(broker),
                 Err(conflicts) => conflicts.iter().for_each(|conflict| {
-                    event::ConfigRejected { key: conflict.key, reason: &conflict.reason }.emit();
+                    event::ConfigIgnored { resource: "the broker".to_owned(), cause: format!("{} {}", conflict.key, conflict.reason) }.emit();
                 }),
             }
             stored.default_topic = Arc::new(TopicSettings::of(&stored.broker, &Settings::new(), false));
@@ -165,7 +165,7 @@ impl TopicSettings {
     fn of(broker: &BrokerConfig, overrides: &Settings, internal: bool) -> Self {
         let (topic, bad) = TopicConfig::layered(&broker.topic_defaults, overrides);
         for bad in &bad {
-            event::ConfigRejected { key: &bad.key, reason: &bad.reason }.emit();
+            event::ConfigIgnored { resource: "a topic".to_owned(), cause: bad.to_string() }.emit();
         }
         Self {
             log: log_config(broker, &topic),

@@ -4,22 +4,27 @@
 //! *Does not know*: who leads, who follows, who asks.
 #![warn(clippy::indexing_slicing, clippy::expect_used)]
 
+pub mod log;
+pub mod log_dirs;
+pub mod open_files;
+mod scan;
+mod segment;
+
+pub mod disk;
+
+// Files, from the log directory down to a segment.
 pub mod checkpoint;
 pub mod clean_shutdown;
 pub mod directory;
-pub mod disk;
 pub mod filename;
 pub mod index;
 mod java_properties;
-mod kafka_files;
 pub mod leader_epoch;
-pub mod log;
-pub mod log_dirs;
 pub mod meta_properties;
-pub mod open_files;
 pub mod partition_metadata;
 pub mod producer_snapshot;
 pub mod producer_state;
-mod scan;
-mod segment;
 pub mod transaction_index;
+
+#[cfg(test)]
+mod kafka_files;

@@ -15,7 +15,7 @@ use super::Unanswerable;
 use crate::machine::fetch_session::{Answered, Begun, Key, NO_SESSION, Request as SessionRequest, TopicKey, Wanted};
 use crate::model::{ErrorCode, LeaderEpoch, Offset, PartitionIndex, TopicId};
 use crate::storage::log::{Read, ReadError, ReadRequest, Slice, Wait};
-use crate::telemetry::event;
+use crate::telemetry::{Event as _, event};
 use crate::wire::message::fetch::{
     AbortedTransaction, FetchRequest, FetchResponse, FetchableTopicResponse, LeaderIdAndEpoch, PartitionData,
 };
@@ -212,7 +212,7 @@ impl Look {
             ReadError::Disk(_) => (ErrorCode::KafkaStorageError, Offset::NONE),
         };
         if code != ErrorCode::OffsetOutOfRange {
-            event::ReadFailed { error }.emit();
+            event::ReadFailed { cause: error.to_string() }.emit();
         }
         let data = PartitionData {
             partition_index: key.1.0,

@@ -9,7 +9,7 @@ use crate::broker::env::Env;
 use crate::broker::peer::Peer;
 use crate::model::{ErrorCode, LeaderEpoch, Offset, Timestamp};
 use crate::storage::log::{ReadError, TimestampOffset};
-use crate::telemetry::event;
+use crate::telemetry::{Event as _, event};
 use crate::wire::message::list_offsets::{
     ListOffsetsPartition, ListOffsetsPartitionResponse, ListOffsetsRequest, ListOffsetsResponse,
     ListOffsetsTopicResponse,
@@ -107,7 +107,7 @@ async fn search(
             leader_epoch: found.leader_epoch,
         })),
         Err(error) => {
-            event::ReadFailed { error: &error }.emit();
+            event::ReadFailed { cause: error.to_string() }.emit();
             Err(ErrorCode::KafkaStorageError)
         }
     }

@@ -13,7 +13,7 @@ use crate::broker::partition::{AppendItem, AppendOutcome, AppendReply, Promise, 
 use crate::broker::peer::Peer;
 use crate::model::{ErrorCode, Moment, PartitionIndex};
 use crate::storage::log::{NewBatch, Origin};
-use crate::telemetry::event;
+use crate::telemetry::{Event as _, event};
 use crate::wire::message::produce::{
     BatchIndexAndErrorMessage, LeaderIdAndEpoch, PartitionProduceData, PartitionProduceResponse, ProduceRequest,
     ProduceResponse, TopicProduceResponse,
@@ -212,7 +212,7 @@ impl Refusal {
         match self {
             Self::Code(code) => response.error_code = code,
             Self::Batch(rejection) => {
-                event::BatchRejected { peer: peer.address, reason: &rejection }.emit();
+                peer.bad_request("Produce", rejection.to_string());
                 response.error_code = rejection.code();
                 response.error_message = Some(rejection.to_string().into());
                 let rejected = rejection.rejected_records().iter().map(|record| BatchIndexAndErrorMessage {
