@@ -21,8 +21,9 @@ use super::handlers::fetch::FetchAnswer;
 use super::handlers::produce::{self, Appends, PendingProduce, ProduceEnd};
 use super::handlers::{self, Unanswerable};
 use super::partition::{AppendItem, AppendOutcome, AppendReply, PartitionCommand, Ticket};
-use super::peer::Peer;
+use super::peer::{self, Peer};
 use super::supervisor::DeathNotice;
+use crate::model::{Clock, Moment};
 use crate::model::limits::REQUESTS_IN_FLIGHT_PER_CONNECTION_MAX;
 use crate::net::{BufferPool, Chunk, Reader, Stream, Writer};
 use crate::telemetry::{Event as _, event};
@@ -43,6 +44,7 @@ pub struct ConnectionLimits {
 /// One connection.
 pub struct ConnectionActor {
     serving: Option<Serving>,
+    clock: Arc<dyn Clock>,
     notice: DeathNotice,
 }
 
@@ -62,7 +64,8 @@ impl ConnectionActor {
         limits: ConnectionLimits,
         notice: DeathNotice,
     ) -> Self {
-        Self { serving: Some(Serving::new(env, stream, buffers, peer, limits)), notice }
+        let clock = Arc::clone(&env.ports.clock);
+        Self { clock, serving: Some(Serving::new(env, stream, buffers, peer, limits)), notice }
     }
 }
 
@@ -74,6 +77,7 @@ impl Actor for ConnectionActor {
         let address = serving.peer.as_ref().map(|peer| peer.address);
         ctx.spawn(serving.run().into_actor(self).map(move |end, actor, ctx| {
             if let Some(peer) = address {
+                end.tell(peer, actor.clock.moment());
                 event::ConnectionClosed { peer, reason: end.reason() }.emit();
             }
             actor.notice.disarm();
@@ -115,6 +119,32 @@ pub enum End {
     /// Nothing came for `connections.max.idle.ms`.
     #[error("idle for too long")]
     Idle,
+}
+
+impl End {
+    /// What the operator should know: a peer that broke the protocol.
+    fn tell(&self, peer: std::net::SocketAddr, now: Moment) {
+        let api = match self {
+            Self::Frame(_) => "frame",
+            Self::Header(_) => "header",
+            Self::Request(_) => "request",
+            Self::Closed | Self::Network(_) | Self::SilentProduce(_) | Self::Idle => return,
+        };
+        peer::bad_request(peer, api, self.to_string(), now);
+    }
+
+    /// A word for the metric.
+    fn reason(&self) -> &'static str {
+        match self {
+            Self::Closed => "closed by the peer",
+            Self::Network(_) => "network",
+            Self::Frame(_) => "frame",
+            Self::Header(_) => "header",
+            Self::Request(_) => "request",
+            Self::SilentProduce(_) => "acks=0 failed",
+            Self::Idle => "idle",
+        }
+    }
 }
 
 /// A request on its way, in the order in which they came.
@@ -272,7 +302,7 @@ impl Serving {
                 if self.in_flight.is_empty() =>
             {
                 // A client newer than us asks what we know, and goes on with that (KIP-511).
-                let encoded = handlers::unsupported_api_versions(correlation_id)?;
+                let encoded = handlers::unsupported_api_versions(correlation_id).map_err(Unanswerable::Answer)?;
                 self.send(Answer::Plain(encoded));
                 self.next_request()
             }

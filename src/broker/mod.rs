@@ -214,6 +214,12 @@ impl Broker {
         let _closed = self.lost.wait_for(|lost| *lost).await;
     }
 
+    /// `broker.id`.
+    #[must_use]
+    pub fn id(&self) -> BrokerId {
+        self.env.local
+    }
+
     /// Number of partitions that live here.
     #[must_use]
     pub fn partitions(&self) -> usize {
@@ -276,7 +282,7 @@ fn registration(config: &BrokerConfig, doors: &[Door], ports: &Ports) -> Registr
         let protocol = config.listeners.iter().find(|listener| listener.name == door.listener);
         Endpoint {
             listener: door.listener.clone(),
-            security_protocol: protocol.map_or("PLAINTEXT", |listener| listener.protocol.name()).to_owned(),
+            security_protocol: protocol.map_or("PLAINTEXT", |listener| listener.security_protocol.name()).to_owned(),
             host: door.advertised.0.clone(),
             port: door.advertised.1,
         }
@@ -291,11 +297,9 @@ fn registration(config: &BrokerConfig, doors: &[Door], ports: &Ports) -> Registr
 }
 
 /// Asks an actor something and waits for the answer; `None` when the actor is gone or cannot answer.
-pub(crate) fn ask<A, C, T>(
-    addr: &Addr<A>,
-    command: impl FnOnce(oneshot::Sender<T>) -> C,
-) -> impl Future<Output = Option<T>> + use<A, C, T>
+pub(crate) fn ask<A, C, T, F>(addr: &Addr<A>, command: F) -> impl Future<Output = Option<T>> + use<A, C, T, F>
 where
+    F: FnOnce(oneshot::Sender<T>) -> C,
     A: Actor + Handler<C>,
     A::Context: ToEnvelope<A, C>,
     C: Message<Result = ()> + Send + 'static,

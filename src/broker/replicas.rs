@@ -21,7 +21,7 @@ use super::settings::{SettingsStore, TopicSettings};
 use super::supervisor::{Death, DeathNotice};
 use crate::machine::controller::PartitionNotice;
 use crate::machine::partition::Leadership;
-use crate::machine::restart::{Intensity, Verdict};
+use crate::machine::restart::{DEATHS_MAX, Intensity, Verdict};
 use crate::model::{BrokerId, ErrorCode, Moment, Offset, PartitionIndex, TopicId, TopicName, TopicPartition};
 use crate::storage::log::{Log, OpenError, OpenReport, PendingDelete};
 use crate::storage::log_dirs::{CheckpointTask, LoadedPartition, LogDirDescription, LogDirs, PartitionOffsets};
@@ -426,10 +426,15 @@ impl Replicas {
         let open = move |dirs: &mut LogDirs| dirs.reopen_partition(&wanted, config, now);
         self.with_dirs(ctx, open, move |actor, loaded, ctx| {
             if let Some(opened) = loaded.and_then(|loaded| actor.loaded(loaded)) {
-                event::ActorRestarted { actor: "partition", name: id.to_string() }.emit();
+                event::ActorRestarted { actor: "partition", name: id.to_string(), deaths: actor.deaths(&id) }.emit();
                 actor.start(vec![opened], ctx);
             }
         });
+    }
+
+    /// Deaths of a partition within the last minute.
+    fn deaths(&self, id: &TopicPartition) -> u32 {
+        self.replicas.get(id).map_or(0, |replica| replica.deaths.recent())
     }
 
     fn start_timers(&self, ctx: &mut Context<Self>) {
@@ -543,10 +548,12 @@ fn death_notice(ctx: &Context<Replicas>, id: &TopicPartition, incarnation: u64) 
 }
 
 fn report_open(id: &TopicPartition, report: &OpenReport) {
+    let partition = id.clone();
     if let Some(cut) = &report.cut {
-        event::LogTruncated { partition: id, cut }.emit();
+        let (offset, bytes, cause) = (cut.log_end_offset, cut.bytes, cut.reason.clone());
+        event::PartitionTruncated { partition, offset, bytes, cause }.emit();
     } else if report.segments_scanned != 0 {
-        event::LogRecovered { partition: id, bytes: report.bytes_scanned }.emit();
+        event::PartitionRecovered { partition, bytes: report.bytes_scanned }.emit();
     }
 }
 

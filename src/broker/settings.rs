@@ -225,7 +225,7 @@ fn batch_rules(topic: &TopicConfig) -> BatchRules {
 fn compression(target: config::Compression) -> Option<Compression> {
     match target {
         config::Compression::Producer => None,
-        config::Compression::Uncompressed => Some(Compression::None),
+        config::Compression::Uncompressed => Some(Compression::plain(Codec::None)),
         config::Compression::Gzip(level) => Some(Compression::Gzip { level }),
         config::Compression::Snappy => Some(Compression::Snappy),
         config::Compression::Lz4(level) => Some(Compression::Lz4 { level }),

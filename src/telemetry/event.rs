@@ -173,9 +173,9 @@ events! {
         "{partition} is open from offset {start} to {end} after {took}";
     /// A partition's log was read again after an unclean stop.
     INFO PartitionRecovered "partition_recovered" {
-        partition: TopicPartition, from: Offset, end: Offset, bytes: u64, took: Took
+        partition: TopicPartition, bytes: u64
     }
-        "{partition} was recovered from offset {from} to {end} ({bytes} bytes) in {took}";
+        "{partition} was read again after an unclean stop ({bytes} bytes)";
     /// A torn tail was cut from a log.
     WARN PartitionTruncated "partition_truncated" { partition: TopicPartition, offset: Offset, bytes: u64, cause: String }
         "{partition} was cut at offset {offset}, {bytes} bytes: {cause}";
