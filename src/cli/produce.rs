@@ -27,13 +27,15 @@ const READ_BYTES: usize = 256 << 10;
 
 /// Write the lines of a file or of standard input as records
 #[derive(Args, Debug)]
-#[command(after_help = "Each line becomes the value of a record. With acks=all, the default, records survive the death of a
+#[command(
+    after_help = "Each line becomes the value of a record. With acks=all, the default, records survive the death of a
 broker once this command has ended without an error, and none is written twice.
 
 Examples:
   echo 'hello' | dohle produce greetings
   dohle produce flights flights.csv --key-separator , --compression zstd
-  dohle produce events --partition 3 --header source=test < events.jsonl")]
+  dohle produce events --partition 3 --header source=test < events.jsonl"
+)]
 pub(super) struct Arguments {
     #[command(flatten)]
     connect: Connect,
@@ -240,9 +242,7 @@ fn explain(error: ClientError, arguments: &Arguments) -> Failure {
         ClientError::Refused { code: ErrorCode::InvalidRecord, .. } => {
             "A compacted topic needs a key in every record: see --key-separator."
         }
-        ClientError::Unsupported { .. } if !arguments.no_idempotence => {
-            "An older broker may want --no-idempotence."
-        }
+        ClientError::Unsupported { .. } if !arguments.no_idempotence => "An older broker may want --no-idempotence.",
         _ => return error.into(),
     };
     Failure::from(error).hint(hint)

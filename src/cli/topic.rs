@@ -239,10 +239,7 @@ impl Description {
                 joined(&partition.offline_replicas),
             ]
         });
-        output.table(
-            &["  Partition", "Leader", "Epoch", "Replicas", "Isr", "Offline"],
-            &rows.collect::<Vec<_>>(),
-        )
+        output.table(&["  Partition", "Leader", "Epoch", "Replicas", "Isr", "Offline"], &rows.collect::<Vec<_>>())
     }
 }
 

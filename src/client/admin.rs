@@ -59,10 +59,10 @@ fn millis(time: Duration) -> i32 {
 /// # Errors
 /// [`ClientError::Refused`] with what the controller says, for instance [`ErrorCode::TopicAlreadyExists`].
 pub async fn create_topic(cluster: &Cluster, topic: &NewTopic, validate_only: bool) -> Result<(), ClientError> {
-    let configs = topic.configs.iter().map(|(key, value)| CreatableTopicConfig {
-        name: key.as_str().into(),
-        value: Some(value.as_str().into()),
-    });
+    let configs = topic
+        .configs
+        .iter()
+        .map(|(key, value)| CreatableTopicConfig { name: key.as_str().into(), value: Some(value.as_str().into()) });
     let request = CreateTopicsRequest {
         topics: vec![CreatableTopic {
             name: topic.name.as_str().into(),

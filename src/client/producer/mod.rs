@@ -130,8 +130,8 @@ impl Producer {
         };
         let seed = u32::try_from(cluster.clock().timestamp().0 & 0xffff).unwrap_or_default();
         let partitions = layout.leaders.len();
-        let partitioner = Partitioner::new(partitions, seed)
-            .ok_or_else(|| ClientError::UnknownTopic { topic: topic.to_owned() })?;
+        let partitioner =
+            Partitioner::new(partitions, seed).ok_or_else(|| ClientError::UnknownTopic { topic: topic.to_owned() })?;
         let queues = (0..partitions).map(|_| Queue::new(id, epoch, options.compression)).collect();
         Ok(Self {
             cluster,
