@@ -180,13 +180,13 @@ async fn partitions(arguments: &Arguments, cluster: &Cluster) -> Result<Vec<Part
 }
 
 fn explain(error: ClientError, arguments: &Arguments) -> Failure {
-    match error {
-        ClientError::Refused { code: ErrorCode::OffsetOutOfRange, .. } => Failure::new(error).hint(format_args!(
-            "Begin with --offset earliest or --offset latest: topic '{}' does not hold that offset.",
-            arguments.topic
-        )),
-        other => other.into(),
+    let out_of_range = error.is_refusal(ErrorCode::OffsetOutOfRange);
+    let failure = Failure::from(error);
+    if !out_of_range {
+        return failure;
     }
+    let topic = &arguments.topic;
+    failure.hint(format_args!("Begin with --offset earliest or latest: topic '{topic}' does not hold that offset."))
 }
 
 /// Writes records, as many as are wanted.

@@ -60,17 +60,17 @@ impl Failure {
     }
 }
 
+const NO_BROKER_HINT: &str =
+    "Is it running? Start one with `dohle start`, or say where it is with --bootstrap-server HOST:PORT.";
+
 impl From<ClientError> for Failure {
     fn from(error: ClientError) -> Self {
-        let hint = match &error {
-            ClientError::NoBroker { .. } => Some(
-                "Is it running? Start one with `dohle start`, or say where it is with --bootstrap-server HOST:PORT."
-                    .to_owned(),
-            ),
-            ClientError::UnknownTopic { topic } => {
-                Some(format!("Create it with `dohle topic create {topic}`; `dohle topic list` shows what is there."))
-            }
-            _ => None,
+        let hint = if let ClientError::NoBroker { .. } = &error {
+            Some(NO_BROKER_HINT.to_owned())
+        } else if let ClientError::UnknownTopic { topic } = &error {
+            Some(format!("Create it with `dohle topic create {topic}`; `dohle topic list` shows what is there."))
+        } else {
+            None
         };
         Self::Failed { what: error.to_string(), hint }
     }
@@ -79,10 +79,10 @@ impl From<ClientError> for Failure {
 /// For errors of standard output only.
 impl From<io::Error> for Failure {
     fn from(error: io::Error) -> Self {
-        match error.kind() {
-            io::ErrorKind::BrokenPipe => Self::OutputClosed,
-            _ => Self::new(format_args!("cannot write to standard output: {error}")),
+        if error.kind() == io::ErrorKind::BrokenPipe {
+            return Self::OutputClosed;
         }
+        Self::new(format_args!("cannot write to standard output: {error}"))
     }
 }
 

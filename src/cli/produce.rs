@@ -196,6 +196,9 @@ fn take_line(buffer: &mut BytesMut, at_end: bool) -> Option<BytesMut> {
     }
 }
 
+/// Key and value of a line; either may be null.
+type KeyValue<'l> = (Option<&'l [u8]>, Option<&'l [u8]>);
+
 /// Takes lines apart.
 struct Splitter<'a> {
     separator: Option<&'a [u8]>,
@@ -218,7 +221,7 @@ impl<'a> Splitter<'a> {
     }
 
     /// Key and value of a line.
-    fn split<'l>(&self, line: &'l [u8], number: u64) -> Result<(Option<&'l [u8]>, Option<&'l [u8]>), Failure> {
+    fn split<'l>(&self, line: &'l [u8], number: u64) -> Result<KeyValue<'l>, Failure> {
         let (key, value) = match self.separator {
             None => (None, line),
             Some(separator) => {
@@ -235,17 +238,20 @@ impl<'a> Splitter<'a> {
 }
 
 fn explain(error: ClientError, arguments: &Arguments) -> Failure {
-    let hint = match &error {
-        ClientError::Refused { code: ErrorCode::MessageTooLarge | ErrorCode::RecordListTooLarge, .. } => {
-            "Make batches smaller with --batch-size, or raise the topic's max.message.bytes."
-        }
-        ClientError::Refused { code: ErrorCode::InvalidRecord, .. } => {
-            "A compacted topic needs a key in every record: see --key-separator."
-        }
-        ClientError::Unsupported { .. } if !arguments.no_idempotence => "An older broker may want --no-idempotence.",
-        _ => return error.into(),
+    let hint = if error.is_refusal(ErrorCode::MessageTooLarge) || error.is_refusal(ErrorCode::RecordListTooLarge) {
+        Some("Make batches smaller with --batch-size, or raise the topic's max.message.bytes.")
+    } else if error.is_refusal(ErrorCode::InvalidRecord) {
+        Some("A compacted topic needs a key in every record: see --key-separator.")
+    } else if matches!(error, ClientError::Unsupported { .. }) && !arguments.no_idempotence {
+        Some("An older broker may want --no-idempotence.")
+    } else {
+        None
     };
-    Failure::from(error).hint(hint)
+    let failure = Failure::from(error);
+    match hint {
+        Some(hint) => failure.hint(hint),
+        None => failure,
+    }
 }
 
 /// Tells a person how far it is.

@@ -138,7 +138,6 @@ impl Connection {
         let who = ApiVersionsRequest {
             client_software_name: "dohle".into(),
             client_software_version: env!("CARGO_PKG_VERSION").into(),
-            ..ApiVersionsRequest::default()
         };
         let version = API_VERSIONS_VERSION;
         let mut frame =

@@ -169,10 +169,11 @@ fn batch_head(held: &[u8], left: u64) -> Result<Part, Failure> {
 }
 
 fn refuse_error(held: &[u8], at: usize) -> Result<(), Failure> {
-    match ErrorCode::from_code(i16::from_be_bytes(number(held, at)?)) {
-        ErrorCode::None => Ok(()),
-        code => Err(Failure::new(format_args!("the broker answered {code}: {}", code.message()))),
+    let code = ErrorCode::from_code(i16::from_be_bytes(number(held, at)?));
+    if code.is_error() {
+        return Err(Failure::new(format_args!("the broker answered {code}: {}", code.message())));
     }
+    Ok(())
 }
 
 fn number<const N: usize>(bytes: &[u8], at: usize) -> Result<[u8; N], Failure> {
