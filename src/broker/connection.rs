@@ -20,7 +20,7 @@ use super::env::Env;
 use super::handlers::fetch::FetchAnswer;
 use super::handlers::produce::{self, Appends, PendingProduce, ProduceEnd};
 use super::handlers::{self, Unanswerable};
-use super::partition::{AppendItem, AppendOutcome, AppendReply, PartitionCommand, Ticket};
+use super::partition::{AppendOutcome, AppendReply, PartitionCommand, Ticket};
 use super::peer::{self, Peer};
 use super::supervisor::DeathNotice;
 use crate::model::{Clock, Moment};

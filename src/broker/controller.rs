@@ -151,8 +151,20 @@ enum Stop {
     Failed(RecipeError),
 }
 
-impl<E: Into<RecipeError>> From<E> for Stop {
-    fn from(error: E) -> Self {
+impl From<CoordinationError> for Stop {
+    fn from(error: CoordinationError) -> Self {
+        Self::Failed(error.into())
+    }
+}
+
+impl From<RecipeError> for Stop {
+    fn from(error: RecipeError) -> Self {
+        Self::Failed(error)
+    }
+}
+
+impl From<znode::DecodeError> for Stop {
+    fn from(error: znode::DecodeError) -> Self {
         Self::Failed(error.into())
     }
 }
@@ -547,7 +559,7 @@ impl Running {
     /// The topic's znodes go, children first; then its configuration and the wish to delete it.
     async fn remove_topic(&self, name: TopicName) -> Result<Vec<Event>, Stop> {
         let mut paths = self.topic_paths(&name).await?;
-        paths.push(znode::config::Entity::Topic(name.clone()).path());
+        paths.push(Entity::Topic(name.clone()).path());
         paths.push(admin::delete_topic_path(&name));
         self.delete_all(paths).await?;
         event::TopicDeleted { topic: name.clone() }.emit();
@@ -563,8 +575,8 @@ impl Running {
                 Err(stop) if stop.is_conflict() => {
                     for path in batch {
                         match self.fenced(vec![delete(path)]).await {
-                            Ok(_) | Err(stop) if stop.is_conflict() => {}
-                            Err(stop) => return Err(stop),
+                            Err(stop) if !stop.is_conflict() => return Err(stop),
+                            Ok(_) | Err(_) => {}
                         }
                     }
                 }

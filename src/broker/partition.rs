@@ -17,8 +17,9 @@ use super::ports::Ports;
 use super::settings::TopicSettings;
 use super::supervisor::DeathNotice;
 use crate::machine::partition::{Effect, Event, Leadership, LogBounds, Partition, Wait};
-use crate::model::{BrokerId, ErrorCode, Moment, Offset, Timestamp, TopicPartition};
+use crate::model::{BrokerId, ErrorCode, LeaderEpoch, Moment, Offset, Timestamp, TopicPartition};
 use crate::storage::log::{AppendError, Appended, FlushOutcome, Log, NewBatch, PendingDelete};
+use crate::storage::producer_state::ProducerDescription;
 use crate::telemetry::{Event as _, event};
 
 /// Mailbox bound: appends that may wait for one partition before connections stop reading (law 6). Each carries all that one
@@ -152,10 +153,17 @@ pub enum PartitionCommand {
         /// Files to remove later.
         reply: oneshot::Sender<Option<PendingDelete>>,
     },
+    /// Where the records of a leader epoch end (OffsetForLeaderEpoch): the largest known epoch up to it, and its end.
+    EndOffsetForEpoch {
+        /// The epoch asked for.
+        epoch: LeaderEpoch,
+        /// Who hears of it; `None` when it is newer than all that is known.
+        reply: oneshot::Sender<Option<(LeaderEpoch, Offset)>>,
+    },
     /// State of the idempotent producers (DescribeProducers).
     DescribeProducers {
         /// Who hears of it.
-        reply: oneshot::Sender<Vec<crate::storage::producer_state::ProducerDescription>>,
+        reply: oneshot::Sender<Vec<ProducerDescription>>,
     },
     /// Write out everything and end. Answers the log, closed, as its recovery point; `None` when that failed.
     Close {
@@ -508,6 +516,7 @@ fn error_code(error: &AppendError) -> ErrorCode {
     match error {
         AppendError::BatchTooLarge { .. } => ErrorCode::RecordListTooLarge,
         AppendError::OutOfOrder { .. } => ErrorCode::UnknownServerError,
+        AppendError::Producer(error) => error.into(),
         AppendError::NotValidated(_) => ErrorCode::InvalidRecord,
         AppendError::Disk(_) | AppendError::LogFailed(_) => ErrorCode::KafkaStorageError,
     }
@@ -535,6 +544,9 @@ impl Handler<PartitionCommand> for PartitionActor {
             }
             PartitionCommand::Housekeep { reply } => {
                 let _gone = reply.send(self.housekeep(ctx));
+            }
+            PartitionCommand::EndOffsetForEpoch { epoch, reply } => {
+                let _gone = reply.send(self.log.as_ref().and_then(|log| log.end_offset_for_epoch(epoch)));
             }
             PartitionCommand::DescribeProducers { reply } => {
                 let _gone = reply.send(self.log.as_ref().map(Log::describe_producers).unwrap_or_default());

@@ -23,7 +23,7 @@ use crate::net::{self, SocketOptions, Stream};
 use crate::storage::disk::os::OsDisk;
 use crate::storage::disk::{Disk, read_file};
 use crate::storage::log_dirs::LogDirs;
-use crate::telemetry::event::{self, Dir, Took};
+use crate::telemetry::event::{self, Took};
 use crate::telemetry::{Event as _, OsClock};
 
 /// Connections that may be accepted and not yet taken over.
@@ -67,7 +67,7 @@ async fn serve(
     placement: Placement,
     serving: impl FnOnce(&Serving),
 ) -> Result<(), StartError> {
-    let clock = OsClock::new();
+    let clock = OsClock::start();
     let ports = Ports { disk: Arc::new(OsDisk), clock: Arc::new(clock), entropy: Arc::new(OsEntropy) };
     let began = ports.clock.moment();
     event::BrokerStarting {
@@ -179,14 +179,14 @@ fn ensemble(config: &ZooKeeperConfig, disk: &dyn Disk) -> Result<EnsembleConfig,
         }),
     };
     let login = config.digest.as_ref().and_then(|digest| {
-        let (user, password) = digest.0.split_once(':')?;
+        let (user, password) = digest.reveal().split_once(':')?;
         Some(EnsembleLogin::Digest { user: user.to_owned(), password: password.to_owned() })
     });
     Ok(EnsembleConfig {
         connect: config.connect.clone(),
         session_timeout: config.session_timeout,
         connection_timeout: config.connection_timeout,
-        set_acl: config.set_acl,
+        set_acl: false,
         tls,
         login,
     })
@@ -271,8 +271,3 @@ async fn accept(listener: net::Listener, sender: mpsc::Sender<(Incoming, SocketA
     }
 }
 
-/// A log dir for an event.
-#[must_use]
-pub fn dir(path: &Path) -> Dir {
-    Dir(path.to_owned())
-}

@@ -14,7 +14,7 @@ use crate::machine::partition::Rules as LeaderRules;
 use crate::model::{Timestamp, TopicName};
 use crate::storage::log::{CleanupPolicy, LogConfig};
 use crate::telemetry::{Event as _, event};
-use crate::wire::record::{Compression, DecompressionLimit, Rules as BatchRules, TimestampType};
+use crate::wire::record::{Codec, Compression, DecompressionLimit, Rules as BatchRules, TimestampType};
 
 /// Most that a batch may grow to where its records must be looked at, as a multiple of `max.message.bytes`: text rarely
 /// shrinks to a tenth, bombs shrink to a thousandth.
@@ -223,12 +223,13 @@ fn batch_rules(topic: &TopicConfig) -> BatchRules {
 }
 
 fn compression(target: config::Compression) -> Option<Compression> {
-    match target {
-        config::Compression::Producer => None,
-        config::Compression::Uncompressed => Some(Compression::plain(Codec::None)),
-        config::Compression::Gzip(level) => Some(Compression::Gzip { level }),
-        config::Compression::Snappy => Some(Compression::Snappy),
-        config::Compression::Lz4(level) => Some(Compression::Lz4 { level }),
-        config::Compression::Zstd(level) => Some(Compression::Zstd { level }),
-    }
+    let (codec, level) = match target {
+        config::Compression::Producer => return None,
+        config::Compression::Uncompressed => (Codec::None, None),
+        config::Compression::Gzip(level) => (Codec::Gzip, level.and_then(|level| i32::try_from(level).ok())),
+        config::Compression::Snappy => (Codec::Snappy, None),
+        config::Compression::Lz4(level) => (Codec::Lz4, i32::try_from(level).ok()),
+        config::Compression::Zstd(level) => (Codec::Zstd, Some(level)),
+    };
+    Some(Compression { codec, level })
 }

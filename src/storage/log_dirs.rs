@@ -221,3 +221,9 @@ impl CheckpointTask {
         todo!()
     }
 }
+impl LogDirs {
+    /// Opens a partition's log again that was dropped because it failed, or because its actor died.
+    pub fn reopen_partition(&mut self, _p: &TopicPartition, _c: LogConfig, _n: Timestamp) -> Option<LoadedPartition> {
+        todo!()
+    }
+}

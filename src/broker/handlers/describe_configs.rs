@@ -2,7 +2,7 @@
 
 use crate::broker::env::Env;
 use crate::broker::peer::Peer;
-use crate::config::{self, BrokerScope, Described, Synonym};
+use crate::config::{self, BrokerScope, ConfigSource, Described, Synonym};
 use crate::model::{ErrorCode, TopicName};
 use crate::wire::message::describe_configs::{
     DescribeConfigsRequest, DescribeConfigsResource, DescribeConfigsResourceResult, DescribeConfigsResponse,
@@ -75,7 +75,7 @@ fn result(setting: Described, synonyms: bool, documentation: bool) -> DescribeCo
     };
     DescribeConfigsResourceResult {
         read_only: setting.is_read_only,
-        is_default: setting.is_default(),
+        is_default: setting.source == ConfigSource::Default,
         config_source: setting.source.code(),
         is_sensitive: setting.is_sensitive,
         config_type: setting.type_code(),

@@ -38,13 +38,13 @@ async fn describe(env: &Env, topic: &Str, partition: i32) -> Result<Vec<Producer
     let partition = led(env, topic, partition)?;
     let producers = ask(&partition.addr, |reply| PartitionCommand::DescribeProducers { reply }).await;
     let producers = producers.ok_or(ErrorCode::NotLeaderOrFollower)?;
-    let state = |producer: crate::storage::log::ProducerDescription| ProducerState {
+    let state = |producer: crate::storage::producer_state::ProducerDescription| ProducerState {
         producer_id: producer.producer_id.0,
-        producer_epoch: i32::from(producer.producer_epoch.0),
+        producer_epoch: i32::from(producer.epoch.0),
         last_sequence: producer.last_sequence,
         last_timestamp: producer.last_timestamp.0,
         coordinator_epoch: producer.coordinator_epoch,
-        current_txn_start_offset: producer.transaction_start.map_or(-1, |offset| offset.0),
+        current_txn_start_offset: producer.transaction_first_offset.map_or(-1, |offset| offset.0),
     };
     Ok(producers.into_iter().map(state).collect())
 }

@@ -240,7 +240,7 @@ impl Look {
         let log_start_offset = published.log.log_start_offset();
         let aborted = match &found {
             Some(slice) if limits.read_committed => {
-                published.log.aborted_transactions(wanted.offset, slice.next_offset).unwrap_or_default()
+                published.log.aborted_transactions(wanted.offset, slice.next_offset)
             }
             _ => vec![],
         };

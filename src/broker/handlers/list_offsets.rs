@@ -77,7 +77,11 @@ async fn look(
         EARLIEST | EARLIEST_LOCAL => here(published.log.log_start_offset()),
         LATEST_TIERED => Ok(None),
         MAX_TIMESTAMP => search(env, &partition, move |log| log.max_timestamp()).await,
-        time => search(env, &partition, move |log| log.offset_for_timestamp(Timestamp(time), end)).await,
+        time => {
+            let found = search(env, &partition, move |log| log.offset_for_timestamp(Timestamp(time))).await?;
+            // A record that is not committed yet does not exist for a client.
+            Ok(found.filter(|found| found.offset < end))
+        }
     }
 }
 

@@ -10,7 +10,7 @@ use super::env::Env;
 use super::peer::Peer;
 use crate::model::{ErrorCode, PartitionIndex};
 use crate::wire::{
-    ApiKey, DecodeError, Decoder, EncodeError, Encoded, Message, Request, RequestHeader, Str, encode_response,
+    ApiKey, DecodeError, Decoder, EncodeError, Encoded, Request, RequestHeader, Str, encode_response,
 };
 
 mod alter_configs;
