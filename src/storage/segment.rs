@@ -15,13 +15,12 @@ use crate::model::{Offset, Timestamp};
 use crate::storage::disk::{Access, Disk, DiskFile};
 use crate::storage::filename::{FileKind, SegmentFileName};
 use crate::storage::index::{
-    OFFSET_INDEX_ENTRY_BYTES, OffsetIndex, OffsetPosition, TIME_INDEX_ENTRY_BYTES, TimeIndex,
-    TimestampOffset,
+    OFFSET_INDEX_ENTRY_BYTES, OffsetIndex, OffsetPosition, TIME_INDEX_ENTRY_BYTES, TimeIndex, TimestampOffset,
 };
 use crate::storage::open_files::OpenFiles;
-use crate::wire::record::BatchHeader;
-use crate::storage::transaction_index::TransactionIndex;
 use crate::storage::scan::{CHUNK_BYTES_MAX, CHUNK_BYTES_SMALL, Located, ScanError, Scanner, Wait};
+use crate::storage::transaction_index::TransactionIndex;
+use crate::wire::record::BatchHeader;
 
 /// Path of a live file of the segment that begins at `base`.
 pub(crate) fn file_path(dir: &Path, base: Offset, kind: FileKind) -> PathBuf {
@@ -369,12 +368,7 @@ impl Segment {
     }
 
     /// The batches that answer a read, within this segment; `None` when it holds nothing at or behind the offset.
-    pub(crate) fn find(
-        &self,
-        open: &OpenSegment,
-        wanted: &Wanted,
-        wait: Wait,
-    ) -> Result<Option<Found>, SegmentError> {
+    pub(crate) fn find(&self, open: &OpenSegment, wanted: &Wanted, wait: Wait) -> Result<Option<Found>, SegmentError> {
         let Some((first, scanner)) = self.seek(open, wanted.offset, wanted.size, wait)? else { return Ok(None) };
         let nothing = Found {
             file: Arc::clone(&open.file),
@@ -389,8 +383,10 @@ impl Segment {
         let limit = first.position.saturating_add(wanted.bytes_max);
         if limit < first.end() {
             let next_offset = first.header.last_offset().next();
-            let whole = Found { end: first.end(), next_offset, ..nothing };
-            return Ok(Some(if wanted.at_least_one_batch { whole } else { nothing }));
+            return Ok(Some(match wanted.at_least_one_batch {
+                true => Found { end: first.end(), next_offset, ..nothing },
+                false => nothing,
+            }));
         }
         if wanted.end_offset <= wanted.upper_bound && wanted.size <= limit {
             return Ok(Some(Found { end: wanted.size, next_offset: wanted.end_offset, ..nothing }));
@@ -413,7 +409,14 @@ impl Segment {
         if let Some(entry) = entry.filter(|entry| first.end() < u64::from(entry.position)) {
             scanner.seek(u64::from(entry.position));
             match scanner.next() {
-                Ok(Some(batch)) if self.agrees(&batch, entry) && batch.end() <= limit && first.header.last_offset() < batch.header.base_offset && batch.header.last_offset() < upper_bound => last = batch,
+                Ok(Some(batch))
+                    if self.agrees(&batch, entry)
+                        && batch.end() <= limit
+                        && first.header.last_offset() < batch.header.base_offset
+                        && batch.header.last_offset() < upper_bound =>
+                {
+                    last = batch
+                }
                 Err(error @ (ScanError::WouldWait | ScanError::Disk(_))) => return Err(error.into()),
                 // Too far or damaged: from the first batch on it is slower but sure.
                 Ok(_) | Err(ScanError::Bad { .. }) => scanner.seek(first.end()),

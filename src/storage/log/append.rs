@@ -95,7 +95,7 @@ impl Log {
     ) {
         let mut pending = std::mem::take(&mut self.pending);
         pending.first_result = results.len();
-        for (number, batch) in batches.iter().enumerate() {
+        for number in 0..batches.len() {
             let result = self.append_one(number, batches, leader_epoch, now, &mut pending, results);
             let failed = result.is_err();
             results.push(result);

@@ -73,7 +73,9 @@ impl FlushTask {
             self.disk.sync_dir(&self.dir).map_err(|error| DiskError::new("sync", &self.dir, &error))?;
         }
         if let Some(epochs) = &self.new_epochs {
-            epochs.save(&*self.disk, &self.dir).map_err(|error| DiskError::new("write epochs of", &self.dir, &error))?;
+            epochs
+                .save(&*self.disk, &self.dir)
+                .map_err(|error| DiskError::new("write epochs of", &self.dir, &error))?;
         }
         Ok(())
     }
@@ -135,7 +137,8 @@ impl Log {
         if up_to <= unflushed.recovery_point && unflushed.files.is_empty() && !names_are_new && !epochs_are_new {
             return None;
         }
-        let mut files: Vec<_> = unflushed.files.iter().map(|(_, path, file)| (path.clone(), Arc::clone(file))).collect();
+        let mut files: Vec<_> =
+            unflushed.files.iter().map(|(_, path, file)| (path.clone(), Arc::clone(file))).collect();
         if unflushed.recovery_point < up_to {
             files.push((self.active.segment.path(), Arc::clone(&self.active.open.file)));
         }

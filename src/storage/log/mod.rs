@@ -36,8 +36,8 @@ use crate::storage::producer_state::{ProducerDescription, ProducerStates};
 pub use self::config::{CleanupPolicy, LogConfig, SEGMENT_BYTES_MAX};
 pub use self::flush::{FlushOutcome, FlushTask};
 pub use self::types::{
-    AppendError, Appended, Corruption, Cut, DiskError, NewBatch, OpenError, OpenOptions, OpenReport, PendingDelete, Read,
-    ReadError, ReadRequest, Slice, TimestampOffset,
+    AppendError, Appended, Corruption, Cut, DiskError, NewBatch, OpenError, OpenOptions, OpenReport, PendingDelete,
+    Read, ReadError, ReadRequest, Slice, TimestampOffset,
 };
 pub use self::view::LogView;
 pub use crate::storage::producer_state::AppendOrigin as Origin;

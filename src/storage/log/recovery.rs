@@ -213,7 +213,8 @@ impl Loader<'_> {
     fn walk_last(&mut self, file: SegmentFile) -> Result<Walked, OpenError> {
         let path = self.path(file);
         let opened = self.open_file(&path)?;
-        let loaded = (WALKED_BYTES_MAX < file.len).then(|| Indexes::load(&*self.disk, &self.dir, file.base_offset, file.len));
+        let loaded =
+            (WALKED_BYTES_MAX < file.len).then(|| Indexes::load(&*self.disk, &self.dir, file.base_offset, file.len));
         let indexes = loaded.flatten().unwrap_or_else(|| Indexes::new(file.base_offset));
         let mut walk = Walk::new(&*opened, file, Offset(i64::MAX));
         walk.resume(&indexes);
@@ -246,7 +247,10 @@ impl Loader<'_> {
     fn walk_unflushed(&mut self, files: &mut Vec<SegmentFile>) -> Result<Walked, OpenError> {
         let recovery_point = self.options.recovery_point;
         let first = files.partition_point(|file| file.base_offset <= recovery_point).saturating_sub(1);
-        self.load_producers(files.get(..first).unwrap_or_default(), files.get(first).map_or(Offset(0), |file| file.base_offset))?;
+        self.load_producers(
+            files.get(..first).unwrap_or_default(),
+            files.get(first).map_or(Offset(0), |file| file.base_offset),
+        )?;
         let mut at = first;
         loop {
             let Some(&file) = files.get(at) else { unreachable!("a walk ends with the last segment") };
@@ -314,7 +318,8 @@ impl Loader<'_> {
     /// A segment that was walked and is not the last: its indexes go to their files, and all of it is to be flushed.
     fn close_walked(&mut self, file: SegmentFile, walked: Walked) -> Result<(), OpenError> {
         walked.pace.seal(&walked.indexes);
-        let written = write_indexes(&*self.disk, &self.dir, file.base_offset, &walked.indexes).map_err(OpenError::Disk)?;
+        let written =
+            write_indexes(&*self.disk, &self.dir, file.base_offset, &walked.indexes).map_err(OpenError::Disk)?;
         for (path, file) in written {
             self.unflushed.add(path, file);
         }
@@ -325,7 +330,8 @@ impl Loader<'_> {
 
     /// The log ends within or behind a segment although others follow: those are set aside.
     fn cut_behind(&mut self, walked: &Walked, next: SegmentFile, later: &[SegmentFile]) -> Result<(), OpenError> {
-        let reason = format!("the log ends at {}, but the next segment begins at {}", walked.end_offset, next.base_offset);
+        let reason =
+            format!("the log ends at {}, but the next segment begins at {}", walked.end_offset, next.base_offset);
         if walked.end_offset < self.options.recovery_point {
             return Err(Corruption { path: self.path(next), position: 0, reason }.into());
         }
@@ -406,9 +412,7 @@ impl Loader<'_> {
         }
         let mut rebuild = Rebuild { producers, ..Rebuild::default() };
         let from = rebuild.producers.end_offset();
-        self.replay(files, from, end, |batch, file| {
-            rebuild.take_producer(&batch.header, || read_batch(file, batch))
-        })?;
+        self.replay(files, from, end, |batch, file| rebuild.take_producer(&batch.header, || read_batch(file, batch)))?;
         rebuild.producers.skip_to(end);
         self.rebuild.producers = rebuild.producers;
         Ok(())

@@ -257,4 +257,3 @@ pub enum OpenError {
     #[error(transparent)]
     Disk(DiskError),
 }
-

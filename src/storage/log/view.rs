@@ -36,7 +36,14 @@ impl LogView {
         segments: SegmentList,
         log_start: Offset,
     ) -> Self {
-        Self { disk, dir, files, segments: RwLock::new(segments), log_start: AtomicI64::new(log_start.0), recovery_point: AtomicI64::new(0) }
+        Self {
+            disk,
+            dir,
+            files,
+            segments: RwLock::new(segments),
+            log_start: AtomicI64::new(log_start.0),
+            recovery_point: AtomicI64::new(0),
+        }
     }
 
     pub(super) fn segments(&self) -> SegmentList {
