@@ -241,9 +241,9 @@ impl Work {
             return Ok(created);
         }
         created.id = random_topic_id(&*self.ports.entropy);
-        let partitions = assignment.into_iter().map(|(index, replicas)| {
-            (index, topic::ReplicaAssignment { replicas, adding: vec![], removing: vec![] })
-        });
+        let partitions = assignment
+            .into_iter()
+            .map(|(index, replicas)| (index, topic::ReplicaAssignment { replicas, adding: vec![], removing: vec![] }));
         let record = topic::TopicAssignment { topic_id: Some(created.id), partitions: partitions.collect() };
         match self.write_topic(&name, &record, &created.configs).await {
             Ok(()) => {}
@@ -252,7 +252,13 @@ impl Work {
             }
             Err(error) => return Err(coordination_failed(&error)),
         }
-        event::TopicCreated { topic: name, id: created.id, partitions: created.partitions, replicas: created.replication_factor }.emit();
+        event::TopicCreated {
+            topic: name,
+            id: created.id,
+            partitions: created.partitions,
+            replicas: created.replication_factor,
+        }
+        .emit();
         Ok(created)
     }
 
@@ -384,7 +390,8 @@ impl Work {
         let (data, stat) = read.ok_or_else(unknown)?;
         let mut record = topic::TopicAssignment::decode(&data)
             .map_err(|error| (ErrorCode::UnknownServerError, error.to_string()))?;
-        let moving = |partition: &topic::ReplicaAssignment| !partition.adding.is_empty() || !partition.removing.is_empty();
+        let moving =
+            |partition: &topic::ReplicaAssignment| !partition.adding.is_empty() || !partition.removing.is_empty();
         if record.partitions.values().any(moving) {
             let reason = format!("A partition reassignment is in progress for the topic '{name}'.");
             return Err((ErrorCode::ReassignmentInProgress, reason));
@@ -448,9 +455,7 @@ impl Work {
         let first = i32::try_from(present).unwrap_or(i32::MAX);
         let numbered = (first..).map(PartitionIndex).zip(replicas);
         Ok(numbered
-            .map(|(index, replicas)| {
-                (index, topic::ReplicaAssignment { replicas, adding: vec![], removing: vec![] })
-            })
+            .map(|(index, replicas)| (index, topic::ReplicaAssignment { replicas, adding: vec![], removing: vec![] }))
             .collect())
     }
 
@@ -475,7 +480,8 @@ fn check_partition_count(partitions: i32) -> Result<(), Refusal> {
         return Err((ErrorCode::InvalidPartitions, "Number of partitions must be larger than 0.".to_owned()));
     }
     if PARTITIONS_PER_TOPIC_MAX < partitions {
-        let reason = format!("{partitions} partitions are more than the {PARTITIONS_PER_TOPIC_MAX} that a topic may have.");
+        let reason =
+            format!("{partitions} partitions are more than the {PARTITIONS_PER_TOPIC_MAX} that a topic may have.");
         return Err((ErrorCode::InvalidPartitions, reason));
     }
     Ok(())

@@ -53,7 +53,9 @@ pub fn apply(applier: &Applier, entity: &Entity, settings: Settings) {
             None
         }
         // Another broker's, or quotas, which are not there yet.
-        Entity::Broker(Some(_)) | Entity::Client(_) | Entity::User(_) | Entity::UserClient(..) | Entity::Ip(_) => return,
+        Entity::Broker(Some(_)) | Entity::Client(_) | Entity::User(_) | Entity::UserClient(..) | Entity::Ip(_) => {
+            return;
+        }
     };
     event::ConfigChanged { resource: entity.entity_path() }.emit();
     if applier.replicas.try_send(ReplicasCommand::Configure(concerned)).is_err() {

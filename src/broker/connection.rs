@@ -12,7 +12,9 @@ use std::pin::Pin;
 use std::sync::Arc;
 use std::time::Duration;
 
-use actix::{Actor, ActorContext as _, ActorFutureExt as _, AsyncContext as _, Context, Handler, Message, WrapFuture as _};
+use actix::{
+    Actor, ActorContext as _, ActorFutureExt as _, AsyncContext as _, Context, Handler, Message, WrapFuture as _,
+};
 use tokio::sync::mpsc;
 
 use super::directory::PartitionHandle;
@@ -23,8 +25,8 @@ use super::handlers::{self, Unanswerable};
 use super::partition::{AppendOutcome, AppendReply, PartitionCommand, Ticket};
 use super::peer::{self, Peer};
 use super::supervisor::DeathNotice;
-use crate::model::{Clock, Moment};
 use crate::model::limits::REQUESTS_IN_FLIGHT_PER_CONNECTION_MAX;
+use crate::model::{Clock, Moment};
 use crate::net::{BufferPool, Chunk, Reader, Stream, Writer};
 use crate::telemetry::{Event as _, event};
 use crate::wire::{ApiKey, Decoder, Encoded, HeaderError, Part, RequestHeader, decode_request};

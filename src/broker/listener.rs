@@ -10,8 +10,8 @@ use std::sync::Arc;
 use actix::{Actor, Addr, AsyncContext as _, Context, Handler, Message, WrapFuture as _};
 use tokio::sync::mpsc;
 
-use super::connection::{ConnectionActor, ConnectionLimits, Stop};
 use super::Incoming;
+use super::connection::{ConnectionActor, ConnectionLimits, Stop};
 use super::env::Env;
 use super::peer::Peer;
 use super::supervisor::{Death, DeathNotice};
@@ -160,7 +160,8 @@ impl Handler<ListenerCommand> for ListenerActor {
                     }
                 }
                 if death.is_some() {
-                    event::ActorDied { actor: "connection", name: peer.to_string(), cause: "it panicked".to_owned() }.emit();
+                    event::ActorDied { actor: "connection", name: peer.to_string(), cause: "it panicked".to_owned() }
+                        .emit();
                 }
             }
             ListenerCommand::Shutdown => {

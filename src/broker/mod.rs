@@ -132,7 +132,8 @@ impl Broker {
         recipe::create_persistent_paths(&*coordinator).await?;
         let cluster_id = cluster_id(&*coordinator, &ports).await?;
         let local = broker_id(&*coordinator, &config, &dirs).await?;
-        dirs.set_identity(&Identity { broker_id: local, cluster_id: cluster_id.clone() })?;
+        let identity = Identity { broker_id: local, cluster_id: cluster_id.clone() };
+        dirs.set_identity(&identity, ports.clock.timestamp())?;
         for (path, error) in dirs.failed() {
             event::LogDirFailed { dir: event::Dir(path), cause: error.to_string() }.emit();
         }
@@ -161,7 +162,9 @@ impl Broker {
         let (lose, lost) = watch::channel(false);
         let notice = || {
             let lose = lose.clone();
-            DeathNotice::new(move |_| drop(lose.send(true)))
+            DeathNotice::new(move |_| {
+                lose.send_replace(true);
+            })
         };
         let (ready, mut is_ready) = watch::channel(Ok(false));
         let registration = registration(&config, &doors, &ports);

@@ -110,12 +110,7 @@ impl AppendOutcome {
     /// Nothing was appended, or nobody knows.
     #[must_use]
     pub fn refused(error: ErrorCode) -> Self {
-        Self {
-            error,
-            base_offset: Offset::NONE,
-            log_append_time: Timestamp::NONE,
-            log_start_offset: Offset::NONE,
-        }
+        Self { error, base_offset: Offset::NONE, log_append_time: Timestamp::NONE, log_start_offset: Offset::NONE }
     }
 }
 
@@ -362,7 +357,9 @@ impl PartitionActor {
     }
 
     fn assign(&mut self, leadership: Leadership, ctx: &mut Context<Self>) {
-        if self.machine.begins(&leadership) && let Some(log) = &mut self.log {
+        if self.machine.begins(&leadership)
+            && let Some(log) = &mut self.log
+        {
             log.start_leader_epoch(leadership.leader_epoch);
         }
         self.role_changed(Event::Assigned(leadership), ctx);

@@ -135,7 +135,8 @@ struct Signals {
 
 impl Signals {
     fn new() -> Result<Self, StartError> {
-        let listen = |kind| signal(kind).map_err(|error| StartError::Other(format!("cannot listen for signals: {error}")));
+        let listen =
+            |kind| signal(kind).map_err(|error| StartError::Other(format!("cannot listen for signals: {error}")));
         Ok(Self { terminate: listen(SignalKind::terminate())?, interrupt: listen(SignalKind::interrupt())? })
     }
 
@@ -167,9 +168,9 @@ async fn coordinator(config: &BrokerConfig, home: &Path, ports: &Ports) -> Resul
 fn ensemble(config: &ZooKeeperConfig, disk: &dyn Disk) -> Result<EnsembleConfig, StartError> {
     let pem = |path: &PathBuf| {
         let bytes = read_file(disk, path, PEM_BYTES_MAX);
-        bytes.map(|bytes| String::from_utf8_lossy(&bytes).into_owned()).map_err(|error| {
-            StartError::Other(format!("cannot read {}: {error}", path.display()))
-        })
+        bytes
+            .map(|bytes| String::from_utf8_lossy(&bytes).into_owned())
+            .map_err(|error| StartError::Other(format!("cannot read {}: {error}", path.display())))
     };
     let tls = match &config.tls {
         None => None,
@@ -213,11 +214,16 @@ fn remember_session(coordinator: &dyn Coordinator, memory: &mut SessionMemory) {
 
 /// What clients are told to connect to, per listener of the configuration.
 fn advertised(config: &BrokerConfig) -> Vec<Option<Listener>> {
-    let same = |listener: &Listener| config.advertised_listeners.iter().find(|other| other.name == listener.name).cloned();
+    let same =
+        |listener: &Listener| config.advertised_listeners.iter().find(|other| other.name == listener.name).cloned();
     config.listeners.iter().map(same).collect()
 }
 
-fn open(listener: &Listener, advertised: Option<Listener>, config: &BrokerConfig) -> Result<(Door, SocketAddr), StartError> {
+fn open(
+    listener: &Listener,
+    advertised: Option<Listener>,
+    config: &BrokerConfig,
+) -> Result<(Door, SocketAddr), StartError> {
     let connections = &config.connections;
     let options = SocketOptions {
         send_buffer_bytes: connections.send_buffer_bytes,
@@ -270,4 +276,3 @@ async fn accept(listener: net::Listener, sender: mpsc::Sender<(Incoming, SocketA
         }
     }
 }
-

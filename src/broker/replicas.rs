@@ -341,7 +341,8 @@ impl Replicas {
         let uniques = ids.iter().map(|_| u128::from_be_bytes(random(&*self.ports.entropy))).collect::<Vec<_>>();
         ctx.wait(closed.into_actor(self).map(move |_, actor, ctx| {
             let rename = move |dirs: &mut LogDirs| {
-                let known = ids.into_iter().zip(uniques).filter(|(id, _)| dirs.dir_of(id).is_some()).collect::<Vec<_>>();
+                let known =
+                    ids.into_iter().zip(uniques).filter(|(id, _)| dirs.dir_of(id).is_some()).collect::<Vec<_>>();
                 known.into_iter().map(|(id, unique)| dirs.delete_partition(&id, unique, due)).collect::<Vec<_>>()
             };
             actor.with_dirs(ctx, rename, move |actor, renamed, ctx| {
@@ -518,11 +519,7 @@ impl PartitionNotice {
 }
 
 /// The last checkpoint, and the clean-shutdown marker when every log was closed.
-fn finish(
-    dirs: &Mutex<Option<LogDirs>>,
-    offsets: BTreeMap<TopicPartition, PartitionOffsets>,
-    clean: bool,
-) -> bool {
+fn finish(dirs: &Mutex<Option<LogDirs>>, offsets: BTreeMap<TopicPartition, PartitionOffsets>, clean: bool) -> bool {
     let Some(dirs) = dirs.lock().unwrap_or_else(PoisonError::into_inner).take() else { return false };
     let failed = dirs.checkpoint_task(offsets).run();
     let written = failed.is_empty();

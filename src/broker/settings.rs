@@ -135,7 +135,11 @@ impl SettingsStore {
             match BrokerConfig::of(&stored.layers.effective()) {
                 Ok(broker) => stored.broker = Arc::new(broker),
                 Err(conflicts) => conflicts.iter().for_each(|conflict| {
-                    event::ConfigIgnored { resource: "the broker".to_owned(), cause: format!("{} {}", conflict.key, conflict.reason) }.emit();
+                    event::ConfigIgnored {
+                        resource: "the broker".to_owned(),
+                        cause: format!("{} {}", conflict.key, conflict.reason),
+                    }
+                    .emit();
                 }),
             }
             stored.default_topic = Arc::new(TopicSettings::of(&stored.broker, &Settings::new(), false));
@@ -198,9 +202,8 @@ fn log_config(broker: &BrokerConfig, topic: &TopicConfig) -> LogConfig {
 
 fn batch_rules(topic: &TopicConfig) -> BatchRules {
     let bytes = |number: u32| usize::try_from(number).unwrap_or(usize::MAX);
-    let milliseconds = |limit: Option<Duration>| {
-        limit.and_then(|limit| i64::try_from(limit.as_millis()).ok()).unwrap_or(i64::MAX)
-    };
+    let milliseconds =
+        |limit: Option<Duration>| limit.and_then(|limit| i64::try_from(limit.as_millis()).ok()).unwrap_or(i64::MAX);
     let batch_bytes_max = bytes(topic.batch_bytes_max);
     let decompressed_max = batch_bytes_max.saturating_mul(DECOMPRESSED_PER_BYTE_MAX).max(DECOMPRESSED_BYTES_MIN);
     BatchRules {

@@ -62,7 +62,8 @@ pub(super) async fn handle_incremental(
 
 fn changes(configs: &[incremental_alter_configs::AlterableConfig]) -> Result<Vec<Change>, Refusal> {
     let change = |config: &incremental_alter_configs::AlterableConfig| {
-        let operation = Operation::from_code(config.config_operation).map_err(|refusal| (refusal.code, refusal.message))?;
+        let operation =
+            Operation::from_code(config.config_operation).map_err(|refusal| (refusal.code, refusal.message))?;
         Ok(Change { name: config.name.to_string(), operation, value: text(config.value.as_ref()) })
     };
     configs.iter().map(change).collect()

@@ -27,11 +27,8 @@ pub(super) async fn handle(
 /// Never in practice: the response is constant.
 pub(in crate::broker) fn unsupported(correlation_id: i32) -> Result<Encoded, EncodeError> {
     let known = served().into_iter().filter(|api| api.api_key == ApiKey::ApiVersions.code()).collect();
-    let response = ApiVersionsResponse {
-        error_code: ErrorCode::UnsupportedVersion,
-        api_keys: known,
-        ..Default::default()
-    };
+    let response =
+        ApiVersionsResponse { error_code: ErrorCode::UnsupportedVersion, api_keys: known, ..Default::default() };
     encode_response(correlation_id, ApiKey::ApiVersions, 0, &response)
 }
 

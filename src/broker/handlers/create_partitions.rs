@@ -38,7 +38,9 @@ fn more(topic: CreatePartitionsTopic) -> MorePartitions {
     let replicas = |assignments: Vec<_>| {
         assignments
             .into_iter()
-            .map(|assignment: crate::wire::message::create_partitions::CreatePartitionsAssignment| assignment.broker_ids)
+            .map(|assignment: crate::wire::message::create_partitions::CreatePartitionsAssignment| {
+                assignment.broker_ids
+            })
             .collect()
     };
     MorePartitions { name: topic.name.to_string(), total: topic.count, assignment: topic.assignments.map(replicas) }

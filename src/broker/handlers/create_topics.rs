@@ -40,7 +40,10 @@ pub(super) async fn handle(
     let answered = names.into_iter().zip(answers).map(|(name, answer)| result(env, name, answer));
     let mut topics = answered.collect::<Vec<_>>();
     for name in doubled.into_iter().map(|topic| topic.name).collect::<std::collections::BTreeSet<_>>() {
-        let refusal = (ErrorCode::InvalidRequest, "Create topics request from client contains multiple entries for this topic.".to_owned());
+        let refusal = (
+            ErrorCode::InvalidRequest,
+            "Create topics request from client contains multiple entries for this topic.".to_owned(),
+        );
         topics.push(result(env, name, Err(refusal)));
     }
     CreateTopicsResponse { topics, ..Default::default() }
@@ -51,8 +54,16 @@ fn new_topic(topic: CreatableTopic) -> NewTopic {
         name: topic.name.to_string(),
         partitions: (topic.num_partitions != DEFAULT).then_some(topic.num_partitions),
         replication_factor: (i32::from(topic.replication_factor) != DEFAULT).then_some(topic.replication_factor),
-        assignment: topic.assignments.into_iter().map(|partition| (partition.partition_index, partition.broker_ids)).collect(),
-        configs: topic.configs.into_iter().map(|config| (config.name.to_string(), config.value.map(|value| value.to_string()))).collect(),
+        assignment: topic
+            .assignments
+            .into_iter()
+            .map(|partition| (partition.partition_index, partition.broker_ids))
+            .collect(),
+        configs: topic
+            .configs
+            .into_iter()
+            .map(|config| (config.name.to_string(), config.value.map(|value| value.to_string())))
+            .collect(),
     }
 }
 
@@ -63,7 +74,9 @@ fn result(env: &Env, name: Str, answer: Result<CreatedTopic, Refusal>) -> Creata
             topic_id: created.id,
             num_partitions: created.partitions,
             replication_factor: created.replication_factor,
-            configs: Some(config::describe_topic(&env.settings.layers(), &created.configs).into_iter().map(setting).collect()),
+            configs: Some(
+                config::describe_topic(&env.settings.layers(), &created.configs).into_iter().map(setting).collect(),
+            ),
             ..Default::default()
         },
         Err((error_code, message)) => CreatableTopicResult {

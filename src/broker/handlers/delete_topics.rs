@@ -18,11 +18,8 @@ pub(super) async fn handle(
     request: DeleteTopicsRequest,
 ) -> DeleteTopicsResponse {
     let by_name = |name: Str| DeleteTopicState { name: Some(name), topic_id: TopicId::ZERO };
-    let wanted = if 6 <= header.version {
-        request.topics
-    } else {
-        request.topic_names.into_iter().map(by_name).collect()
-    };
+    let wanted =
+        if 6 <= header.version { request.topics } else { request.topic_names.into_iter().map(by_name).collect() };
     let mut responses = wanted.into_iter().map(|topic| resolve(env, topic)).collect::<Vec<_>>();
     let deletable = responses.iter_mut().filter(|response| !response.error_code.is_error()).collect::<Vec<_>>();
     let names = deletable.iter().filter_map(|response| TopicName::new(response.name.as_deref()?).ok()).collect();

@@ -4,9 +4,7 @@ use super::metadata::CLUSTER_OPERATIONS;
 use crate::broker::env::Env;
 use crate::broker::peer::Peer;
 use crate::model::ErrorCode;
-use crate::wire::message::describe_cluster::{
-    DescribeClusterBroker, DescribeClusterRequest, DescribeClusterResponse,
-};
+use crate::wire::message::describe_cluster::{DescribeClusterBroker, DescribeClusterRequest, DescribeClusterResponse};
 use crate::wire::{RequestHeader, Str};
 
 /// Endpoint type: brokers (KIP-919). Controllers have no endpoints of their own with ZooKeeper.

@@ -35,14 +35,11 @@ pub(super) async fn handle(
     DescribeLogDirsResponse { results: results.collect(), ..Default::default() }
 }
 
-fn result(
-    env: &Env,
-    dir: LogDirDescription,
-    is_wanted: &dyn Fn(&TopicPartition) -> bool,
-) -> DescribeLogDirsResult {
+fn result(env: &Env, dir: LogDirDescription, is_wanted: &dyn Fn(&TopicPartition) -> bool) -> DescribeLogDirsResult {
     let mut topics = BTreeMap::<TopicName, Vec<DescribeLogDirsPartition>>::new();
     for id in dir.partitions.into_iter().filter(is_wanted) {
-        let size = env.directory.find(id.topic.as_str(), id.partition).map_or(0, |found| found.published.log.size_bytes());
+        let size =
+            env.directory.find(id.topic.as_str(), id.partition).map_or(0, |found| found.published.log.size_bytes());
         topics.entry(id.topic).or_default().push(DescribeLogDirsPartition {
             partition_index: id.partition.0,
             partition_size: i64::try_from(size).unwrap_or(i64::MAX),
@@ -51,7 +48,8 @@ fn result(
             is_future_key: false,
         });
     }
-    let topics = topics.into_iter().map(|(name, partitions)| DescribeLogDirsTopic { name: name.as_str().into(), partitions });
+    let topics =
+        topics.into_iter().map(|(name, partitions)| DescribeLogDirsTopic { name: name.as_str().into(), partitions });
     let bytes = |bytes: Option<u64>| bytes.map_or(-1, |bytes| i64::try_from(bytes).unwrap_or(i64::MAX));
     DescribeLogDirsResult {
         error_code: if dir.error.is_some() { ErrorCode::KafkaStorageError } else { ErrorCode::None },

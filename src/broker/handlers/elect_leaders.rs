@@ -40,7 +40,8 @@ pub(super) async fn handle(
         let error_message = error_code.is_error().then(|| error_code.message().into());
         results.entry(topic).or_default().push(PartitionResult { partition_id: partition, error_code, error_message });
     }
-    let results = results.into_iter().map(|(topic, partition_result)| ReplicaElectionResult { topic, partition_result });
+    let results =
+        results.into_iter().map(|(topic, partition_result)| ReplicaElectionResult { topic, partition_result });
     let error_code = if is_controller(env) { ErrorCode::None } else { not_controller().0 };
     ElectLeadersResponse { error_code, replica_election_results: results.collect(), ..Default::default() }
 }
@@ -69,7 +70,8 @@ async fn elect(env: &Env, election: i8, named: Vec<(Str, i32)>) -> Vec<(Str, i32
             Err(_) => answers.push((topic, partition, ErrorCode::UnknownTopicOrPartition)),
         }
     }
-    let asked = ask(&env.controller, |reply| ControllerCommand::ElectPreferred { partitions: partitions.clone(), reply });
+    let asked =
+        ask(&env.controller, |reply| ControllerCommand::ElectPreferred { partitions: partitions.clone(), reply });
     let elected = match asked.await {
         Some(elected) => elected,
         None => partitions.into_iter().map(|id| (id, ErrorCode::NotController)).collect(),

@@ -165,8 +165,7 @@ async fn read(
     look: &Look,
 ) -> Result<(Option<Slice>, Offset), ReadError> {
     let published = &partition.published;
-    let upper_bound =
-        if limits.read_committed { published.last_stable_offset() } else { published.high_watermark() };
+    let upper_bound = if limits.read_committed { published.last_stable_offset() } else { published.high_watermark() };
     let room = limits.bytes_max.saturating_sub(look.bytes);
     let request = ReadRequest {
         offset: wanted.offset,
@@ -345,9 +344,10 @@ fn session_request(version: i16, request: &FetchRequest) -> SessionRequest {
             (key(&topic.topic, topic.topic_id, partition.partition), wanted)
         })
     });
-    let forgotten = request.forgotten_topics_data.iter().flat_map(|topic| {
-        topic.partitions.iter().map(move |partition| key(&topic.topic, topic.topic_id, *partition))
-    });
+    let forgotten = request
+        .forgotten_topics_data
+        .iter()
+        .flat_map(|topic| topic.partitions.iter().map(move |partition| key(&topic.topic, topic.topic_id, *partition)));
     SessionRequest {
         session_id: request.session_id,
         session_epoch: request.session_epoch,

@@ -9,9 +9,7 @@ use super::directory::PartitionHandle;
 use super::env::Env;
 use super::peer::Peer;
 use crate::model::{ErrorCode, PartitionIndex};
-use crate::wire::{
-    ApiKey, DecodeError, Decoder, EncodeError, Encoded, Request, RequestHeader, Str, encode_response,
-};
+use crate::wire::{ApiKey, DecodeError, Decoder, EncodeError, Encoded, Request, RequestHeader, Str, encode_response};
 
 mod alter_configs;
 mod api_versions;

@@ -32,9 +32,8 @@ pub struct Appends(Vec<(PartitionHandle, Vec<AppendItem>)>);
 
 impl Appends {
     fn push(&mut self, partition: PartitionHandle, item: AppendItem) {
-        let same = |(other, _): &&mut (PartitionHandle, Vec<AppendItem>)| {
-            Arc::ptr_eq(&other.published, &partition.published)
-        };
+        let same =
+            |(other, _): &&mut (PartitionHandle, Vec<AppendItem>)| Arc::ptr_eq(&other.published, &partition.published);
         match self.0.iter_mut().rev().find(same) {
             Some((_, items)) => items.push(item),
             None => self.0.push((partition, vec![item])),
