@@ -15,14 +15,14 @@ use super::image::{Image, Metadata};
 use super::ports::{Ports, random, random_topic_id};
 use super::replicas::Replicas;
 use super::settings::SettingsStore;
-use crate::config::Settings;
+use crate::config::{self, Settings};
 use crate::coordination::znode::config::Entity;
 use crate::coordination::znode::{self, admin, topic};
 use crate::coordination::{CoordinationError, Coordinator, CreateMode, Op, recipe};
 use crate::machine::assignment::{Draw, assign};
 use crate::model::limits::PARTITIONS_PER_TOPIC_MAX;
 use crate::model::{BrokerId, ErrorCode, PartitionIndex, TopicId, TopicName};
-use crate::telemetry::event;
+use crate::telemetry::{Event as _, event};
 
 /// Why something was not done: the code and words for the client.
 pub type Refusal = (ErrorCode, String);
@@ -178,7 +178,7 @@ impl Work {
                     if let Err((error, reason)) = self.create_topic(&topic, false).await
                         && error != ErrorCode::TopicAlreadyExists
                     {
-                        event::AutoCreateFailed { topic: &name, reason: &reason }.emit();
+                        event::AutoCreateFailed { topic: name.clone(), cause: reason }.emit();
                     }
                 }
                 let _gone = reply.send(());
@@ -229,7 +229,8 @@ impl Work {
             return Err((ErrorCode::TopicAlreadyExists, format!("Topic '{name}' already exists.")));
         }
         let assignment = self.assignment(wanted, &image)?;
-        let configs = self.settings.check_topic_configs(&wanted.configs)?;
+        let checked = config::new_topic(&wanted.configs, &self.settings.layers());
+        let configs = checked.map_err(|refusal| (refusal.code, refusal.message))?;
         let mut created = CreatedTopic {
             id: TopicId::ZERO,
             partitions: i32::try_from(assignment.len()).unwrap_or(i32::MAX),
@@ -240,9 +241,9 @@ impl Work {
             return Ok(created);
         }
         created.id = random_topic_id(&*self.ports.entropy);
-        let partitions = assignment.into_iter().map(|(index, replicas)| {
-            (index, topic::ReplicaAssignment { replicas, adding: vec![], removing: vec![] })
-        });
+        let partitions = assignment
+            .into_iter()
+            .map(|(index, replicas)| (index, topic::ReplicaAssignment { replicas, adding: vec![], removing: vec![] }));
         let record = topic::TopicAssignment { topic_id: Some(created.id), partitions: partitions.collect() };
         match self.write_topic(&name, &record, &created.configs).await {
             Ok(()) => {}
@@ -251,7 +252,13 @@ impl Work {
             }
             Err(error) => return Err(coordination_failed(&error)),
         }
-        event::TopicCreated { topic: &name, id: created.id, partitions: created.partitions }.emit();
+        event::TopicCreated {
+            topic: name,
+            id: created.id,
+            partitions: created.partitions,
+            replicas: created.replication_factor,
+        }
+        .emit();
         Ok(created)
     }
 
@@ -383,7 +390,8 @@ impl Work {
         let (data, stat) = read.ok_or_else(unknown)?;
         let mut record = topic::TopicAssignment::decode(&data)
             .map_err(|error| (ErrorCode::UnknownServerError, error.to_string()))?;
-        let moving = |partition: &topic::ReplicaAssignment| !partition.adding.is_empty() || !partition.removing.is_empty();
+        let moving =
+            |partition: &topic::ReplicaAssignment| !partition.adding.is_empty() || !partition.removing.is_empty();
         if record.partitions.values().any(moving) {
             let reason = format!("A partition reassignment is in progress for the topic '{name}'.");
             return Err((ErrorCode::ReassignmentInProgress, reason));
@@ -447,15 +455,13 @@ impl Work {
         let first = i32::try_from(present).unwrap_or(i32::MAX);
         let numbered = (first..).map(PartitionIndex).zip(replicas);
         Ok(numbered
-            .map(|(index, replicas)| {
-                (index, topic::ReplicaAssignment { replicas, adding: vec![], removing: vec![] })
-            })
+            .map(|(index, replicas)| (index, topic::ReplicaAssignment { replicas, adding: vec![], removing: vec![] }))
             .collect())
     }
 
     async fn set_config(&self, entity: &Entity, settings: Settings) -> Result<(), Refusal> {
         let written = recipe::config::replace(&*self.coordinator, entity, &settings).await;
-        written.map_err(|error| coordination_failed(&error))?;
+        written.map_err(|error| (ErrorCode::UnknownServerError, format!("The settings were not written: {error}")))?;
         config_watch::apply(&self.applier, entity, settings);
         Ok(())
     }
@@ -474,7 +480,8 @@ fn check_partition_count(partitions: i32) -> Result<(), Refusal> {
         return Err((ErrorCode::InvalidPartitions, "Number of partitions must be larger than 0.".to_owned()));
     }
     if PARTITIONS_PER_TOPIC_MAX < partitions {
-        let reason = format!("{partitions} partitions are more than the {PARTITIONS_PER_TOPIC_MAX} that a topic may have.");
+        let reason =
+            format!("{partitions} partitions are more than the {PARTITIONS_PER_TOPIC_MAX} that a topic may have.");
         return Err((ErrorCode::InvalidPartitions, reason));
     }
     Ok(())

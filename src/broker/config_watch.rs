@@ -18,7 +18,7 @@ use crate::coordination::znode::config::{self as config_znode, Entity};
 use crate::coordination::znode::{self, sequence_number};
 use crate::coordination::{CoordinationError, Coordinator, WatchEvent};
 use crate::model::{BrokerId, TopicName};
-use crate::telemetry::event;
+use crate::telemetry::{Event as _, event};
 
 /// How long a change notice is kept for brokers that were away (`changeExpirationMs`).
 const NOTICE_KEPT: Duration = Duration::from_secs(15 * 60);
@@ -53,11 +53,13 @@ pub fn apply(applier: &Applier, entity: &Entity, settings: Settings) {
             None
         }
         // Another broker's, or quotas, which are not there yet.
-        Entity::Broker(Some(_)) | Entity::Client(_) | Entity::User(_) | Entity::UserClient(..) | Entity::Ip(_) => return,
+        Entity::Broker(Some(_)) | Entity::Client(_) | Entity::User(_) | Entity::UserClient(..) | Entity::Ip(_) => {
+            return;
+        }
     };
-    event::ConfigChanged { entity: &entity.entity_path() }.emit();
+    event::ConfigChanged { resource: entity.entity_path() }.emit();
     if applier.replicas.try_send(ReplicasCommand::Configure(concerned)).is_err() {
-        event::ReplicasBusy { command: "configure" }.emit();
+        event::MailboxFull { actor: "replicas", command: "configure" }.emit();
     }
 }
 
@@ -69,7 +71,7 @@ pub async fn load(coordinator: &dyn Coordinator, applier: &Applier, entity: &Ent
     let read = coordinator.get(&entity.path()).await?;
     match read.map(|(data, _)| config_znode::decode(&data)).transpose() {
         Ok(settings) => apply(applier, entity, settings.unwrap_or_default()),
-        Err(error) => event::ZnodeUnreadable { path: &entity.path(), error: &error }.emit(),
+        Err(error) => event::ZnodeUnreadable { path: entity.path(), cause: error.to_string() }.emit(),
     }
     Ok(())
 }
@@ -127,7 +129,7 @@ impl Watching {
         loop {
             match self.watch().await {
                 Ok(()) => return,
-                Err(error) => event::CoordinationFailed { error: &error }.emit(),
+                Err(error) => event::CoordinationFailed { cause: error.to_string() }.emit(),
             }
             tokio::time::sleep(RETRY).await;
         }
@@ -156,7 +158,7 @@ impl Watching {
             let Some((data, _)) = self.coordinator.get(&path).await? else { continue };
             match znode::config::decode_change(&data) {
                 Ok(entity) => load(&*self.coordinator, &self.applier, &entity).await?,
-                Err(error) => event::ZnodeUnreadable { path: &path, error: &error }.emit(),
+                Err(error) => event::ZnodeUnreadable { path: path.clone(), cause: error.to_string() }.emit(),
             }
             self.followed = self.followed.max(number(&name).unwrap_or(-1));
         }

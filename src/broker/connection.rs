@@ -12,7 +12,9 @@ use std::pin::Pin;
 use std::sync::Arc;
 use std::time::Duration;
 
-use actix::{Actor, ActorContext as _, ActorFutureExt as _, AsyncContext as _, Context, Handler, Message, WrapFuture as _};
+use actix::{
+    Actor, ActorContext as _, ActorFutureExt as _, AsyncContext as _, Context, Handler, Message, WrapFuture as _,
+};
 use tokio::sync::mpsc;
 
 use super::directory::PartitionHandle;
@@ -20,12 +22,13 @@ use super::env::Env;
 use super::handlers::fetch::FetchAnswer;
 use super::handlers::produce::{self, Appends, PendingProduce, ProduceEnd};
 use super::handlers::{self, Unanswerable};
-use super::partition::{AppendItem, AppendOutcome, AppendReply, PartitionCommand, Ticket};
-use super::peer::Peer;
+use super::partition::{AppendOutcome, AppendReply, PartitionCommand, Ticket};
+use super::peer::{self, Peer};
 use super::supervisor::DeathNotice;
 use crate::model::limits::REQUESTS_IN_FLIGHT_PER_CONNECTION_MAX;
+use crate::model::{Clock, Moment};
 use crate::net::{BufferPool, Chunk, Reader, Stream, Writer};
-use crate::telemetry::event;
+use crate::telemetry::{Event as _, event};
 use crate::wire::{ApiKey, Decoder, Encoded, HeaderError, Part, RequestHeader, decode_request};
 
 /// Bytes of answers that may wait for a peer to read them. Most are slices of segments, which take no memory.
@@ -43,6 +46,7 @@ pub struct ConnectionLimits {
 /// One connection.
 pub struct ConnectionActor {
     serving: Option<Serving>,
+    clock: Arc<dyn Clock>,
     notice: DeathNotice,
 }
 
@@ -62,7 +66,8 @@ impl ConnectionActor {
         limits: ConnectionLimits,
         notice: DeathNotice,
     ) -> Self {
-        Self { serving: Some(Serving::new(env, stream, buffers, peer, limits)), notice }
+        let clock = Arc::clone(&env.ports.clock);
+        Self { clock, serving: Some(Serving::new(env, stream, buffers, peer, limits)), notice }
     }
 }
 
@@ -74,7 +79,8 @@ impl Actor for ConnectionActor {
         let address = serving.peer.as_ref().map(|peer| peer.address);
         ctx.spawn(serving.run().into_actor(self).map(move |end, actor, ctx| {
             if let Some(peer) = address {
-                event::ConnectionClosed { peer, reason: &end }.emit();
+                end.tell(peer, actor.clock.moment());
+                event::ConnectionClosed { peer, reason: end.reason() }.emit();
             }
             actor.notice.disarm();
             ctx.stop();
@@ -115,6 +121,32 @@ pub enum End {
     /// Nothing came for `connections.max.idle.ms`.
     #[error("idle for too long")]
     Idle,
+}
+
+impl End {
+    /// What the operator should know: a peer that broke the protocol.
+    fn tell(&self, peer: std::net::SocketAddr, now: Moment) {
+        let api = match self {
+            Self::Frame(_) => "frame",
+            Self::Header(_) => "header",
+            Self::Request(_) => "request",
+            Self::Closed | Self::Network(_) | Self::SilentProduce(_) | Self::Idle => return,
+        };
+        peer::bad_request(peer, api, self.to_string(), now);
+    }
+
+    /// A word for the metric.
+    fn reason(&self) -> &'static str {
+        match self {
+            Self::Closed => "closed by the peer",
+            Self::Network(_) => "network",
+            Self::Frame(_) => "frame",
+            Self::Header(_) => "header",
+            Self::Request(_) => "request",
+            Self::SilentProduce(_) => "acks=0 failed",
+            Self::Idle => "idle",
+        }
+    }
 }
 
 /// A request on its way, in the order in which they came.
@@ -272,7 +304,7 @@ impl Serving {
                 if self.in_flight.is_empty() =>
             {
                 // A client newer than us asks what we know, and goes on with that (KIP-511).
-                let encoded = handlers::unsupported_api_versions(correlation_id)?;
+                let encoded = handlers::unsupported_api_versions(correlation_id).map_err(Unanswerable::Answer)?;
                 self.send(Answer::Plain(encoded));
                 self.next_request()
             }
@@ -282,10 +314,7 @@ impl Serving {
 
     fn start_produce(&mut self, header: &RequestHeader, body: Decoder) -> Result<(), End> {
         let Some(peer) = &self.peer else { return Ok(()) };
-        if !handlers::is_served(header.key, header.version) {
-            return Err(Unanswerable::NotServed(header.key, header.version).into());
-        }
-        let request = handlers::decode(peer, header, body).map_err(Unanswerable::Malformed)?;
+        let request = handlers::decode(peer, header, body)?;
         let number = self.first + self.in_flight.len() as u64;
         let pending = produce::begin(&self.env, peer, header, request, number, &self.reply, &mut self.appends);
         self.in_flight.push_back(InFlight::Produce(pending));
@@ -357,7 +386,7 @@ async fn answer(
     body: Decoder,
 ) -> (Peer, Result<Answer, Unanswerable>) {
     let answer = if header.key == ApiKey::Fetch {
-        handlers::fetch(&env, &mut peer, &header, body).await.map(Answer::Fetch)
+        handlers::fetch::answer(&env, &mut peer, &header, body).await.map(Answer::Fetch)
     } else {
         handlers::answer(&env, &mut peer, &header, body).await.map(Answer::Plain)
     };

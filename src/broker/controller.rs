@@ -10,7 +10,9 @@ use std::collections::{BTreeMap, BTreeSet};
 use std::rc::Rc;
 use std::time::Duration;
 
-use actix::{Actor, ActorContext as _, ActorFutureExt as _, Addr, AsyncContext as _, Context, Handler, Message, WrapFuture as _};
+use actix::{
+    Actor, ActorContext as _, ActorFutureExt as _, Addr, AsyncContext as _, Context, Handler, Message, WrapFuture as _,
+};
 use futures::future::join_all;
 use tokio::sync::{mpsc, oneshot, watch};
 
@@ -28,11 +30,11 @@ use crate::coordination::znode::config::Entity;
 use crate::coordination::znode::feature::{FEATURE, Features};
 use crate::coordination::znode::{self, admin, broker, topic};
 use crate::coordination::{CoordinationError, Coordinator, CreateMode, Op, OpResult, SessionState, WatchEvent};
-use crate::machine::controller::{Controller, Effect, Event, PartitionNotice, PartitionState, StateChange, TopicRecord};
-use crate::model::{
-    BrokerEpoch, BrokerId, ErrorCode, PartitionEpoch, PartitionIndex, TopicName, TopicPartition,
+use crate::machine::controller::{
+    Controller, Effect, Event, PartitionNotice, PartitionState, StateChange, TopicRecord,
 };
-use crate::telemetry::event;
+use crate::model::{BrokerEpoch, BrokerId, ErrorCode, PartitionEpoch, PartitionIndex, TopicName, TopicPartition};
+use crate::telemetry::{Event as _, event};
 
 /// Wait before trying again when the coordinator failed.
 const RETRY: Duration = Duration::from_millis(500);
@@ -151,8 +153,20 @@ enum Stop {
     Failed(RecipeError),
 }
 
-impl<E: Into<RecipeError>> From<E> for Stop {
-    fn from(error: E) -> Self {
+impl From<CoordinationError> for Stop {
+    fn from(error: CoordinationError) -> Self {
+        Self::Failed(error.into())
+    }
+}
+
+impl From<RecipeError> for Stop {
+    fn from(error: RecipeError) -> Self {
+        Self::Failed(error)
+    }
+}
+
+impl From<znode::DecodeError> for Stop {
+    fn from(error: znode::DecodeError) -> Self {
         Self::Failed(error.into())
     }
 }
@@ -174,11 +188,11 @@ impl Running {
                 }
                 Ok(Ended::Lost) => {}
                 Err(error) => {
-                    event::CoordinationFailed { error: &error }.emit();
+                    event::CoordinationFailed { cause: error.to_string() }.emit();
                     let starting = matches!(*self.parts.ready.borrow(), Ok(false));
                     if starting && !matches!(error, RecipeError::Coordination(_)) {
                         // Another broker has our id or our address: trying again does not help.
-                        self.parts.ready.send_replace(Err(error.to_string()));
+                        let _before = self.parts.ready.send_replace(Err(error.to_string()));
                         return;
                     }
                 }
@@ -215,10 +229,10 @@ impl Running {
         loop {
             match self.catch_up(std::mem::take(&mut dirty)).await {
                 Ok(()) => {
-                    self.parts.ready.send_replace(Ok(true));
+                    let _before = self.parts.ready.send_replace(Ok(true));
                 }
                 Err(Stop::Moved) => {
-                    event::ControllerResigned {}.emit();
+                    event::ControllerResigned { broker: self.parts.local }.emit();
                     self.active = None;
                     dirty.controller = true;
                     continue;
@@ -232,7 +246,7 @@ impl Running {
                     match state {
                         _ if changed.is_err() => return Ok(Ended::Lost),
                         SessionState::Connected { session } if session == id => {}
-                        SessionState::Disconnected => event::SessionDisconnected { session: id }.emit(),
+                        SessionState::Disconnected => event::SessionLost { session: id }.emit(),
                         SessionState::Connected { .. } | SessionState::Expired | SessionState::Closed => {
                             event::SessionExpired { session: id }.emit();
                             return Ok(Ended::Lost);
@@ -342,7 +356,7 @@ impl Running {
                     live.insert(id, BrokerEpoch(stat.czxid));
                     self.brokers.insert(id, image_of(registration));
                 }
-                Err(error) => event::ZnodeUnreadable { path: &broker::path(id), error: &error }.emit(),
+                Err(error) => event::ZnodeUnreadable { path: broker::path(id), cause: error.to_string() }.emit(),
             }
         }
         Ok(live)
@@ -396,16 +410,18 @@ impl Running {
                 }
                 Effect::LeaderAndIsr { broker, partitions } if broker == self.parts.local => {
                     self.load_settings(&partitions).await?;
-                    let answers = ask(&self.parts.replicas, |reply| ReplicasCommand::LeaderAndIsr { partitions, reply });
+                    let answers =
+                        ask(&self.parts.replicas, |reply| ReplicasCommand::LeaderAndIsr { partitions, reply });
                     for (partition, error) in answers.await.unwrap_or_default() {
                         if error.is_error() {
-                            event::LeaderAndIsrRefused { partition: &partition, error }.emit();
+                            event::LeaderAndIsrRefused { partition, code: error }.emit();
                         }
                     }
                     vec![]
                 }
                 Effect::DeleteReplicas { broker, topic, partitions } if broker == self.parts.local => {
-                    let ids = partitions.into_iter().map(|partition| TopicPartition { topic: topic.clone(), partition });
+                    let ids =
+                        partitions.into_iter().map(|partition| TopicPartition { topic: topic.clone(), partition });
                     let partitions = ids.collect();
                     let done = ask(&self.parts.replicas, |reply| ReplicasCommand::Delete { partitions, reply }).await;
                     vec![Event::ReplicasDeleted { broker, topic, done: done.unwrap_or(false) }]
@@ -434,7 +450,12 @@ impl Running {
         let new = {
             let here = self.parts.directory.load();
             let topics = partitions.iter().map(|notice| &notice.topic).collect::<BTreeSet<_>>();
-            topics.into_iter().filter(|topic| !here.contains_key(*topic)).cloned().map(Entity::Topic).collect::<Vec<_>>()
+            topics
+                .into_iter()
+                .filter(|topic| !here.contains_key(*topic))
+                .cloned()
+                .map(Entity::Topic)
+                .collect::<Vec<_>>()
         };
         let loads = new.iter().map(|topic| config_watch::load(&*self.parts.coordinator, &self.parts.applier, topic));
         join_all(loads).await.into_iter().collect::<Result<(), _>>()?;
@@ -449,11 +470,14 @@ impl Running {
             let assignment = read?.map(|(data, _)| topic::TopicAssignment::decode(&data));
             match assignment.transpose() {
                 Ok(assignment) => found.push((name, assignment)),
-                Err(error) => event::ZnodeUnreadable { path: &topic::path(&name), error: &error }.emit(),
+                Err(error) => event::ZnodeUnreadable { path: topic::path(&name), cause: error.to_string() }.emit(),
             }
         }
         let wanted = found.iter().flat_map(|(name, assignment)| {
-            assignment.iter().flat_map(|assignment| assignment.partitions.keys()).map(|index| topic::state_path(name, *index))
+            assignment
+                .iter()
+                .flat_map(|assignment| assignment.partitions.keys())
+                .map(|index| topic::state_path(name, *index))
         });
         let mut states = join_all(wanted.map(|path| coordinator.get(&path)).collect::<Vec<_>>()).await.into_iter();
         let mut events = Vec::new();
@@ -462,12 +486,16 @@ impl Running {
                 events.push(Event::TopicRead(name, None));
                 continue;
             };
-            let mut record = TopicRecord { id: assignment.topic_id, replicas: BTreeMap::new(), states: BTreeMap::new() };
+            let mut record =
+                TopicRecord { id: assignment.topic_id, replicas: BTreeMap::new(), states: BTreeMap::new() };
             for (index, partition) in assignment.partitions {
                 if let Some((data, stat)) = states.next().transpose()?.flatten() {
                     match topic::PartitionState::decode(&data) {
                         Ok(state) => drop(record.states.insert(index, from_znode(state, PartitionEpoch(stat.version)))),
-                        Err(error) => event::ZnodeUnreadable { path: &topic::state_path(&name, index), error: &error }.emit(),
+                        Err(error) => {
+                            event::ZnodeUnreadable { path: topic::state_path(&name, index), cause: error.to_string() }
+                                .emit()
+                        }
                     }
                 }
                 record.replicas.insert(index, partition.replicas);
@@ -527,7 +555,9 @@ impl Running {
             }
             let last = state_ops(change).pop().into_iter().collect();
             match self.fenced(last).await {
-                Ok(results) => written.extend(versions(&results).into_iter().map(|version| versioned((change.clone(), version)))),
+                Ok(results) => {
+                    written.extend(versions(&results).into_iter().map(|version| versioned((change.clone(), version))))
+                }
                 Err(stop) if stop.is_conflict() => {
                     again.insert(change.topic.clone());
                 }
@@ -547,10 +577,10 @@ impl Running {
     /// The topic's znodes go, children first; then its configuration and the wish to delete it.
     async fn remove_topic(&self, name: TopicName) -> Result<Vec<Event>, Stop> {
         let mut paths = self.topic_paths(&name).await?;
-        paths.push(znode::config::Entity::Topic(name.clone()).path());
+        paths.push(Entity::Topic(name.clone()).path());
         paths.push(admin::delete_topic_path(&name));
         self.delete_all(paths).await?;
-        event::TopicDeleted { topic: &name }.emit();
+        event::TopicDeleted { topic: name.clone() }.emit();
         Ok(vec![Event::TopicRemoved(name)])
     }
 
@@ -563,8 +593,8 @@ impl Running {
                 Err(stop) if stop.is_conflict() => {
                     for path in batch {
                         match self.fenced(vec![delete(path)]).await {
-                            Ok(_) | Err(stop) if stop.is_conflict() => {}
-                            Err(stop) => return Err(stop),
+                            Err(stop) if !stop.is_conflict() => return Err(stop),
+                            Ok(_) | Err(_) => {}
                         }
                     }
                 }
@@ -622,7 +652,8 @@ impl Running {
         };
         let judged = partitions.into_iter().map(judge).collect::<Vec<_>>();
         let electable = judged.iter().filter(|(_, code)| !code.is_error());
-        let electable = electable.map(|(id, _)| (id.topic.clone(), id.partition)).collect::<Vec<(TopicName, PartitionIndex)>>();
+        let electable =
+            electable.map(|(id, _)| (id.topic.clone(), id.partition)).collect::<Vec<(TopicName, PartitionIndex)>>();
         self.step(Event::Elect { partitions: electable }).await?;
         Ok(judged)
     }

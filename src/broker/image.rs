@@ -117,7 +117,8 @@ impl Image {
     pub fn merge(&mut self, notices: Vec<PartitionNotice>) {
         for notice in notices {
             let entry = self.topics.entry(notice.topic.clone());
-            let topic = entry.or_insert_with(|| Arc::new(TopicImage { id: notice.topic_id, partitions: BTreeMap::new() }));
+            let topic =
+                entry.or_insert_with(|| Arc::new(TopicImage { id: notice.topic_id, partitions: BTreeMap::new() }));
             if topic.id != notice.topic_id {
                 self.names.remove(&topic.id);
                 *topic = Arc::new(TopicImage { id: notice.topic_id, partitions: BTreeMap::new() });

@@ -10,13 +10,13 @@ use std::sync::Arc;
 use actix::{Actor, Addr, AsyncContext as _, Context, Handler, Message, WrapFuture as _};
 use tokio::sync::mpsc;
 
+use super::Incoming;
 use super::connection::{ConnectionActor, ConnectionLimits, Stop};
 use super::env::Env;
 use super::peer::Peer;
-use super::placement::LoopId;
 use super::supervisor::{Death, DeathNotice};
-use crate::net::Stream;
-use crate::telemetry::event;
+use crate::net::BufferPool;
+use crate::telemetry::{Event as _, event};
 
 /// Connections that are allowed at once.
 #[derive(Clone, Copy, Debug)]
@@ -34,10 +34,12 @@ pub struct ListenerActor {
     limits: ConnectionLimits,
     admission: Admission,
     /// Accepted sockets: from the network, or from the simulator.
-    accepted: Option<mpsc::Receiver<(Stream, SocketAddr)>>,
+    accepted: Option<mpsc::Receiver<(Incoming, SocketAddr)>>,
     connections: BTreeMap<u64, Connected>,
     per_ip: BTreeMap<IpAddr, usize>,
     next: u64,
+    /// Receive buffers that connections on this loop share.
+    buffers: BufferPool,
 }
 
 struct Connected {
@@ -53,7 +55,7 @@ impl ListenerActor {
         env: Arc<Env>,
         limits: ConnectionLimits,
         admission: Admission,
-        accepted: mpsc::Receiver<(Stream, SocketAddr)>,
+        accepted: mpsc::Receiver<(Incoming, SocketAddr)>,
     ) -> Self {
         Self {
             name,
@@ -64,29 +66,37 @@ impl ListenerActor {
             connections: BTreeMap::new(),
             per_ip: BTreeMap::new(),
             next: 0,
+            buffers: BufferPool::new(),
         }
     }
 
-    fn admit(&mut self, stream: Stream, peer: SocketAddr, ctx: &Context<Self>) {
+    fn admit(&mut self, incoming: Incoming, peer: SocketAddr, ctx: &Context<Self>) {
         let ip = peer.ip();
         let here = self.per_ip.get(&ip).copied().unwrap_or(0);
         if self.admission.connections_max <= self.connections.len() {
-            event::ConnectionRefused { peer, reason: "max.connections" }.emit();
+            event::ConnectionRefused { listener: self.name.to_string(), peer, reason: "max.connections" }.emit();
             return;
         }
         if self.admission.connections_per_ip_max <= here {
-            event::ConnectionRefused { peer, reason: "max.connections.per.ip" }.emit();
+            event::ConnectionRefused { listener: self.name.to_string(), peer, reason: "max.connections.per.ip" }.emit();
             return;
         }
+        let stream = match incoming() {
+            Ok(stream) => stream,
+            Err(error) => {
+                event::AcceptFailed { cause: error.to_string() }.emit();
+                return;
+            }
+        };
         let number = self.next;
         self.next += 1;
         let notice = ended_notice(ctx, number);
         let (env, limits) = (Arc::clone(&self.env), self.limits);
         let who = Peer::new(peer, Arc::clone(&self.name));
-        let addr = self.env.placement.start(LoopId::MAIN, move |_| ConnectionActor::new(env, stream, who, limits, notice));
+        let addr = ConnectionActor::new(env, stream, self.buffers.clone(), who, limits, notice).start();
         self.per_ip.insert(ip, here + 1);
         self.connections.insert(number, Connected { addr, peer });
-        event::ConnectionAccepted { peer }.emit();
+        event::ConnectionAccepted { listener: self.name.to_string(), peer }.emit();
     }
 }
 
@@ -117,8 +127,8 @@ impl Actor for ListenerActor {
     fn started(&mut self, ctx: &mut Context<Self>) {
         if let Some(accepted) = self.accepted.take() {
             ctx.add_message_stream(futures::stream::unfold(accepted, |mut accepted| async {
-                let (stream, peer) = accepted.recv().await?;
-                Some((Accepted(stream, peer), accepted))
+                let (incoming, peer) = accepted.recv().await?;
+                Some((Accepted(incoming, peer), accepted))
             }));
         }
     }
@@ -126,13 +136,13 @@ impl Actor for ListenerActor {
 
 #[derive(Message)]
 #[rtype(result = "()")]
-struct Accepted(Stream, SocketAddr);
+struct Accepted(Incoming, SocketAddr);
 
 impl Handler<Accepted> for ListenerActor {
     type Result = ();
 
-    fn handle(&mut self, Accepted(stream, peer): Accepted, ctx: &mut Context<Self>) {
-        self.admit(stream, peer, ctx);
+    fn handle(&mut self, Accepted(incoming, peer): Accepted, ctx: &mut Context<Self>) {
+        self.admit(incoming, peer, ctx);
     }
 }
 
@@ -150,7 +160,8 @@ impl Handler<ListenerCommand> for ListenerActor {
                     }
                 }
                 if death.is_some() {
-                    event::ActorDied { actor: "connection", name: &peer.to_string(), panicked: true }.emit();
+                    event::ActorDied { actor: "connection", name: peer.to_string(), cause: "it panicked".to_owned() }
+                        .emit();
                 }
             }
             ListenerCommand::Shutdown => {

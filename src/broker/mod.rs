@@ -21,11 +21,10 @@ use crate::coordination::recipe::{self, RecipeError};
 use crate::coordination::znode::broker::{Endpoint, Registration};
 use crate::coordination::znode::cluster;
 use crate::coordination::{CoordinationError, Coordinator};
-use crate::model::{BrokerId, TopicId};
+use crate::model::BrokerId;
 use crate::net::Stream;
-use crate::storage::log::DiskError;
 use crate::storage::log_dirs::{Identity, LogDirs, LogDirsError};
-use crate::telemetry::event;
+use crate::telemetry::{Event as _, event};
 
 pub mod admin;
 pub mod config_watch;
@@ -56,7 +55,7 @@ use env::Env;
 use fetch_slots::SessionSlots;
 use image::Metadata;
 use listener::{Admission, ListenerActor, ListenerCommand};
-use placement::{LoopId, Placement};
+use placement::Placement;
 use ports::{Ports, random_topic_id};
 use producer_ids::ProducerIds;
 use replicas::{Intervals, Replicas, ReplicasCommand, ReplicasParts};
@@ -133,9 +132,10 @@ impl Broker {
         recipe::create_persistent_paths(&*coordinator).await?;
         let cluster_id = cluster_id(&*coordinator, &ports).await?;
         let local = broker_id(&*coordinator, &config, &dirs).await?;
-        dirs.set_identity(&Identity { broker_id: local, cluster_id: cluster_id.clone() })?;
+        let identity = Identity { broker_id: local, cluster_id: cluster_id.clone() };
+        dirs.set_identity(&identity, ports.clock.timestamp())?;
         for (path, error) in dirs.failed() {
-            event::LogDirFailed { path: &path, error: &error }.emit();
+            event::LogDirFailed { dir: event::Dir(path), cause: error.to_string() }.emit();
         }
         recipe::registration::end_earlier_sessions(&*coordinator, local, &earlier_sessions).await?;
 
@@ -162,7 +162,9 @@ impl Broker {
         let (lose, lost) = watch::channel(false);
         let notice = || {
             let lose = lose.clone();
-            DeathNotice::new(move |_| drop(lose.send(true)))
+            DeathNotice::new(move |_| {
+                lose.send_replace(true);
+            })
         };
         let (ready, mut is_ready) = watch::channel(Ok(false));
         let registration = registration(&config, &doors, &ports);
@@ -212,6 +214,12 @@ impl Broker {
     /// Returns when the broker cannot go on.
     pub async fn lost(&mut self) {
         let _closed = self.lost.wait_for(|lost| *lost).await;
+    }
+
+    /// `broker.id`.
+    #[must_use]
+    pub fn id(&self) -> BrokerId {
+        self.env.local
     }
 
     /// Number of partitions that live here.
@@ -276,7 +284,7 @@ fn registration(config: &BrokerConfig, doors: &[Door], ports: &Ports) -> Registr
         let protocol = config.listeners.iter().find(|listener| listener.name == door.listener);
         Endpoint {
             listener: door.listener.clone(),
-            security_protocol: protocol.map_or("PLAINTEXT", |listener| listener.protocol.name()).to_owned(),
+            security_protocol: protocol.map_or("PLAINTEXT", |listener| listener.security_protocol.name()).to_owned(),
             host: door.advertised.0.clone(),
             port: door.advertised.1,
         }
@@ -291,11 +299,9 @@ fn registration(config: &BrokerConfig, doors: &[Door], ports: &Ports) -> Registr
 }
 
 /// Asks an actor something and waits for the answer; `None` when the actor is gone or cannot answer.
-pub(crate) fn ask<A, C, T>(
-    addr: &Addr<A>,
-    command: impl FnOnce(oneshot::Sender<T>) -> C,
-) -> impl Future<Output = Option<T>> + use<A, C, T>
+pub(crate) fn ask<A, C, T, F>(addr: &Addr<A>, command: F) -> impl Future<Output = Option<T>> + use<A, C, T, F>
 where
+    F: FnOnce(oneshot::Sender<T>) -> C,
     A: Actor + Handler<C>,
     A::Context: ToEnvelope<A, C>,
     C: Message<Result = ()> + Send + 'static,

@@ -17,9 +17,10 @@ use super::ports::Ports;
 use super::settings::TopicSettings;
 use super::supervisor::DeathNotice;
 use crate::machine::partition::{Effect, Event, Leadership, LogBounds, Partition, Wait};
-use crate::model::{BrokerId, ErrorCode, Moment, Offset, Timestamp, TopicPartition};
+use crate::model::{BrokerId, ErrorCode, LeaderEpoch, Moment, Offset, Timestamp, TopicPartition};
 use crate::storage::log::{AppendError, Appended, FlushOutcome, Log, NewBatch, PendingDelete};
-use crate::telemetry::event;
+use crate::storage::producer_state::ProducerDescription;
+use crate::telemetry::{Event as _, event};
 
 /// Mailbox bound: appends that may wait for one partition before connections stop reading (law 6). Each carries all that one
 /// connection brought in a turn.
@@ -109,12 +110,7 @@ impl AppendOutcome {
     /// Nothing was appended, or nobody knows.
     #[must_use]
     pub fn refused(error: ErrorCode) -> Self {
-        Self {
-            error,
-            base_offset: Offset::NONE,
-            log_append_time: Timestamp::NONE,
-            log_start_offset: Offset::NONE,
-        }
+        Self { error, base_offset: Offset::NONE, log_append_time: Timestamp::NONE, log_start_offset: Offset::NONE }
     }
 }
 
@@ -152,10 +148,17 @@ pub enum PartitionCommand {
         /// Files to remove later.
         reply: oneshot::Sender<Option<PendingDelete>>,
     },
+    /// Where the records of a leader epoch end (OffsetForLeaderEpoch): the largest known epoch up to it, and its end.
+    EndOffsetForEpoch {
+        /// The epoch asked for.
+        epoch: LeaderEpoch,
+        /// Who hears of it; `None` when it is newer than all that is known.
+        reply: oneshot::Sender<Option<(LeaderEpoch, Offset)>>,
+    },
     /// State of the idempotent producers (DescribeProducers).
     DescribeProducers {
         /// Who hears of it.
-        reply: oneshot::Sender<Vec<crate::storage::producer_state::ProducerDescription>>,
+        reply: oneshot::Sender<Vec<ProducerDescription>>,
     },
     /// Write out everything and end. Answers the log, closed, as its recovery point; `None` when that failed.
     Close {
@@ -274,7 +277,7 @@ impl PartitionActor {
             let appended = match result {
                 Ok(appended) => appended,
                 Err(error) => {
-                    event::AppendRefused { partition: &self.id, error: &error }.emit();
+                    event::AppendRefused { partition: self.id.clone(), cause: error.to_string() }.emit();
                     answers.push(request.refused(error_code(&error)));
                     continue;
                 }
@@ -331,7 +334,7 @@ impl PartitionActor {
         let event = match finished {
             Some(Ok(up_to)) => Event::Flushed { up_to },
             Some(Err(error)) => {
-                event::FlushFailed { partition: &self.id, error: &error }.emit();
+                event::FlushFailed { partition: self.id.clone(), cause: error.to_string() }.emit();
                 Event::FlushFailed
             }
             None => Event::FlushFailed,
@@ -354,7 +357,9 @@ impl PartitionActor {
     }
 
     fn assign(&mut self, leadership: Leadership, ctx: &mut Context<Self>) {
-        if self.machine.begins(&leadership) && let Some(log) = &mut self.log {
+        if self.machine.begins(&leadership)
+            && let Some(log) = &mut self.log
+        {
             log.start_leader_epoch(leadership.leader_epoch);
         }
         self.role_changed(Event::Assigned(leadership), ctx);
@@ -402,7 +407,7 @@ impl PartitionActor {
         let pending = match log.apply_retention(high_watermark, now, moment) {
             Ok(pending) => pending,
             Err(error) => {
-                event::RetentionFailed { partition: &self.id, error: &error }.emit();
+                event::RetentionFailed { partition: self.id.clone(), cause: error.to_string() }.emit();
                 None
             }
         };
@@ -421,7 +426,7 @@ impl PartitionActor {
         match log.close() {
             Ok(recovery_point) => Some(recovery_point),
             Err(error) => {
-                event::FlushFailed { partition: &self.id, error: &error }.emit();
+                event::FlushFailed { partition: self.id.clone(), cause: error.to_string() }.emit();
                 None
             }
         }
@@ -508,6 +513,7 @@ fn error_code(error: &AppendError) -> ErrorCode {
     match error {
         AppendError::BatchTooLarge { .. } => ErrorCode::RecordListTooLarge,
         AppendError::OutOfOrder { .. } => ErrorCode::UnknownServerError,
+        AppendError::Producer(error) => error.into(),
         AppendError::NotValidated(_) => ErrorCode::InvalidRecord,
         AppendError::Disk(_) | AppendError::LogFailed(_) => ErrorCode::KafkaStorageError,
     }
@@ -535,6 +541,9 @@ impl Handler<PartitionCommand> for PartitionActor {
             }
             PartitionCommand::Housekeep { reply } => {
                 let _gone = reply.send(self.housekeep(ctx));
+            }
+            PartitionCommand::EndOffsetForEpoch { epoch, reply } => {
+                let _gone = reply.send(self.log.as_ref().and_then(|log| log.end_offset_for_epoch(epoch)));
             }
             PartitionCommand::DescribeProducers { reply } => {
                 let _gone = reply.send(self.log.as_ref().map(Log::describe_producers).unwrap_or_default());

@@ -10,7 +10,7 @@ use tokio::sync::oneshot;
 
 use crate::coordination::{Coordinator, recipe};
 use crate::model::{BrokerId, ProducerId};
-use crate::telemetry::event;
+use crate::telemetry::{Event as _, event};
 
 /// Askers that may wait for a block; more are told to come back.
 const WAITING_MAX: usize = 10_000;
@@ -64,7 +64,7 @@ impl ProducerIds {
             match block {
                 Ok(block) => (actor.next, actor.last) = (block.first, block.last),
                 Err(error) => {
-                    event::CoordinationFailed { error: &error }.emit();
+                    event::CoordinationFailed { cause: error.to_string() }.emit();
                     actor.waiting.drain(..).for_each(|reply| {
                         let _gone = reply.send(None);
                     });

@@ -17,15 +17,15 @@ use super::directory::{Directory, PartitionHandle, Published};
 use super::partition::{PartitionActor, PartitionCommand, PartitionParts};
 use super::placement::{LoopId, Placement};
 use super::ports::{Ports, random};
-use super::settings::{SettingsStore, TopicSettings};
+use super::settings::SettingsStore;
 use super::supervisor::{Death, DeathNotice};
 use crate::machine::controller::PartitionNotice;
 use crate::machine::partition::Leadership;
-use crate::machine::restart::{Intensity, Verdict};
-use crate::model::{BrokerId, ErrorCode, Moment, Offset, PartitionIndex, TopicId, TopicName, TopicPartition};
+use crate::machine::restart::{DEATHS_MAX, Intensity, Verdict};
+use crate::model::{BrokerId, ErrorCode, Offset, TopicId, TopicName, TopicPartition};
 use crate::storage::log::{Log, OpenError, OpenReport, PendingDelete};
 use crate::storage::log_dirs::{CheckpointTask, LoadedPartition, LogDirDescription, LogDirs, PartitionOffsets};
-use crate::telemetry::event;
+use crate::telemetry::{Event as _, event};
 
 /// Waits for one partition to take a command; far more than a mailbox turn ever takes.
 const COMMAND_PATIENCE: Duration = Duration::from_secs(30);
@@ -206,7 +206,7 @@ impl Replicas {
                 Some(Opened { id, topic_id: topic_id.unwrap_or(TopicId::ZERO), log, high_watermark })
             }
             Err(error) => {
-                event::PartitionUnusable { partition: &id, error: &error }.emit();
+                event::PartitionUnusable { partition: id.clone(), cause: error.to_string() }.emit();
                 let topic_id = topic_id.unwrap_or(TopicId::ZERO);
                 self.replicas.insert(id, Replica::down(topic_id));
                 None
@@ -288,12 +288,12 @@ impl Replicas {
     fn created(&self, id: TopicPartition, topic_id: TopicId, made: Result<Log, OpenError>) -> Option<Opened> {
         match made {
             Ok(log) => {
-                event::PartitionCreated { partition: &id }.emit();
+                event::PartitionCreated { partition: id.clone() }.emit();
                 let high_watermark = log.log_start_offset();
                 Some(Opened { id, topic_id, log, high_watermark })
             }
             Err(error) => {
-                event::PartitionUnusable { partition: &id, error: &error }.emit();
+                event::PartitionUnusable { partition: id.clone(), cause: error.to_string() }.emit();
                 None
             }
         }
@@ -341,14 +341,15 @@ impl Replicas {
         let uniques = ids.iter().map(|_| u128::from_be_bytes(random(&*self.ports.entropy))).collect::<Vec<_>>();
         ctx.wait(closed.into_actor(self).map(move |_, actor, ctx| {
             let rename = move |dirs: &mut LogDirs| {
-                let known = ids.into_iter().zip(uniques).filter(|(id, _)| dirs.dir_of(id).is_some()).collect::<Vec<_>>();
+                let known =
+                    ids.into_iter().zip(uniques).filter(|(id, _)| dirs.dir_of(id).is_some()).collect::<Vec<_>>();
                 known.into_iter().map(|(id, unique)| dirs.delete_partition(&id, unique, due)).collect::<Vec<_>>()
             };
             actor.with_dirs(ctx, rename, move |actor, renamed, ctx| {
                 let done = renamed.iter().all(Result::is_ok);
                 renamed.into_iter().for_each(|renamed| match renamed {
                     Ok(pending) => actor.delete_later(pending, ctx),
-                    Err(error) => event::DeleteFailed { error: &error }.emit(),
+                    Err(error) => event::DeleteFailed { cause: error.to_string() }.emit(),
                 });
                 let _gone = reply.send(done);
             });
@@ -362,7 +363,7 @@ impl Replicas {
             let work = actor.placement.blocking(move || pending.run(&*disk));
             ctx.spawn(work.into_actor(actor).map(|done, _, _| {
                 if let Some(Err(error)) = done {
-                    event::DeleteFailed { error: &error }.emit();
+                    event::DeleteFailed { cause: error.to_string() }.emit();
                 }
             }));
         });
@@ -374,7 +375,7 @@ impl Replicas {
             if concerned && let Some(handle) = &replica.handle {
                 let settings = self.settings.topic(&id.topic);
                 if handle.addr.try_send(PartitionCommand::Configure(settings)).is_err() {
-                    event::PartitionBusy { partition: id, command: "configure" }.emit();
+                    event::MailboxFull { actor: "partition", command: "configure" }.emit();
                 }
             }
         }
@@ -400,13 +401,13 @@ impl Replicas {
         };
         replica.handle = None;
         let verdict = replica.deaths.died(now);
-        event::ActorDied { actor: "partition", name: &id.to_string(), panicked: death == Death::Panicked }.emit();
+        event::ActorDied { actor: "partition", name: id.to_string(), cause: death.to_string() }.emit();
         match verdict {
             Verdict::Restart(wait) => {
                 ctx.run_later(wait, move |_, ctx| ctx.notify(ReplicasCommand::Reopen(id)));
             }
             Verdict::Escalate => {
-                event::ActorGivenUp { actor: "partition", name: &id.to_string() }.emit();
+                event::ActorEscalated { actor: "partition", name: id.to_string(), deaths: DEATHS_MAX }.emit();
                 self.directory.publish(|partitions| {
                     if let Some(topic) = partitions.get_mut(&id.topic) {
                         topic.remove(&id.partition);
@@ -426,10 +427,15 @@ impl Replicas {
         let open = move |dirs: &mut LogDirs| dirs.reopen_partition(&wanted, config, now);
         self.with_dirs(ctx, open, move |actor, loaded, ctx| {
             if let Some(opened) = loaded.and_then(|loaded| actor.loaded(loaded)) {
-                event::ActorRestarted { actor: "partition", name: &id.to_string() }.emit();
+                event::ActorRestarted { actor: "partition", name: id.to_string(), deaths: actor.deaths(&id) }.emit();
                 actor.start(vec![opened], ctx);
             }
         });
+    }
+
+    /// Deaths of a partition within the last minute.
+    fn deaths(&self, id: &TopicPartition) -> u32 {
+        self.replicas.get(id).map_or(0, |replica| replica.deaths.recent())
     }
 
     fn start_timers(&self, ctx: &mut Context<Self>) {
@@ -513,11 +519,7 @@ impl PartitionNotice {
 }
 
 /// The last checkpoint, and the clean-shutdown marker when every log was closed.
-fn finish(
-    dirs: &Mutex<Option<LogDirs>>,
-    offsets: BTreeMap<TopicPartition, PartitionOffsets>,
-    clean: bool,
-) -> bool {
+fn finish(dirs: &Mutex<Option<LogDirs>>, offsets: BTreeMap<TopicPartition, PartitionOffsets>, clean: bool) -> bool {
     let Some(dirs) = dirs.lock().unwrap_or_else(PoisonError::into_inner).take() else { return false };
     let failed = dirs.checkpoint_task(offsets).run();
     let written = failed.is_empty();
@@ -543,10 +545,12 @@ fn death_notice(ctx: &Context<Replicas>, id: &TopicPartition, incarnation: u64) 
 }
 
 fn report_open(id: &TopicPartition, report: &OpenReport) {
+    let partition = id.clone();
     if let Some(cut) = &report.cut {
-        event::LogTruncated { partition: id, cut }.emit();
+        let (offset, bytes, cause) = (cut.log_end_offset, cut.bytes, cut.reason.clone());
+        event::PartitionTruncated { partition, offset, bytes, cause }.emit();
     } else if report.segments_scanned != 0 {
-        event::LogRecovered { partition: id, bytes: report.bytes_scanned }.emit();
+        event::PartitionRecovered { partition, bytes: report.bytes_scanned }.emit();
     }
 }
 
@@ -554,7 +558,7 @@ type CheckpointFailures = Vec<(crate::storage::log_dirs::LogDirIndex, crate::sto
 
 fn report_checkpoint(failed: Option<Option<CheckpointFailures>>) {
     for (_, error) in failed.flatten().into_iter().flatten() {
-        event::CheckpointFailed { error: &error }.emit();
+        event::CheckpointFailed { cause: error.to_string() }.emit();
     }
 }
 

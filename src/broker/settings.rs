@@ -13,8 +13,8 @@ use crate::config::{self, BrokerConfig, Layers, Settings, TopicConfig};
 use crate::machine::partition::Rules as LeaderRules;
 use crate::model::{Timestamp, TopicName};
 use crate::storage::log::{CleanupPolicy, LogConfig};
-use crate::telemetry::event;
-use crate::wire::record::{Compression, DecompressionLimit, Rules as BatchRules, TimestampType};
+use crate::telemetry::{Event as _, event};
+use crate::wire::record::{Codec, Compression, DecompressionLimit, Rules as BatchRules, TimestampType};
 
 /// Most that a batch may grow to where its records must be looked at, as a multiple of `max.message.bytes`: text rarely
 /// shrinks to a tenth, bombs shrink to a thousandth.
@@ -84,6 +84,18 @@ impl SettingsStore {
         self.0.load().overrides.get(topic).cloned().unwrap_or_default()
     }
 
+    /// `auto.create.topics.enable`.
+    #[must_use]
+    pub fn auto_create_topics(&self) -> bool {
+        self.0.load().broker.topics.auto_create
+    }
+
+    /// `fetch.max.bytes`.
+    #[must_use]
+    pub fn fetch_bytes_max(&self) -> i32 {
+        i32::try_from(self.0.load().broker.fetch_bytes_max).unwrap_or(i32::MAX)
+    }
+
     /// The settings of a topic.
     #[must_use]
     pub fn topic(&self, topic: &TopicName) -> Arc<TopicSettings> {
@@ -123,7 +135,11 @@ impl SettingsStore {
             match BrokerConfig::of(&stored.layers.effective()) {
                 Ok(broker) => stored.broker = Arc::new(broker),
                 Err(conflicts) => conflicts.iter().for_each(|conflict| {
-                    event::ConfigRejected { key: conflict.key, reason: &conflict.reason }.emit();
+                    event::ConfigIgnored {
+                        resource: "the broker".to_owned(),
+                        cause: format!("{} {}", conflict.key, conflict.reason),
+                    }
+                    .emit();
                 }),
             }
             stored.default_topic = Arc::new(TopicSettings::of(&stored.broker, &Settings::new(), false));
@@ -153,7 +169,7 @@ impl TopicSettings {
     fn of(broker: &BrokerConfig, overrides: &Settings, internal: bool) -> Self {
         let (topic, bad) = TopicConfig::layered(&broker.topic_defaults, overrides);
         for bad in &bad {
-            event::ConfigRejected { key: &bad.key, reason: &bad.reason }.emit();
+            event::ConfigIgnored { resource: "a topic".to_owned(), cause: bad.to_string() }.emit();
         }
         Self {
             log: log_config(broker, &topic),
@@ -186,9 +202,8 @@ fn log_config(broker: &BrokerConfig, topic: &TopicConfig) -> LogConfig {
 
 fn batch_rules(topic: &TopicConfig) -> BatchRules {
     let bytes = |number: u32| usize::try_from(number).unwrap_or(usize::MAX);
-    let milliseconds = |limit: Option<Duration>| {
-        limit.and_then(|limit| i64::try_from(limit.as_millis()).ok()).unwrap_or(i64::MAX)
-    };
+    let milliseconds =
+        |limit: Option<Duration>| limit.and_then(|limit| i64::try_from(limit.as_millis()).ok()).unwrap_or(i64::MAX);
     let batch_bytes_max = bytes(topic.batch_bytes_max);
     let decompressed_max = batch_bytes_max.saturating_mul(DECOMPRESSED_PER_BYTE_MAX).max(DECOMPRESSED_BYTES_MIN);
     BatchRules {
@@ -211,12 +226,13 @@ fn batch_rules(topic: &TopicConfig) -> BatchRules {
 }
 
 fn compression(target: config::Compression) -> Option<Compression> {
-    match target {
-        config::Compression::Producer => None,
-        config::Compression::Uncompressed => Some(Compression::None),
-        config::Compression::Gzip(level) => Some(Compression::Gzip { level }),
-        config::Compression::Snappy => Some(Compression::Snappy),
-        config::Compression::Lz4(level) => Some(Compression::Lz4 { level }),
-        config::Compression::Zstd(level) => Some(Compression::Zstd { level }),
-    }
+    let (codec, level) = match target {
+        config::Compression::Producer => return None,
+        config::Compression::Uncompressed => (Codec::None, None),
+        config::Compression::Gzip(level) => (Codec::Gzip, level.and_then(|level| i32::try_from(level).ok())),
+        config::Compression::Snappy => (Codec::Snappy, None),
+        config::Compression::Lz4(level) => (Codec::Lz4, i32::try_from(level).ok()),
+        config::Compression::Zstd(level) => (Codec::Zstd, Some(level)),
+    };
+    Some(Compression { codec, level })
 }

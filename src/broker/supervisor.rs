@@ -21,6 +21,15 @@ pub enum Death {
     Failed,
 }
 
+impl fmt::Display for Death {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str(match self {
+            Self::Panicked => "it panicked",
+            Self::Failed => "it gave up to start afresh",
+        })
+    }
+}
+
 impl DeathNotice {
     /// `tell` runs when the child ends without having been asked to, perhaps while it unwinds: it may send a message,
     /// nothing else.

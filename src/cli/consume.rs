@@ -20,12 +20,14 @@ use crate::model::{ErrorCode, Offset, PartitionIndex, Timestamp};
 
 /// Read records and write them as lines
 #[derive(Args, Debug)]
-#[command(after_help = "Without --from-beginning or --offset only records that come from now on are shown. Ctrl-C ends it.
+#[command(
+    after_help = "Without --from-beginning or --offset only records that come from now on are shown. Ctrl-C ends it.
 
 Examples:
   dohle consume flights --from-beginning --until-end
   dohle consume flights --partition 2 --offset 1000 --max-messages 10 --format json
-  dohle consume flights --format key-value --key-separator ' => '")]
+  dohle consume flights --format key-value --key-separator ' => '"
+)]
 pub(super) struct Arguments {
     #[command(flatten)]
     connect: Connect,
@@ -178,11 +180,13 @@ async fn partitions(arguments: &Arguments, cluster: &Cluster) -> Result<Vec<Part
 }
 
 fn explain(error: ClientError, arguments: &Arguments) -> Failure {
-    match error {
-        ClientError::Refused { code: ErrorCode::OffsetOutOfRange, .. } => Failure::new(error)
-            .hint(format_args!("Begin with --offset earliest or --offset latest: topic '{}' does not hold that offset.", arguments.topic)),
-        other => other.into(),
+    let out_of_range = error.is_refusal(ErrorCode::OffsetOutOfRange);
+    let failure = Failure::from(error);
+    if !out_of_range {
+        return failure;
     }
+    let topic = &arguments.topic;
+    failure.hint(format_args!("Begin with --offset earliest or latest: topic '{topic}' does not hold that offset."))
 }
 
 /// Writes records, as many as are wanted.
@@ -237,9 +241,10 @@ fn print(
 }
 
 fn as_json(topic: &str, partition: PartitionIndex, record: &ReadRecord<'_>) -> Value {
-    let headers = record.headers.iter().map(|header| {
-        json!({ "key": String::from_utf8_lossy(header.key), "value": text_or_base64(header.value) })
-    });
+    let headers = record
+        .headers
+        .iter()
+        .map(|header| json!({ "key": String::from_utf8_lossy(header.key), "value": text_or_base64(header.value) }));
     json!({
         "topic": topic,
         "partition": partition.0,

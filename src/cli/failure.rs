@@ -20,6 +20,8 @@ pub(super) enum Failure {
     },
     /// What was asked for makes no sense: exit code 2, as clap's own errors.
     Usage(String),
+    /// The configuration is wrong: exit code 2.
+    Configuration(String),
     /// The command did what it should, and what it looked at is damaged. It has said so itself: exit code 1.
     Damaged,
 }
@@ -34,7 +36,7 @@ impl Failure {
     pub(super) fn hint(self, advice: impl fmt::Display) -> Self {
         match self {
             Self::Failed { what, .. } => Self::Failed { what, hint: Some(advice.to_string()) },
-            Self::OutputClosed | Self::Usage(_) | Self::Damaged => self,
+            Self::OutputClosed | Self::Usage(_) | Self::Configuration(_) | Self::Damaged => self,
         }
     }
 
@@ -42,7 +44,7 @@ impl Failure {
     pub(super) fn message(&self) -> Option<String> {
         match self {
             Self::OutputClosed | Self::Damaged => None,
-            Self::Failed { what, hint: None } => Some(format!("error: {what}")),
+            Self::Failed { what, hint: None } | Self::Configuration(what) => Some(format!("error: {what}")),
             Self::Failed { what, hint: Some(hint) } => Some(format!("error: {what}\n{hint}")),
             Self::Usage(what) => Some(format!("error: {what}\nFor what is possible, try '--help'.")),
         }
@@ -53,19 +55,22 @@ impl Failure {
         match self {
             Self::OutputClosed => ExitCode::SUCCESS,
             Self::Failed { .. } | Self::Damaged => ExitCode::FAILURE,
-            Self::Usage(_) => ExitCode::from(2),
+            Self::Usage(_) | Self::Configuration(_) => ExitCode::from(2),
         }
     }
 }
 
+const NO_BROKER_HINT: &str =
+    "Is it running? Start one with `dohle start`, or say where it is with --bootstrap-server HOST:PORT.";
+
 impl From<ClientError> for Failure {
     fn from(error: ClientError) -> Self {
-        let hint = match &error {
-            ClientError::NoBroker { .. } => Some("Is it running? Start one with `dohle start`, or say where it is with --bootstrap-server HOST:PORT.".to_owned()),
-            ClientError::UnknownTopic { topic } => {
-                Some(format!("Create it with `dohle topic create {topic}`; `dohle topic list` shows what is there."))
-            }
-            _ => None,
+        let hint = if let ClientError::NoBroker { .. } = &error {
+            Some(NO_BROKER_HINT.to_owned())
+        } else if let ClientError::UnknownTopic { topic } = &error {
+            Some(format!("Create it with `dohle topic create {topic}`; `dohle topic list` shows what is there."))
+        } else {
+            None
         };
         Self::Failed { what: error.to_string(), hint }
     }
@@ -74,10 +79,10 @@ impl From<ClientError> for Failure {
 /// For errors of standard output only.
 impl From<io::Error> for Failure {
     fn from(error: io::Error) -> Self {
-        match error.kind() {
-            io::ErrorKind::BrokenPipe => Self::OutputClosed,
-            _ => Self::new(format_args!("cannot write to standard output: {error}")),
+        if error.kind() == io::ErrorKind::BrokenPipe {
+            return Self::OutputClosed;
         }
+        Self::new(format_args!("cannot write to standard output: {error}"))
     }
 }
 

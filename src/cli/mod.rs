@@ -63,16 +63,13 @@ pub fn run() -> ExitCode {
             return code;
         }
     };
-    if let Command::Start(arguments) = arguments.command {
-        return start::run(&arguments);
-    }
     let mut output = Output::standard();
-    let done = execute(arguments.command, &mut output).and_then(|()| output.flush());
-    match done {
-        Ok(()) => ExitCode::SUCCESS,
+    let done = execute(arguments.command, &mut output);
+    // What was found before a failure is still worth something.
+    let flushed = output.flush();
+    match done.and_then(|code| flushed.map(|()| code)) {
+        Ok(code) => code,
         Err(failure) => {
-            // What was found before the failure is still worth something.
-            let _ = output.flush();
             if let Some(message) = failure.message() {
                 notice(message);
             }
@@ -81,15 +78,16 @@ pub fn run() -> ExitCode {
     }
 }
 
-fn execute(command: Command, output: &mut Output) -> Result<(), Failure> {
+fn execute(command: Command, output: &mut Output) -> Result<ExitCode, Failure> {
     match command {
-        Command::Start(_) => unreachable!("start has its own exit codes and is done by then"),
+        Command::Start(arguments) => return start::run(&arguments),
         Command::Topic(arguments) => topic::run(&arguments, output),
         Command::Produce(arguments) => produce::run(&arguments),
         Command::Consume(arguments) => consume::run(&arguments, output),
         Command::Log(LogCommand::Dump(arguments)) => log_dump::run(&arguments, output),
         Command::Bench(arguments) => bench::run(&arguments, output),
-    }
+    }?;
+    Ok(ExitCode::SUCCESS)
 }
 
 /// Splits at the first `=`. The key must not be empty.

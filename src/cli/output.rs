@@ -48,12 +48,6 @@ impl Output {
         self.bytes(b"\n")
     }
 
-    /// One value as JSON over several lines, for people.
-    pub(super) fn json_pretty(&mut self, value: &impl Serialize) -> Result<(), Failure> {
-        serde_json::to_writer_pretty(&mut self.to, value).map_err(io::Error::from)?;
-        self.bytes(b"\n")
-    }
-
     /// Columns, each as wide as its widest cell; two spaces between them, none behind the last.
     pub(super) fn table(&mut self, head: &[&str], rows: &[Vec<String>]) -> Result<(), Failure> {
         let head = head.iter().map(|&cell| cell.to_owned()).collect::<Vec<_>>();

@@ -27,13 +27,15 @@ const READ_BYTES: usize = 256 << 10;
 
 /// Write the lines of a file or of standard input as records
 #[derive(Args, Debug)]
-#[command(after_help = "Each line becomes the value of a record. With acks=all, the default, records survive the death of a
+#[command(
+    after_help = "Each line becomes the value of a record. With acks=all, the default, records survive the death of a
 broker once this command has ended without an error, and none is written twice.
 
 Examples:
   echo 'hello' | dohle produce greetings
   dohle produce flights flights.csv --key-separator , --compression zstd
-  dohle produce events --partition 3 --header source=test < events.jsonl")]
+  dohle produce events --partition 3 --header source=test < events.jsonl"
+)]
 pub(super) struct Arguments {
     #[command(flatten)]
     connect: Connect,
@@ -194,6 +196,9 @@ fn take_line(buffer: &mut BytesMut, at_end: bool) -> Option<BytesMut> {
     }
 }
 
+/// Key and value of a line; either may be null.
+type KeyValue<'l> = (Option<&'l [u8]>, Option<&'l [u8]>);
+
 /// Takes lines apart.
 struct Splitter<'a> {
     separator: Option<&'a [u8]>,
@@ -216,7 +221,7 @@ impl<'a> Splitter<'a> {
     }
 
     /// Key and value of a line.
-    fn split<'l>(&self, line: &'l [u8], number: u64) -> Result<(Option<&'l [u8]>, Option<&'l [u8]>), Failure> {
+    fn split<'l>(&self, line: &'l [u8], number: u64) -> Result<KeyValue<'l>, Failure> {
         let (key, value) = match self.separator {
             None => (None, line),
             Some(separator) => {
@@ -233,19 +238,20 @@ impl<'a> Splitter<'a> {
 }
 
 fn explain(error: ClientError, arguments: &Arguments) -> Failure {
-    let hint = match &error {
-        ClientError::Refused { code: ErrorCode::MessageTooLarge | ErrorCode::RecordListTooLarge, .. } => {
-            "Make batches smaller with --batch-size, or raise the topic's max.message.bytes."
-        }
-        ClientError::Refused { code: ErrorCode::InvalidRecord, .. } => {
-            "A compacted topic needs a key in every record: see --key-separator."
-        }
-        ClientError::Unsupported { .. } if !arguments.no_idempotence => {
-            "An older broker may want --no-idempotence."
-        }
-        _ => return error.into(),
+    let hint = if error.is_refusal(ErrorCode::MessageTooLarge) || error.is_refusal(ErrorCode::RecordListTooLarge) {
+        Some("Make batches smaller with --batch-size, or raise the topic's max.message.bytes.")
+    } else if error.is_refusal(ErrorCode::InvalidRecord) {
+        Some("A compacted topic needs a key in every record: see --key-separator.")
+    } else if matches!(error, ClientError::Unsupported { .. }) && !arguments.no_idempotence {
+        Some("An older broker may want --no-idempotence.")
+    } else {
+        None
     };
-    Failure::from(error).hint(hint)
+    let failure = Failure::from(error);
+    match hint {
+        Some(hint) => failure.hint(hint),
+        None => failure,
+    }
 }
 
 /// Tells a person how far it is.

@@ -131,7 +131,7 @@ impl Create {
         match admin::create_topic(cluster, &topic, self.validate_only).await {
             Ok(()) if self.validate_only => output.line(format_args!("Topic {} could be created.", self.topic)),
             Ok(()) => output.line(format_args!("Created topic {}.", self.topic)),
-            Err(error) if is_refusal(&error, ErrorCode::TopicAlreadyExists) && self.if_not_exists => {
+            Err(error) if error.is_refusal(ErrorCode::TopicAlreadyExists) && self.if_not_exists => {
                 output.line(format_args!("Topic {} is there already.", self.topic))
             }
             Err(error) => Err(explain_create(error, &self.topic)),
@@ -139,14 +139,10 @@ impl Create {
     }
 }
 
-fn is_refusal(error: &ClientError, wanted: ErrorCode) -> bool {
-    matches!(error, ClientError::Refused { code, .. } if *code == wanted)
-}
-
 fn explain_create(error: ClientError, topic: &str) -> Failure {
-    let hint = if is_refusal(&error, ErrorCode::TopicAlreadyExists) {
+    let hint = if error.is_refusal(ErrorCode::TopicAlreadyExists) {
         Some(format!("`dohle topic describe {topic}` shows it; --if-not-exists makes this no error."))
-    } else if is_refusal(&error, ErrorCode::InvalidReplicationFactor) {
+    } else if error.is_refusal(ErrorCode::InvalidReplicationFactor) {
         Some("There are too few brokers for so many replicas: ask for fewer with --replication-factor.".to_owned())
     } else {
         None
@@ -239,10 +235,7 @@ impl Description {
                 joined(&partition.offline_replicas),
             ]
         });
-        output.table(
-            &["  Partition", "Leader", "Epoch", "Replicas", "Isr", "Offline"],
-            &rows.collect::<Vec<_>>(),
-        )
+        output.table(&["  Partition", "Leader", "Epoch", "Replicas", "Isr", "Offline"], &rows.collect::<Vec<_>>())
     }
 }
 
@@ -258,13 +251,12 @@ impl Describe {
         topics.sort_by(|a, b| a.name.cmp(&b.name));
         for topic in topics {
             let name = topic.name.as_deref().unwrap_or_default();
-            match topic.error_code {
-                ErrorCode::UnknownTopicOrPartition => {
-                    return Err(ClientError::UnknownTopic { topic: name.to_owned() }.into());
-                }
-                // A partition without a leader is worth showing, not an error.
-                ErrorCode::LeaderNotAvailable => {}
-                code => ClientError::check(code, None, || format!("topic '{name}' cannot be described"))?,
+            if topic.error_code == ErrorCode::UnknownTopicOrPartition {
+                return Err(ClientError::UnknownTopic { topic: name.to_owned() }.into());
+            }
+            // A partition without a leader is worth showing, not an error.
+            if topic.error_code != ErrorCode::LeaderNotAvailable {
+                ClientError::check(topic.error_code, None, || format!("topic '{name}' cannot be described"))?;
             }
             let description = Description::new(topic, admin::topic_configs(cluster, name).await?);
             if self.json { output.json(&description) } else { description.print(output) }?;

@@ -59,10 +59,10 @@ fn millis(time: Duration) -> i32 {
 /// # Errors
 /// [`ClientError::Refused`] with what the controller says, for instance [`ErrorCode::TopicAlreadyExists`].
 pub async fn create_topic(cluster: &Cluster, topic: &NewTopic, validate_only: bool) -> Result<(), ClientError> {
-    let configs = topic.configs.iter().map(|(key, value)| CreatableTopicConfig {
-        name: key.as_str().into(),
-        value: Some(value.as_str().into()),
-    });
+    let configs = topic
+        .configs
+        .iter()
+        .map(|(key, value)| CreatableTopicConfig { name: key.as_str().into(), value: Some(value.as_str().into()) });
     let request = CreateTopicsRequest {
         topics: vec![CreatableTopic {
             name: topic.name.as_str().into(),
@@ -105,11 +105,13 @@ pub async fn delete_topic(cluster: &Cluster, topic: &str) -> Result<(), ClientEr
             let request = DeleteTopicsRequest { timeout_ms: millis(CHANGE_TIMEOUT), ..request };
             let asked = controller.submit(&request, i16::MAX).await?;
             let response = asked.and_also(CHANGE_TIMEOUT).wait().await?;
-            response.responses.iter().try_for_each(|result| match result.error_code {
-                ErrorCode::UnknownTopicOrPartition => Err(ClientError::UnknownTopic { topic: topic.to_owned() }),
-                code => ClientError::check(code, result.error_message.as_deref(), || {
+            response.responses.iter().try_for_each(|result| {
+                if result.error_code == ErrorCode::UnknownTopicOrPartition {
+                    return Err(ClientError::UnknownTopic { topic: topic.to_owned() });
+                }
+                ClientError::check(result.error_code, result.error_message.as_deref(), || {
                     format!("topic '{topic}' was not deleted")
-                }),
+                })
             })
         })
         .await

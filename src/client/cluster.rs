@@ -133,11 +133,12 @@ impl Cluster {
     /// [`ErrorCode::BrokerNotAvailable`] while there is none: try again.
     pub async fn controller(&self) -> Result<Connection, ClientError> {
         let metadata = self.any().await?.call(&metadata_request(Some(&[]), false)).await?;
-        let address = broker_address(&metadata, BrokerId(metadata.controller_id)).ok_or_else(|| ClientError::Refused {
-            what: "the cluster has no controller now".to_owned(),
-            code: ErrorCode::NotController,
-            message: None,
-        })?;
+        let address =
+            broker_address(&metadata, BrokerId(metadata.controller_id)).ok_or_else(|| ClientError::Refused {
+                what: "the cluster has no controller now".to_owned(),
+                code: ErrorCode::NotController,
+                message: None,
+            })?;
         self.connection(&address).await
     }
 
@@ -190,7 +191,9 @@ impl Cluster {
         loop {
             match attempt().await {
                 Err(error @ ClientError::NoBroker { .. }) if !self.met.get() => return Err(error),
-                Err(error) if error.is_retriable() && self.clock.moment() < end => back_off.wait(&*self.clock, end).await,
+                Err(error) if error.is_retriable() && self.clock.moment() < end => {
+                    back_off.wait(&*self.clock, end).await
+                }
                 done => return done,
             }
         }

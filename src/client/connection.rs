@@ -108,7 +108,8 @@ impl Connection {
     pub async fn open(address: &BrokerAddress, options: &ConnectionOptions) -> Result<Self, ClientError> {
         let connected = tokio::time::timeout(options.connect_timeout, Self::connect(address, options)).await;
         connected.unwrap_or_else(|_| {
-            let source = io::Error::new(io::ErrorKind::TimedOut, format!("no answer within {:?}", options.connect_timeout));
+            let source =
+                io::Error::new(io::ErrorKind::TimedOut, format!("no answer within {:?}", options.connect_timeout));
             Err(ClientError::Connect { address: address.clone(), source })
         })
     }
@@ -137,10 +138,10 @@ impl Connection {
         let who = ApiVersionsRequest {
             client_software_name: "dohle".into(),
             client_software_version: env!("CARGO_PKG_VERSION").into(),
-            ..ApiVersionsRequest::default()
         };
         let version = API_VERSIONS_VERSION;
-        let mut frame = self.send(&who, version, true).await?.ok_or_else(|| self.disconnected("no answer"))?.frame().await?;
+        let mut frame =
+            self.send(&who, version, true).await?.ok_or_else(|| self.disconnected("no answer"))?.frame().await?;
         let mut version = version;
         if error_code_of_api_versions(&frame) == Some(ErrorCode::UnsupportedVersion) {
             version = 0;
@@ -218,7 +219,12 @@ impl Connection {
         self.send(request, version, false).await.map(|_| ())
     }
 
-    async fn send<R: Request>(&self, request: &R, version: i16, answered: bool) -> Result<Option<Answer<R>>, ClientError> {
+    async fn send<R: Request>(
+        &self,
+        request: &R,
+        version: i16,
+        answered: bool,
+    ) -> Result<Option<Answer<R>>, ClientError> {
         let shared = &self.shared;
         let correlation_id = shared.correlation_id.get();
         shared.correlation_id.set(correlation_id.wrapping_add(1) & i32::MAX);

@@ -121,6 +121,12 @@ impl ClientError {
         }
     }
 
+    /// Whether the broker refused with this code.
+    #[must_use]
+    pub fn is_refusal(&self, wanted: ErrorCode) -> bool {
+        matches!(self, Self::Refused { code, .. } if *code == wanted)
+    }
+
     /// Whether the same request may succeed a little later, after metadata was read again.
     #[must_use]
     pub fn is_retriable(&self) -> bool {

@@ -101,8 +101,7 @@ async fn ask_offset(
 ) -> Result<Offset, ClientError> {
     let layout = cluster.layout(topic, false).await?;
     let leader = layout.leader(partition).ok_or_else(|| unknown_partition(topic, partition, &layout))?;
-    let asked =
-        ListOffsetsPartition { partition_index: partition.0, timestamp, ..ListOffsetsPartition::default() };
+    let asked = ListOffsetsPartition { partition_index: partition.0, timestamp, ..ListOffsetsPartition::default() };
     let request = ListOffsetsRequest {
         replica_id: -1,
         isolation_level: isolation.wire(),

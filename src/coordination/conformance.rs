@@ -9,8 +9,22 @@ use futures::future::{LocalBoxFuture, join_all};
 use super::*;
 use crate::model::{Clock, Moment};
 
+macro_rules! suite {
+    ($($name:ident),* $(,)?) => {
+        /// Every rule of the suite, by name.
+        pub(super) async fn all(ensemble: &dyn Ensemble, mut fresh: impl AsyncFnMut(&str)) {
+            $(
+                fresh(stringify!($name)).await;
+                $name(ensemble).await;
+            )*
+        }
+    };
+}
+
 mod on_embedded;
+mod on_faulty;
 pub(super) mod on_zookeeper;
+mod recipes;
 
 /// A clock that moves by one millisecond each time it is looked at.
 #[derive(Debug, Default)]
@@ -42,18 +56,6 @@ pub(super) trait Ensemble {
 pub(super) fn run<F: Future<Output = ()>>(test: F) {
     let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build().expect("a runtime");
     tokio::task::LocalSet::new().block_on(&runtime, test);
-}
-
-macro_rules! suite {
-    ($($name:ident),* $(,)?) => {
-        /// Every rule of the suite, by name.
-        pub(super) async fn all(ensemble: &dyn Ensemble, mut fresh: impl AsyncFnMut(&str)) {
-            $(
-                fresh(stringify!($name)).await;
-                $name(ensemble).await;
-            )*
-        }
-    };
 }
 
 suite![

@@ -13,7 +13,10 @@ use tokio::sync::{mpsc, watch};
 use crate::model::Timestamp;
 
 pub mod embedded;
+#[cfg(any(test, feature = "sim"))]
+pub mod faulty;
 pub mod path;
+pub mod recipe;
 pub mod znode;
 pub mod zookeeper;
 

@@ -46,8 +46,16 @@ mod tests {
         // The table in AdminUtils' own documentation: first 0, shift 0.
         let assignment = assign(&brokers(5), 0, 10, 3, Draw { first: 0, shift: 0 });
         let expected = [
-            [0, 1, 2], [1, 2, 3], [2, 3, 4], [3, 4, 0], [4, 0, 1],
-            [0, 2, 3], [1, 3, 4], [2, 4, 0], [3, 0, 1], [4, 1, 2],
+            [0, 1, 2],
+            [1, 2, 3],
+            [2, 3, 4],
+            [3, 4, 0],
+            [4, 0, 1],
+            [0, 2, 3],
+            [1, 3, 4],
+            [2, 4, 0],
+            [3, 0, 1],
+            [4, 1, 2],
         ];
         assert_eq!(assignment, expected.map(|replicas| replicas.map(BrokerId).to_vec()));
     }

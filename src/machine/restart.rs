@@ -8,7 +8,7 @@ use std::time::Duration;
 use crate::model::Moment;
 
 /// Deaths that a child may die within [`WINDOW`] before its supervisor gives it up: the same input will kill it again.
-pub const DEATHS_MAX: usize = 3;
+pub const DEATHS_MAX: u32 = 3;
 /// See [`DEATHS_MAX`].
 pub const WINDOW: Duration = Duration::from_secs(60);
 /// Wait before the first restart; doubles with each death within the window.
@@ -30,14 +30,19 @@ pub enum Verdict {
 }
 
 impl Intensity {
+    /// Deaths within the window, when the last one was noted.
+    #[must_use]
+    pub fn recent(&self) -> u32 {
+        u32::try_from(self.deaths.len()).unwrap_or(u32::MAX)
+    }
+
     /// Notes a death.
     pub fn died(&mut self, now: Moment) -> Verdict {
         self.deaths.push_back(now);
         while self.deaths.pop_front_if(|death| WINDOW <= now.since(*death)).is_some() {}
-        let recent = self.deaths.len();
+        let recent = self.recent();
         if recent < DEATHS_MAX {
-            let doublings = u32::try_from(recent.saturating_sub(1)).unwrap_or(u32::MAX);
-            Verdict::Restart(BACKOFF.saturating_mul(2_u32.saturating_pow(doublings)))
+            Verdict::Restart(BACKOFF.saturating_mul(2_u32.saturating_pow(recent.saturating_sub(1))))
         } else {
             Verdict::Escalate
         }

@@ -136,7 +136,7 @@ impl FrameBuffer {
 
     /// Goes on in a buffer of at least `bytes`, which holds the unread bytes; the old one goes to the pool.
     fn replace(&mut self, bytes: usize) {
-        let fresh = self.pool.take(bytes, self.typical.max(bytes) + READ_TOGETHER_BYTES_MAX);
+        let fresh = self.pool.take(bytes, self.typical.max(bytes));
         let mut fresh = fresh.unwrap_or_else(|| BytesMut::with_capacity(bytes.max(ROOM_BYTES_MIN)));
         let allocated = fresh.capacity();
         fresh.extend_from_slice(&self.bytes);

@@ -6,8 +6,13 @@
 //! that neither waits for long; chunks published one by one would save nanoseconds and cost a second structure for
 //! truncation.
 //!
-//! *Invariant*: entries ascend. An index is derived from its segment and only a hint where to start to read: whoever
-//! follows an entry still finds batches there, or something is corrupt.
+//! *Invariant*: entries ascend. The files have no checksum, and damage that keeps the order is not seen here. So whoever
+//! follows an entry checks what it leads to, and otherwise builds the index anew:
+//! * an [`OffsetPosition`] leads to a batch whose base offset is at most the entry's offset. (Equal to its last offset it
+//!   need not be: Kafka makes one entry for all batches of an append, with the position of the first and the offset of the
+//!   last.)
+//! * a [`TimestampOffset`] names an offset in a batch whose largest timestamp is the entry's.
+//!
 //! *Does not know*: when an entry is due (the log counts the bytes).
 //!
 //! Source: Kafka 3.9 `AbstractIndex`, `OffsetIndex`, `TimeIndex`.
@@ -301,9 +306,11 @@ impl OffsetIndex {
     }
 
     fn check(&self) -> Result<(), IndexError> {
-        let entries = self.to_vec();
-        ascending(&entries, |last, next| last.offset < next.offset && last.position < next.position)?;
-        entries.iter().try_for_each(|entry| self.relative(entry.offset).map(|_| ()))
+        let entries = self.entries.read();
+        ascending(entries.iter().map(|entry| self.entry(entry)), |last, next| {
+            last.offset < next.offset && last.position < next.position
+        })?;
+        entries.iter().try_for_each(|entry| self.relative(self.entry(entry).offset).map(|_| ()))
     }
 }
 
@@ -362,9 +369,11 @@ impl TimeIndex {
     }
 
     fn check(&self) -> Result<(), IndexError> {
-        let entries = self.to_vec();
-        ascending(&entries, |last, next| last.timestamp < next.timestamp && last.offset <= next.offset)?;
-        entries.iter().try_for_each(|entry| self.relative(entry.offset).map(|_| ()))
+        let entries = self.entries.read();
+        ascending(entries.iter().map(|entry| self.entry(entry)), |last, next| {
+            last.timestamp < next.timestamp && last.offset <= next.offset
+        })?;
+        entries.iter().try_for_each(|entry| self.relative(self.entry(entry).offset).map(|_| ()))
     }
 }
 
@@ -379,8 +388,8 @@ fn absolute(base: Offset, relative: [u8; 4]) -> Offset {
     Offset(base.0.saturating_add(i64::from(i32::from_be_bytes(relative))))
 }
 
-fn ascending<T>(entries: &[T], ascend: impl Fn(&T, &T) -> bool) -> Result<(), IndexError> {
-    let mut pairs = entries.iter().zip(entries.iter().skip(1));
+fn ascending<T>(entries: impl Iterator<Item = T> + Clone, ascend: impl Fn(T, T) -> bool) -> Result<(), IndexError> {
+    let mut pairs = entries.clone().zip(entries.skip(1));
     match pairs.position(|(last, next)| !ascend(last, next)) {
         Some(at) => Err(IndexError::NotAscending { entry: at.saturating_add(1) }),
         None => Ok(()),

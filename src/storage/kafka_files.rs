@@ -101,6 +101,44 @@ fn what_a_killed_kafka_left_reserved_is_left_out() {
     assert_eq!(TimeIndex::decode(Offset(68), time_index_file).unwrap().to_vec(), times.to_vec());
 }
 
+/// Every bit of the index files, one at a time: the damage is refused, or seen by who follows an entry, or harmless.
+#[test]
+fn no_flipped_bit_of_an_index_skips_a_record() {
+    let batches = segments().remove(&Offset(0)).unwrap();
+    let flipped = |file: &[u8], bit: usize| {
+        let mut bytes = file.to_vec();
+        *bytes.get_mut(bit / 8).unwrap() ^= 1 << (bit % 8);
+        bytes
+    };
+    let holding = |offset: Offset| {
+        batches.iter().find(|batch| batch.header.base_offset <= offset && offset <= batch.header.last_offset())
+    };
+    let file = fixture!("clean", "00.index");
+    for bit in 0..file.len() * 8 {
+        let Ok(index) = OffsetIndex::decode(Offset(0), &flipped(file, bit)) else { continue };
+        for target in (0..34).map(Offset) {
+            let start = index.lookup(target);
+            let batch = batches.iter().find(|batch| batch.position == start.position);
+            let Some(batch) = batch.filter(|batch| batch.header.base_offset <= start.offset) else { continue };
+            assert!(batch.header.base_offset <= target, "bit {bit} hides offset {target}");
+        }
+    }
+    let file = fixture!("clean", "00.timeindex");
+    let times = batches.iter().map(|batch| batch.header.max_timestamp);
+    for bit in 0..file.len() * 8 {
+        let Ok(index) = TimeIndex::decode(Offset(0), &flipped(file, bit)) else { continue };
+        for target in times.clone() {
+            let start = index.lookup(target);
+            let seen = holding(start.offset).is_none_or(|batch| batch.header.max_timestamp != start.timestamp);
+            if seen && start.timestamp != Timestamp::NONE {
+                continue;
+            }
+            let first = batches.iter().find(|batch| target <= batch.header.max_timestamp).unwrap();
+            assert!(start.offset <= first.header.last_offset(), "bit {bit} hides timestamp {target}");
+        }
+    }
+}
+
 #[test]
 fn replaying_the_log_gives_the_snapshots_and_the_transaction_indexes() {
     let snapshots = BTreeMap::from([

@@ -13,29 +13,18 @@ use std::sync::{Arc, PoisonError, RwLock};
 
 use crate::model::{Offset, Timestamp};
 use crate::storage::disk::{Access, Disk, DiskFile};
+use crate::storage::filename::{FileKind, SegmentFileName};
 use crate::storage::index::{
-    OFFSET_INDEX_ENTRY_BYTES, OffsetIndex, OffsetPosition, TIME_INDEX_ENTRY_BYTES, TimeIndex,
-    TimestampOffset,
+    OFFSET_INDEX_ENTRY_BYTES, OffsetIndex, OffsetPosition, TIME_INDEX_ENTRY_BYTES, TimeIndex, TimestampOffset,
 };
 use crate::storage::open_files::OpenFiles;
-use crate::wire::record::BatchHeader;
-use crate::storage::transaction_index::TransactionIndex;
 use crate::storage::scan::{CHUNK_BYTES_MAX, CHUNK_BYTES_SMALL, Located, ScanError, Scanner, Wait};
+use crate::storage::transaction_index::TransactionIndex;
+use crate::wire::record::BatchHeader;
 
-/// Ending of the file of batches.
-pub(crate) const LOG: &str = ".log";
-/// Ending of the offset index.
-pub(crate) const OFFSET_INDEX: &str = ".index";
-/// Ending of the time index.
-pub(crate) const TIME_INDEX: &str = ".timeindex";
-/// Ending of the transaction index.
-pub(crate) const TRANSACTION_INDEX: &str = ".txnindex";
-/// Ending of a producer snapshot; its offset is where the log ended when it was taken.
-pub(crate) const SNAPSHOT: &str = ".snapshot";
-
-/// Name of a segment's file: its base offset in 20 digits.
-pub(crate) fn file_name(base: Offset, ending: &str) -> String {
-    format!("{:020}{ending}", base.0)
+/// Path of a live file of the segment that begins at `base`.
+pub(crate) fn file_path(dir: &Path, base: Offset, kind: FileKind) -> PathBuf {
+    dir.join(SegmentFileName::live(base, kind).to_string())
 }
 
 /// The indexes of a segment, in memory.
@@ -64,8 +53,8 @@ impl Indexes {
 
     /// Reads the files; `None` when one is missing or cannot belong to a segment of `size` bytes.
     pub(crate) fn load(disk: &dyn Disk, dir: &Path, base: Offset, size: u64) -> Option<Self> {
-        let offsets = OffsetIndex::load(disk, &dir.join(file_name(base, OFFSET_INDEX)), base).ok()?;
-        let times = TimeIndex::load(disk, &dir.join(file_name(base, TIME_INDEX)), base).ok()?;
+        let offsets = OffsetIndex::load(disk, &file_path(dir, base, FileKind::Index), base).ok()?;
+        let times = TimeIndex::load(disk, &file_path(dir, base, FileKind::TimeIndex), base).ok()?;
         let fits = offsets.last().is_none_or(|last| u64::from(last.position) < size);
         fits.then_some(Self { offsets, times })
     }
@@ -274,12 +263,12 @@ impl Segment {
 
     /// Its batches.
     pub(crate) fn path(&self) -> PathBuf {
-        self.file(LOG)
+        self.file(FileKind::Log)
     }
 
-    /// Its file with this ending.
-    pub(crate) fn file(&self, ending: &str) -> PathBuf {
-        self.dir.join(file_name(self.base_offset, ending))
+    /// One of its files.
+    pub(crate) fn file(&self, kind: FileKind) -> PathBuf {
+        file_path(&self.dir, self.base_offset, kind)
     }
 
     /// File and indexes; opens them when they are not.
@@ -379,12 +368,7 @@ impl Segment {
     }
 
     /// The batches that answer a read, within this segment; `None` when it holds nothing at or behind the offset.
-    pub(crate) fn find(
-        &self,
-        open: &OpenSegment,
-        wanted: &Wanted,
-        wait: Wait,
-    ) -> Result<Option<Found>, SegmentError> {
+    pub(crate) fn find(&self, open: &OpenSegment, wanted: &Wanted, wait: Wait) -> Result<Option<Found>, SegmentError> {
         let Some((first, scanner)) = self.seek(open, wanted.offset, wanted.size, wait)? else { return Ok(None) };
         let nothing = Found {
             file: Arc::clone(&open.file),
@@ -399,8 +383,10 @@ impl Segment {
         let limit = first.position.saturating_add(wanted.bytes_max);
         if limit < first.end() {
             let next_offset = first.header.last_offset().next();
-            let whole = Found { end: first.end(), next_offset, ..nothing };
-            return Ok(Some(if wanted.at_least_one_batch { whole } else { nothing }));
+            return Ok(Some(match wanted.at_least_one_batch {
+                true => Found { end: first.end(), next_offset, ..nothing },
+                false => nothing,
+            }));
         }
         if wanted.end_offset <= wanted.upper_bound && wanted.size <= limit {
             return Ok(Some(Found { end: wanted.size, next_offset: wanted.end_offset, ..nothing }));
@@ -423,7 +409,14 @@ impl Segment {
         if let Some(entry) = entry.filter(|entry| first.end() < u64::from(entry.position)) {
             scanner.seek(u64::from(entry.position));
             match scanner.next() {
-                Ok(Some(batch)) if self.agrees(&batch, entry) && batch.end() <= limit && first.header.last_offset() < batch.header.base_offset && batch.header.last_offset() < upper_bound => last = batch,
+                Ok(Some(batch))
+                    if self.agrees(&batch, entry)
+                        && batch.end() <= limit
+                        && first.header.last_offset() < batch.header.base_offset
+                        && batch.header.last_offset() < upper_bound =>
+                {
+                    last = batch
+                }
                 Err(error @ (ScanError::WouldWait | ScanError::Disk(_))) => return Err(error.into()),
                 // Too far or damaged: from the first batch on it is slower but sure.
                 Ok(_) | Err(ScanError::Bad { .. }) => scanner.seek(first.end()),

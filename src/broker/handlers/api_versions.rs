@@ -15,7 +15,7 @@ pub(super) async fn handle(
 ) -> ApiVersionsResponse {
     let named = [&request.client_software_name, &request.client_software_version];
     if 3 <= header.version && !named.iter().all(|name| is_software_name(name)) {
-        return ApiVersionsResponse { error_code: ErrorCode::InvalidRequest.code(), ..Default::default() };
+        return ApiVersionsResponse { error_code: ErrorCode::InvalidRequest, ..Default::default() };
     }
     peer.introduced(&request.client_software_name, &request.client_software_version);
     ApiVersionsResponse { api_keys: served(), finalized_features_epoch: -1, ..Default::default() }
@@ -27,11 +27,8 @@ pub(super) async fn handle(
 /// Never in practice: the response is constant.
 pub(in crate::broker) fn unsupported(correlation_id: i32) -> Result<Encoded, EncodeError> {
     let known = served().into_iter().filter(|api| api.api_key == ApiKey::ApiVersions.code()).collect();
-    let response = ApiVersionsResponse {
-        error_code: ErrorCode::UnsupportedVersion.code(),
-        api_keys: known,
-        ..Default::default()
-    };
+    let response =
+        ApiVersionsResponse { error_code: ErrorCode::UnsupportedVersion, api_keys: known, ..Default::default() };
     encode_response(correlation_id, ApiKey::ApiVersions, 0, &response)
 }
 

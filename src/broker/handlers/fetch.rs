@@ -2,6 +2,7 @@
 //!
 //! Records are not read here: the answer names slices of segment files, which the connection sends with `sendfile`.
 
+use std::ops::RangeInclusive;
 use std::sync::Arc;
 use std::time::Duration;
 
@@ -14,17 +15,17 @@ use super::Unanswerable;
 use crate::machine::fetch_session::{Answered, Begun, Key, NO_SESSION, Request as SessionRequest, TopicKey, Wanted};
 use crate::model::{ErrorCode, LeaderEpoch, Offset, PartitionIndex, TopicId};
 use crate::storage::log::{Read, ReadError, ReadRequest, Slice, Wait};
-use crate::telemetry::event;
+use crate::telemetry::{Event as _, event};
 use crate::wire::message::fetch::{
     AbortedTransaction, FetchRequest, FetchResponse, FetchableTopicResponse, LeaderIdAndEpoch, PartitionData,
 };
-use crate::wire::{Encoded, Payload, RequestHeader, encode_response};
+use crate::wire::{Decoder, Encoded, Payload, RequestHeader, encode_response};
+
+/// Versions 0 to 3 carry message formats that are not converted yet.
+pub(super) const VERSIONS: RangeInclusive<i16> = 4..=17;
 
 /// Longest wait that is honoured, whatever `max_wait_ms` says: a client that waits longer has a request time-out to mind.
 const WAIT_MAX: Duration = Duration::from_secs(300);
-
-/// `fetch.max.bytes`, the broker's own bound on one response: Kafka's default of 55 MiB.
-const RESPONSE_BYTES_MAX: usize = 55 << 20;
 
 /// `READ_COMMITTED`.
 const READ_COMMITTED: i8 = 1;
@@ -57,17 +58,15 @@ struct Limits {
 /// Answers a fetch.
 ///
 /// # Errors
-/// When our answer does not fit the version: a bug of ours.
+/// [`Unanswerable`]: the connection is to be closed.
 pub async fn answer(
     env: &Env,
     peer: &mut Peer,
     header: &RequestHeader,
-    request: FetchRequest,
+    body: Decoder,
 ) -> Result<FetchAnswer, Unanswerable> {
-    let (mut response, slices) = fetch(env, peer, header.version, &request).await;
-    if 16 <= header.version {
-        response.node_endpoints = vec![];
-    }
+    let request = super::decode(peer, header, body)?;
+    let (response, slices) = fetch(env, peer, header.version, &request).await;
     let encoded = encode_response(header.correlation_id, header.key, header.version, &response)?;
     Ok(FetchAnswer { encoded, slices })
 }
@@ -94,7 +93,7 @@ async fn fetch(env: &Env, peer: &mut Peer, version: i16, request: &FetchRequest)
     };
     let limits = Limits {
         read_committed: request.isolation_level == READ_COMMITTED,
-        bytes_max: usize::try_from(request.max_bytes).unwrap_or(0).min(RESPONSE_BYTES_MAX),
+        bytes_max: usize::try_from(request.max_bytes.min(env.settings.fetch_bytes_max())).unwrap_or(0),
     };
     let look = look_until(env, &wanted, request, &limits).await;
     let slices = look.slices;
@@ -166,8 +165,7 @@ async fn read(
     look: &Look,
 ) -> Result<(Option<Slice>, Offset), ReadError> {
     let published = &partition.published;
-    let upper_bound =
-        if limits.read_committed { published.last_stable_offset() } else { published.high_watermark() };
+    let upper_bound = if limits.read_committed { published.last_stable_offset() } else { published.high_watermark() };
     let room = limits.bytes_max.saturating_sub(look.bytes);
     let request = ReadRequest {
         offset: wanted.offset,
@@ -213,7 +211,7 @@ impl Look {
             ReadError::Disk(_) => (ErrorCode::KafkaStorageError, Offset::NONE),
         };
         if code != ErrorCode::OffsetOutOfRange {
-            event::ReadFailed { error }.emit();
+            event::ReadFailed { cause: error.to_string() }.emit();
         }
         let data = PartitionData {
             partition_index: key.1.0,
@@ -241,7 +239,7 @@ impl Look {
         let log_start_offset = published.log.log_start_offset();
         let aborted = match &found {
             Some(slice) if limits.read_committed => {
-                published.log.aborted_transactions(wanted.offset, slice.next_offset).unwrap_or_default()
+                published.log.aborted_transactions(wanted.offset, slice.next_offset)
             }
             _ => vec![],
         };
@@ -346,9 +344,10 @@ fn session_request(version: i16, request: &FetchRequest) -> SessionRequest {
             (key(&topic.topic, topic.topic_id, partition.partition), wanted)
         })
     });
-    let forgotten = request.forgotten_topics_data.iter().flat_map(|topic| {
-        topic.partitions.iter().map(move |partition| key(&topic.topic, topic.topic_id, *partition))
-    });
+    let forgotten = request
+        .forgotten_topics_data
+        .iter()
+        .flat_map(|topic| topic.partitions.iter().map(move |partition| key(&topic.topic, topic.topic_id, *partition)));
     SessionRequest {
         session_id: request.session_id,
         session_epoch: request.session_epoch,

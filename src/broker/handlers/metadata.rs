@@ -39,7 +39,8 @@ pub(super) async fn handle(
         create_missing(env, wanted.as_deref().unwrap_or_default()).await;
     }
     let image = env.metadata.load_full();
-    let answer = Answer { image: &image, listener: &peer.listener, operations: request.include_topic_authorized_operations };
+    let answer =
+        Answer { image: &image, listener: &peer.listener, operations: request.include_topic_authorized_operations };
     MetadataResponse {
         brokers: answer.brokers(),
         cluster_id: Some(Str::from(&*image.cluster_id)),

@@ -10,10 +10,9 @@ use std::time::Duration;
 use crate::broker::directory::PartitionHandle;
 use crate::broker::env::Env;
 use crate::broker::partition::{AppendItem, AppendOutcome, AppendReply, Promise, Ticket};
-use crate::broker::peer::Peer;
+use crate::broker::peer::{self, Peer};
 use crate::model::{ErrorCode, Moment, PartitionIndex};
 use crate::storage::log::{NewBatch, Origin};
-use crate::telemetry::event;
 use crate::wire::message::produce::{
     BatchIndexAndErrorMessage, LeaderIdAndEpoch, PartitionProduceData, PartitionProduceResponse, ProduceRequest,
     ProduceResponse, TopicProduceResponse,
@@ -33,9 +32,8 @@ pub struct Appends(Vec<(PartitionHandle, Vec<AppendItem>)>);
 
 impl Appends {
     fn push(&mut self, partition: PartitionHandle, item: AppendItem) {
-        let same = |(other, _): &&mut (PartitionHandle, Vec<AppendItem>)| {
-            Arc::ptr_eq(&other.published, &partition.published)
-        };
+        let same =
+            |(other, _): &&mut (PartitionHandle, Vec<AppendItem>)| Arc::ptr_eq(&other.published, &partition.published);
         match self.0.iter_mut().rev().find(same) {
             Some((_, items)) => items.push(item),
             None => self.0.push((partition, vec![item])),
@@ -92,12 +90,13 @@ pub fn begin(
     appends: &mut Appends,
 ) -> PendingProduce {
     let timeout = Duration::from_millis(u64::try_from(produce.timeout_ms).unwrap_or(0));
+    let now = env.ports.clock.moment();
     let asked = Asked {
         env,
         header,
         acks: produce.acks,
         transactional: produce.transactional_id.is_some(),
-        until: env.ports.clock.moment().after(timeout),
+        until: now.after(timeout),
         reply,
         request,
     };
@@ -122,7 +121,7 @@ pub fn begin(
                     pending.slots.push((topic_index, partition_index));
                     pending.missing += 1;
                 }
-                Err(refusal) => refusal.describe(peer, &mut response),
+                Err(refusal) => refusal.describe(peer, now, &mut response),
             }
             responses.push(response);
         }
@@ -208,11 +207,11 @@ enum Refusal {
 }
 
 impl Refusal {
-    fn describe(self, peer: &Peer, response: &mut PartitionProduceResponse) {
+    fn describe(self, peer: &Peer, now: Moment, response: &mut PartitionProduceResponse) {
         match self {
             Self::Code(code) => response.error_code = code,
             Self::Batch(rejection) => {
-                event::BatchRejected { peer: peer.address, reason: &rejection }.emit();
+                peer::bad_request(peer.address, "Produce", rejection.to_string(), now);
                 response.error_code = rejection.code();
                 response.error_message = Some(rejection.to_string().into());
                 let rejected = rejection.rejected_records().iter().map(|record| BatchIndexAndErrorMessage {

@@ -88,7 +88,9 @@ impl Sender {
 
     fn advance(&mut self, bytes: usize) {
         let mut left = self.written + bytes;
-        while let Some(request) = self.requests.get(self.next).filter(|request| 0 < self.waiting && request.len() <= left) {
+        while let Some(request) =
+            self.requests.get(self.next).filter(|request| 0 < self.waiting && request.len() <= left)
+        {
             left -= request.len();
             self.waiting -= 1;
             self.next = (self.next + 1) % self.requests.len();

@@ -18,9 +18,9 @@ use crate::telemetry::OsClock;
 use crate::wire::message::ApiVersionsRequest;
 use crate::wire::{Request as _, RequestHeader, encode_request};
 
-/// Connections opened before the answers to their first requests are read: fewer than a listener's queue holds, which would
+/// Connections opened before the answers to their first requests are read: fewer than a listener's queue holds (50 in Kafka), which would
 /// otherwise make the system wait a second before it tries again.
-const WINDOW: usize = 64;
+const WINDOW: usize = 32;
 
 /// How long a broker may take to answer one connection.
 const PATIENCE: Duration = Duration::from_secs(30);

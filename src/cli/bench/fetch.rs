@@ -169,10 +169,11 @@ fn batch_head(held: &[u8], left: u64) -> Result<Part, Failure> {
 }
 
 fn refuse_error(held: &[u8], at: usize) -> Result<(), Failure> {
-    match ErrorCode::from_code(i16::from_be_bytes(number(held, at)?)) {
-        ErrorCode::None => Ok(()),
-        code => Err(Failure::new(format_args!("the broker answered {code}: {}", code.message()))),
+    let code = ErrorCode::from_code(i16::from_be_bytes(number(held, at)?));
+    if code.is_error() {
+        return Err(Failure::new(format_args!("the broker answered {code}: {}", code.message())));
     }
+    Ok(())
 }
 
 fn number<const N: usize>(bytes: &[u8], at: usize) -> Result<[u8; N], Failure> {
@@ -292,7 +293,8 @@ fn cannot(what: &'static str) -> impl Fn(io::Error) -> Failure {
 mod tests {
     use super::*;
 
-    const SHAPE: FetchShape = FetchShape { error_at: 8, partition_error_at: 10, records_at: 20, offset_in_request_at: 0 };
+    const SHAPE: FetchShape =
+        FetchShape { error_at: 8, partition_error_at: 10, records_at: 20, offset_in_request_at: 0 };
 
     fn batch(base: i64, records: i32, body: usize) -> Vec<u8> {
         let mut bytes = base.to_be_bytes().to_vec();
@@ -338,7 +340,10 @@ mod tests {
         let mut longer = answer(0, 0, &batch(0, 1, 40));
         longer[3] += 1;
         assert!(Follower::new(SHAPE, 0).take(&longer).is_err());
-        assert_eq!(Follower::new(SHAPE, 0).take(&answer(0, 7, &[])).expect("empty"), Some(Ended { bytes: 0, records: 0 }));
+        assert_eq!(
+            Follower::new(SHAPE, 0).take(&answer(0, 7, &[])).expect("empty"),
+            Some(Ended { bytes: 0, records: 0 })
+        );
     }
 
     #[test]

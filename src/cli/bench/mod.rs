@@ -23,13 +23,14 @@ use crate::client::producer::Acks;
 use crate::model::Clock as _;
 use crate::telemetry::OsClock;
 use pace::Pace;
-use produce::{Carries, Found, Load, Until};
+use produce::{Found, Load, Until};
 use report::Report;
 use target::{Batch, Target};
 
 /// Measure a broker
 #[derive(Args, Debug)]
-#[command(after_help = "Every run says what it cost this process itself: compare only runs whose client was not the limit.
+#[command(
+    after_help = "Every run says what it cost this process itself: compare only runs whose client was not the limit.
 CPU time of the broker is the operating system's to tell.
 
 Examples:
@@ -37,7 +38,8 @@ Examples:
   dohle bench produce --batch-bytes 168 --record-bytes 100 --connections 64 --in-flight 16
   dohle bench latency --rate 5000 --connections 4 --seconds 30 --json
   dohle bench fetch --seconds 10
-  dohle bench connections --count 9000 --hold 30")]
+  dohle bench connections --count 9000 --hold 30"
+)]
 pub(super) struct Arguments {
     #[command(flatten)]
     connect: Connect,

@@ -118,7 +118,8 @@ impl<'c> Load<'c> {
             if !sending && (self.unanswered() == 0 || end.after(DRAIN) < now) {
                 break;
             }
-            let next = timetable.filter(|_| sending).map_or(Duration::from_millis(100), |table| table.next().since(now));
+            let next =
+                timetable.filter(|_| sending).map_or(Duration::from_millis(100), |table| table.next().since(now));
             poller.wait(Some(next), &mut ready).map_err(cannot("wait for answers"))?;
             for &number in &ready {
                 self.hear(number)?;
@@ -162,8 +163,10 @@ impl<'c> Load<'c> {
             self.flush(usize::try_from(asked % lanes).unwrap_or_default())?;
         }
         if self.asked != first && BEHIND_MAX < self.unanswered() {
-            return Err(Failure::new(format_args!("the broker does not keep up: {BEHIND_MAX} requests wait for answers"))
-                .hint("Ask for a lower --rate."));
+            return Err(Failure::new(format_args!(
+                "the broker does not keep up: {BEHIND_MAX} requests wait for answers"
+            ))
+            .hint("Ask for a lower --rate."));
         }
         Ok(())
     }

@@ -175,7 +175,7 @@ impl Report {
 }
 
 impl Percentiles {
-    fn text(&self) -> String {
+    pub(super) fn text(&self) -> String {
         format!(
             "p50 {:.0}  p90 {:.0}  p99 {:.0}  p99.9 {:.0}  p99.99 {:.0}  max {:.0} µs",
             self.p50, self.p90, self.p99, self.p99_9, self.p99_99, self.max

@@ -56,7 +56,9 @@ impl Batch {
         loop {
             random.fill_half(&mut value);
             let before = builder.bytes_uncompressed();
-            builder.append(&NewRecord { timestamp: now, value: Some(&value), ..NewRecord::default() }).map_err(cannot)?;
+            builder
+                .append(&NewRecord { timestamp: now, value: Some(&value), ..NewRecord::default() })
+                .map_err(cannot)?;
             // The next record takes about as much as this one.
             let after = builder.bytes_uncompressed();
             if batch_bytes < after + (after - before) {
@@ -323,7 +325,7 @@ mod tests {
     fn a_batch_is_as_large_as_asked_and_has_at_least_one_record() {
         let now = Timestamp(1_700_000_000_000);
         let small = Batch::new(0, 100, Codec::None, now).expect("a batch");
-        assert_eq!((small.records, small.len()), (1, 168 + 1), "61 bytes of header, 8 around 100 of value");
+        assert_eq!((small.records, small.len()), (1, 61 + 9 + 100), "header, record overhead and value");
         let large = Batch::new(65_536, 1024, Codec::None, now).expect("a batch");
         assert!(64_000 < large.len() && large.len() <= 65_536, "{}", large.len());
         let header = BatchHeader::decode(&large.bytes).expect("a batch");

@@ -19,7 +19,7 @@ pub use partitioner::Partitioner;
 
 use self::queue::{Batch, Queue};
 use super::cluster::{Cluster, TopicLayout};
-use super::error::{ClientError, is_retriable};
+use super::error::ClientError;
 use crate::model::{ErrorCode, PartitionIndex, ProducerEpoch, ProducerId};
 use crate::wire::message::produce::{PartitionProduceData, ProduceResponse, TopicProduceData};
 use crate::wire::message::{InitProducerIdRequest, ProduceRequest};
@@ -130,8 +130,8 @@ impl Producer {
         };
         let seed = u32::try_from(cluster.clock().timestamp().0 & 0xffff).unwrap_or_default();
         let partitions = layout.leaders.len();
-        let partitioner = Partitioner::new(partitions, seed)
-            .ok_or_else(|| ClientError::UnknownTopic { topic: topic.to_owned() })?;
+        let partitioner =
+            Partitioner::new(partitions, seed).ok_or_else(|| ClientError::UnknownTopic { topic: topic.to_owned() })?;
         let queues = (0..partitions).map(|_| Queue::new(id, epoch, options.compression)).collect();
         Ok(Self {
             cluster,
@@ -318,8 +318,7 @@ impl Producer {
             Err(error) => error,
         };
         // A batch behind one that failed is out of sequence until that one is there.
-        let behind = matches!(&error, ClientError::Refused { code: ErrorCode::OutOfOrderSequenceNumber, .. })
-            && queue.is_retrying();
+        let behind = error.is_refusal(ErrorCode::OutOfOrderSequenceNumber) && queue.is_retrying();
         let started = batch.first_tried.unwrap_or(now);
         if (error.is_retriable() || behind) && now.since(started) < self.options.delivery_timeout {
             self.layout_is_old = true;
@@ -339,12 +338,11 @@ impl Producer {
 fn check(response: &ProduceResponse, topic: &str, index: usize) -> Result<(), ClientError> {
     let partitions = response.responses.iter().flat_map(|topic| &topic.partition_responses);
     for partition in partitions {
-        match partition.error_code {
-            // The broker has it already: an earlier try arrived and its answer did not.
-            ErrorCode::None | ErrorCode::DuplicateSequenceNumber => {}
-            code => ClientError::check(code, partition.error_message.as_deref(), || {
+        // A duplicate: the broker has it already. An earlier try arrived and its answer did not.
+        if partition.error_code != ErrorCode::DuplicateSequenceNumber {
+            ClientError::check(partition.error_code, partition.error_message.as_deref(), || {
                 format!("partition {topic}-{index} did not take a batch")
-            })?,
+            })?;
         }
     }
     Ok(())
@@ -359,6 +357,5 @@ async fn producer_id(cluster: &Cluster) -> Result<(ProducerId, ProducerEpoch), C
             Ok(response)
         })
         .await?;
-    debug_assert!(!is_retriable(response.error_code), "retry gives no answer that it should have tried again");
     Ok((ProducerId(response.producer_id), ProducerEpoch(response.producer_epoch)))
 }

@@ -23,7 +23,8 @@ impl Partitioner {
     /// The partition of a record with this key, or without one.
     #[must_use]
     pub fn partition(&self, key: Option<&[u8]>) -> PartitionIndex {
-        let chosen = key.map_or(self.sticky, |key| (murmur2(key) & 0x7fff_ffff).checked_rem(self.partitions).unwrap_or(0));
+        let chosen =
+            key.map_or(self.sticky, |key| (murmur2(key) & 0x7fff_ffff).checked_rem(self.partitions).unwrap_or(0));
         PartitionIndex(i32::try_from(chosen).unwrap_or(0))
     }
 

@@ -8,17 +8,17 @@ use super::*;
 use crate::storage::disk::os::OsDisk;
 
 /// Gives sessions of one tree; `fresh` puts another tree in its place.
-struct InProcess {
+pub(super) struct InProcess {
     tree: RefCell<Embedded>,
     newest: RefCell<Option<Embedded>>,
 }
 
 impl InProcess {
-    fn new(tree: Embedded) -> Self {
+    pub(super) fn new(tree: Embedded) -> Self {
         Self { tree: RefCell::new(tree), newest: RefCell::new(None) }
     }
 
-    fn fresh(&self, tree: Embedded) {
+    pub(super) fn fresh(&self, tree: Embedded) {
         *self.newest.borrow_mut() = None;
         *self.tree.borrow_mut() = tree;
     }

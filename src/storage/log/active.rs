@@ -71,7 +71,8 @@ impl Active {
     /// Whether an index has no room for the next entry (the time index keeps one for [`Self::seal`]).
     pub(super) fn indexes_full(&self, segment_index_bytes: u32) -> bool {
         let bytes = segment_index_bytes as usize;
-        bytes / OFFSET_INDEX_ENTRY_BYTES <= self.offset_entries || bytes / TIME_INDEX_ENTRY_BYTES <= self.time_entries + 1
+        bytes / OFFSET_INDEX_ENTRY_BYTES <= self.offset_entries
+            || bytes / TIME_INDEX_ENTRY_BYTES <= self.time_entries + 1
     }
 
     /// The last time index entry, which a closed segment always has.

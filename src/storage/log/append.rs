@@ -6,15 +6,13 @@
 //! *Invariant*: a batch is visible, counted and known as its producer's last only if its bytes are in the file.
 
 use std::io::IoSlice;
-use std::sync::Arc;
 
-use super::{AppendError, Appended, DiskError, Log, NewBatch, Origin};
-use crate::model::{LeaderEpoch, Offset, Timestamp};
-use crate::storage::disk::Access;
-use crate::storage::filename;
-use crate::storage::producer_state::{Undo, Verdict};
-use crate::storage::segment::{Indexes, OpenSegment, Segment};
-use crate::wire::record::{BATCH_HEADER_BYTES, BatchHeader};
+use super::rebuild::marker_of;
+use super::{AppendError, Appended, DiskError, Log, NewBatch};
+use crate::model::{LeaderEpoch, Offset, ProducerId, Timestamp};
+use crate::storage::producer_state::{Before, CompletedTransaction, Verdict};
+use crate::storage::transaction_index::AbortedTransaction;
+use crate::wire::record::{BATCH_HEADER_BYTES, BatchHeader, TransactionOutcome};
 
 /// Records blocks up to this size are copied behind their header: an own slice of a `writev` costs more than the copy.
 const COPIED_BYTES_MAX: usize = 2 << 10;
@@ -37,7 +35,10 @@ pub(super) struct Pending {
     len: u64,
     /// Index of the first batch's result.
     first_result: usize,
-    undo: Vec<Undo>,
+    /// The producers as they were, should the write fail.
+    before: Vec<Before>,
+    /// Transactions that markers among the batches abort.
+    aborted: Vec<CompletedTransaction>,
 }
 
 impl Pending {
@@ -56,7 +57,8 @@ impl Pending {
         self.headers.clear();
         self.copied.clear();
         self.referenced.clear();
-        self.undo.clear();
+        self.before.clear();
+        self.aborted.clear();
         self.len = 0;
     }
 }
@@ -93,7 +95,7 @@ impl Log {
     ) {
         let mut pending = std::mem::take(&mut self.pending);
         pending.first_result = results.len();
-        for (number, batch) in batches.iter().enumerate() {
+        for number in 0..batches.len() {
             let result = self.append_one(number, batches, leader_epoch, now, &mut pending, results);
             let failed = result.is_err();
             results.push(result);
@@ -149,7 +151,7 @@ impl Log {
             return Err(AppendError::NotValidated("a negative last offset delta"));
         }
         let max = self.config.segment_bytes;
-        if max as usize < header.len {
+        if u64::from(max) < header.len as u64 {
             return Err(AppendError::BatchTooLarge { len: header.len, max });
         }
         Ok(())
@@ -176,7 +178,7 @@ impl Log {
         }
         self.reserve(pending.len);
         match self.write_bytes(batches, pending) {
-            Ok(()) => self.account(&pending.headers),
+            Ok(()) => self.account(pending),
             Err(error) => self.take_back(&error, pending, results),
         }
         pending.clear();
@@ -199,12 +201,61 @@ impl Log {
     }
 
     /// Notes what was written and shows it to the readers.
-    fn account(&mut self, headers: &[BatchHeader]) {
-        for header in headers {
+    fn account(&mut self, pending: &Pending) {
+        for header in &pending.headers {
             self.active.note(header, self.config.index_interval_bytes);
-            self.epochs.assign(header.leader_epoch, header.base_offset);
+            self.assign_epoch(header.leader_epoch, header.base_offset);
+        }
+        for ended in &pending.aborted {
+            // Markers come in the order of their offsets, so that none is refused.
+            let _ = self.active.segment.transactions.append(AbortedTransaction::new(ended));
         }
         self.active.segment.publish(self.next_offset, self.active.size);
+    }
+
+    /// Asks the producer's state whether the batch may go in, and notes it there. The answer of a duplicate.
+    fn check_producer(
+        &mut self,
+        placed: &BatchHeader,
+        batch: &NewBatch,
+        pending: &mut Pending,
+    ) -> Result<Option<Appended>, AppendError> {
+        if pending.headers.is_empty()
+            || placed.producer_id != ProducerId::NONE
+                && !pending.before.iter().any(|before| before.producer_id == placed.producer_id)
+        {
+            pending.before.push(self.producers.before(placed.producer_id));
+        }
+        if placed.attributes.is_control() {
+            self.check_marker(placed, batch, pending)?;
+            return Ok(None);
+        }
+        if placed.producer_id != ProducerId::NONE
+            && let Verdict::Duplicate(known) = self.producers.check(placed, batch.origin)?
+        {
+            return Ok(Some(Appended {
+                base_offset: known.first_offset(),
+                last_offset: known.last_offset,
+                duplicate: Some(known.timestamp),
+            }));
+        }
+        self.producers.apply(placed);
+        Ok(None)
+    }
+
+    fn check_marker(
+        &mut self,
+        placed: &BatchHeader,
+        batch: &NewBatch,
+        pending: &mut Pending,
+    ) -> Result<(), AppendError> {
+        if let Some(marker) = marker_of(placed, &batch.body) {
+            self.producers.check_marker(&marker, batch.origin)?;
+            let ended = self.producers.apply_marker(&marker);
+            pending.aborted.extend(ended.filter(|ended| ended.outcome == TransactionOutcome::Aborted));
+        }
+        self.producers.skip_to(placed.last_offset().next());
+        Ok(())
     }
 
     /// Undoes a write that failed: the file is cut back, and the batches' results become the error.
@@ -217,8 +268,8 @@ impl Log {
         let path = self.active.segment.path();
         let error = DiskError::new("append to", &path, error);
         self.next_offset = pending.headers.first().map_or(self.next_offset, |first| first.base_offset);
-        for undo in pending.undo.drain(..).rev() {
-            self.producers.undo(undo);
+        for before in pending.before.drain(..).rev() {
+            self.producers.take_back(before);
         }
         if let Err(cut) = self.active.open.file.set_len(self.active.size) {
             self.fail(DiskError::new("cut back", &path, &cut));
@@ -260,21 +311,5 @@ impl Log {
         let too_old = self.segment_age_ms < age_ms;
         let too_far = i64::from(i32::MAX) < header.last_offset().0 - active.segment.base_offset().0;
         0 < size && (too_large || too_old || too_far || active.indexes_full(config.segment_index_bytes))
-    }
-
-    /// Closes the active segment and begins a new one at the log end.
-    pub(super) fn roll(&mut self, now: Timestamp) -> Result<(), DiskError> {
-        self.finish_active()?;
-        self.write_snapshot(self.next_offset)?;
-        let next = self.new_segment(self.next_offset, now)?;
-        let mut segments = self.view.segments().to_vec();
-        segments.push(Arc::clone(&next.segment));
-        let old = std::mem::replace(&mut self.active, next);
-        self.unflushed.add(old.segment.path(), Arc::clone(&old.open.file));
-        self.unflushed.names_changed();
-        self.view.set_segments(segments.into());
-        let index_bytes = old.open.index_bytes();
-        self.view.files.opened(&old.segment, index_bytes);
-        Ok(())
     }
 }

@@ -9,6 +9,7 @@ use std::sync::Arc;
 use super::{DiskError, Log};
 use crate::model::Offset;
 use crate::storage::disk::{Disk, DiskFile};
+use crate::storage::leader_epoch::LeaderEpochCache;
 
 /// What a [`FlushTask`] reached; goes back to [`Log::flush_finished`].
 #[derive(Clone, Debug)]
@@ -23,6 +24,8 @@ pub struct FlushOutcome {
     names: u64,
     /// Of the newest complete file that the task synced.
     serial: u64,
+    /// Of the epochs that the task wrote.
+    epochs: u64,
 }
 
 /// A flush to be run on a thread that may wait. Covers all that was appended when it was made (group commit).
@@ -33,10 +36,12 @@ pub struct FlushTask {
     /// In the order in which they were written.
     files: Vec<(PathBuf, Arc<dyn DiskFile>)>,
     names_are_new: bool,
+    new_epochs: Option<LeaderEpochCache>,
     up_to: Offset,
     generation: u64,
     names: u64,
     serial: u64,
+    epochs: u64,
 }
 
 impl FlushTask {
@@ -56,6 +61,7 @@ impl FlushTask {
             generation: self.generation,
             names: self.names,
             serial: self.serial,
+            epochs: self.epochs,
         }
     }
 
@@ -65,6 +71,11 @@ impl FlushTask {
         }
         if self.names_are_new {
             self.disk.sync_dir(&self.dir).map_err(|error| DiskError::new("sync", &self.dir, &error))?;
+        }
+        if let Some(epochs) = &self.new_epochs {
+            epochs
+                .save(&*self.disk, &self.dir)
+                .map_err(|error| DiskError::new("write epochs of", &self.dir, &error))?;
         }
         Ok(())
     }
@@ -83,6 +94,9 @@ pub(super) struct Unflushed {
     /// Counts changes of file names, and how many of them were synced.
     names: u64,
     names_synced: u64,
+    /// Counts changes of the epochs, and how many of them are in their file.
+    epochs: u64,
+    epochs_saved: u64,
 }
 
 impl Unflushed {
@@ -101,6 +115,11 @@ impl Unflushed {
         self.names += 1;
     }
 
+    /// The epochs are not as in their file any more.
+    pub(super) fn epochs_changed(&mut self) {
+        self.epochs += 1;
+    }
+
     /// What was appended from `offset` on is gone: flushes under way say nothing about what comes in its place.
     pub(super) fn truncated(&mut self, offset: Offset) {
         self.generation += 1;
@@ -114,10 +133,12 @@ impl Log {
         let up_to = self.log_end_offset();
         let unflushed = &self.unflushed;
         let names_are_new = unflushed.names_synced < unflushed.names;
-        if up_to <= unflushed.recovery_point && unflushed.files.is_empty() && !names_are_new {
+        let epochs_are_new = unflushed.epochs_saved < unflushed.epochs;
+        if up_to <= unflushed.recovery_point && unflushed.files.is_empty() && !names_are_new && !epochs_are_new {
             return None;
         }
-        let mut files: Vec<_> = unflushed.files.iter().map(|(_, path, file)| (path.clone(), Arc::clone(file))).collect();
+        let mut files: Vec<_> =
+            unflushed.files.iter().map(|(_, path, file)| (path.clone(), Arc::clone(file))).collect();
         if unflushed.recovery_point < up_to {
             files.push((self.active.segment.path(), Arc::clone(&self.active.open.file)));
         }
@@ -126,10 +147,12 @@ impl Log {
             dir: Arc::clone(&self.view.dir),
             files,
             names_are_new,
+            new_epochs: epochs_are_new.then(|| self.epochs.clone()),
             up_to,
             generation: unflushed.generation,
             names: unflushed.names,
             serial: unflushed.serial,
+            epochs: unflushed.epochs,
         })
     }
 
@@ -147,10 +170,13 @@ impl Log {
         }
         let unflushed = &mut self.unflushed;
         unflushed.names_synced = unflushed.names_synced.max(outcome.names);
+        unflushed.epochs_saved = unflushed.epochs_saved.max(outcome.epochs);
         if outcome.generation == unflushed.generation {
             unflushed.recovery_point = unflushed.recovery_point.max(outcome.up_to);
             unflushed.files.retain(|(serial, ..)| outcome.serial < *serial);
         }
-        Ok(unflushed.recovery_point)
+        let recovery_point = unflushed.recovery_point;
+        self.view.set_recovery_point(recovery_point);
+        Ok(recovery_point)
     }
 }

@@ -6,21 +6,12 @@ use std::collections::BTreeSet;
 use std::io;
 use std::path::Path;
 
-use super::retention::DELETED;
 use super::{Corruption, DiskError, OpenError};
 use crate::model::{Offset, Timestamp};
 use crate::storage::disk::{Access, Disk, Entry};
+use crate::storage::filename::{FileKind, SegmentFileName, Stage};
 use crate::storage::scan::{CHUNK_BYTES_MAX, Scanner, Wait};
-use crate::storage::segment::{LOG, OFFSET_INDEX, SNAPSHOT, SegmentError, TIME_INDEX, TRANSACTION_INDEX, file_name};
-
-/// Behind the names of files that compaction had not finished.
-const CLEANED: &str = ".cleaned";
-
-/// Behind the names of files that compaction had finished, but not yet put in the place of others.
-const SWAP: &str = ".swap";
-
-/// Digits of a base offset in a file name.
-const DIGITS: usize = 20;
+use crate::storage::segment::SegmentError;
 
 /// What a partition's folder holds.
 #[derive(Debug, Default)]
@@ -53,14 +44,17 @@ impl Listing {
         }
         let mut listing = Self { changed, ..Self::default() };
         let mut transactions = BTreeSet::new();
-        for entry in entries.iter().filter(|entry| !entry.is_dir) {
-            if let Some(base_offset) = offset_of(&entry.name, LOG) {
-                let (len, modified) = (entry.len, entry.modified);
-                listing.segments.push(SegmentFile { base_offset, len, modified, has_transactions: false });
-            } else if let Some(offset) = offset_of(&entry.name, SNAPSHOT) {
-                listing.snapshots.insert(offset);
-            } else if let Some(base) = offset_of(&entry.name, TRANSACTION_INDEX) {
-                transactions.insert(base);
+        for (name, entry) in named(&entries).filter(|(name, _)| name.stage == Stage::Live) {
+            match name.kind {
+                FileKind::Log => listing.segments.push(SegmentFile {
+                    base_offset: name.offset,
+                    len: entry.len,
+                    modified: entry.modified,
+                    has_transactions: false,
+                }),
+                FileKind::ProducerSnapshot => _ = listing.snapshots.insert(name.offset),
+                FileKind::TransactionIndex => _ = transactions.insert(name.offset),
+                FileKind::Index | FileKind::TimeIndex => {}
             }
         }
         listing.segments.sort_by_key(|file| file.base_offset);
@@ -71,11 +65,10 @@ impl Listing {
     }
 }
 
-/// The offset in the name of a file with this ending.
-fn offset_of(name: &str, ending: &str) -> Option<Offset> {
-    let digits = name.strip_suffix(ending)?;
-    let all_digits = digits.len() == DIGITS && digits.bytes().all(|byte| byte.is_ascii_digit());
-    digits.parse().ok().filter(|_| all_digits).map(Offset)
+/// The files of segments.
+fn named(entries: &[Entry]) -> impl Iterator<Item = (SegmentFileName, &Entry)> {
+    let files = entries.iter().filter(|entry| !entry.is_dir);
+    files.filter_map(|entry| Some((SegmentFileName::parse(&entry.name)?, entry)))
 }
 
 fn list(disk: &dyn Disk, dir: &Path) -> Result<Vec<Entry>, OpenError> {
@@ -84,56 +77,58 @@ fn list(disk: &dyn Disk, dir: &Path) -> Result<Vec<Entry>, OpenError> {
 
 /// Removes what was to be removed, and ends or undoes an interrupted compaction. Whether there was anything to do.
 fn tidy(disk: &dyn Disk, dir: &Path, entries: &[Entry]) -> Result<bool, OpenError> {
-    let files = || entries.iter().filter(|entry| !entry.is_dir).map(|entry| entry.name.as_str());
-    let suffixed = |suffix: &'static str| files().filter(move |name| name.ends_with(suffix));
-    let logs = files().filter_map(|name| offset_of(name, LOG)).collect::<BTreeSet<_>>();
-    let orphan = |name: &&str| {
-        let base = [OFFSET_INDEX, TIME_INDEX, TRANSACTION_INDEX].iter().find_map(|ending| offset_of(name, ending));
-        base.is_some_and(|base| !logs.contains(&base))
+    let names = named(entries).map(|(name, _)| name).collect::<Vec<_>>();
+    let first_cleaned = names.iter().filter(|name| name.stage == Stage::Cleaned).map(|name| name.offset).min();
+    // A split that was interrupted: what it had finished is worth nothing without the rest.
+    let late = |name: &SegmentFileName| first_cleaned.is_some_and(|first| first <= name.offset);
+    let (mut unwanted, mut swaps) = (Vec::new(), Vec::new());
+    for name in &names {
+        match name.stage {
+            Stage::Live => {}
+            Stage::Deleted | Stage::Cleaned => unwanted.push(*name),
+            Stage::Swap if late(name) => unwanted.push(*name),
+            Stage::Swap => swaps.push(*name),
+        }
+    }
+    let logs = |wanted: Stage| {
+        let logs = names.iter().filter(move |name| name.kind == FileKind::Log && name.stage == wanted);
+        logs.map(|name| name.offset).collect::<BTreeSet<_>>()
     };
-    let first_cleaned = suffixed(CLEANED).filter_map(any_offset).min();
-    let unfinished = |name: &&str| {
-        let late = first_cleaned.is_some_and(|first| any_offset(name).is_some_and(|base| first <= base));
-        name.ends_with(DELETED) || name.ends_with(CLEANED) || (name.ends_with(SWAP) && late)
-    };
-    let unwanted = files().filter(|name| unfinished(name)).collect::<Vec<_>>();
-    let swaps = suffixed(SWAP).filter(|name| !unfinished(name)).collect::<Vec<_>>();
+    let (live, swapped) = (logs(Stage::Live), logs(Stage::Swap));
+    let is_index = |kind| matches!(kind, FileKind::Index | FileKind::TimeIndex | FileKind::TransactionIndex);
+    let orphans = names.iter().filter(|name| name.stage == Stage::Live && is_index(name.kind));
+    unwanted.extend(orphans.filter(|name| !live.contains(&name.offset) && !swapped.contains(&name.offset)));
     for name in &unwanted {
-        remove(disk, &dir.join(name))?;
+        remove(disk, &dir.join(name.to_string()))?;
     }
-    if !swaps.is_empty() {
-        finish_swap(disk, dir, &swaps, entries)?;
-        return Ok(true);
-    }
-    let orphans = files().filter(orphan).collect::<Vec<_>>();
-    for name in &orphans {
-        remove(disk, &dir.join(name))?;
-    }
-    Ok(!unwanted.is_empty() || !orphans.is_empty())
+    finish_swap(disk, dir, &swaps, &names)?;
+    Ok(!unwanted.is_empty() || !swaps.is_empty())
 }
 
 /// Puts finished segments into the place of those that they were made of.
-fn finish_swap(disk: &dyn Disk, dir: &Path, swaps: &[&str], entries: &[Entry]) -> Result<(), OpenError> {
+fn finish_swap(
+    disk: &dyn Disk,
+    dir: &Path,
+    swaps: &[SegmentFileName],
+    names: &[SegmentFileName],
+) -> Result<(), OpenError> {
+    if swaps.is_empty() {
+        return Ok(());
+    }
     let mut range: Option<(Offset, Offset)> = None;
-    for name in swaps {
-        let Some(base) = name.strip_suffix(SWAP).and_then(|name| offset_of(name, LOG)) else { continue };
-        let end = checked_end(disk, &dir.join(name), base)?;
-        let (first, last) = range.unwrap_or((base, end));
-        range = Some((first.min(base), last.max(end)));
+    for name in swaps.iter().filter(|name| name.kind == FileKind::Log) {
+        let end = checked_end(disk, &dir.join(name.to_string()), name.offset)?;
+        let (first, last) = range.unwrap_or((name.offset, end));
+        range = Some((first.min(name.offset), last.max(end)));
     }
-    if let Some((first, end)) = range {
-        let replaced = entries.iter().map(|entry| entry.name.as_str()).filter(|name| {
-            let base = [LOG, OFFSET_INDEX, TIME_INDEX, TRANSACTION_INDEX, SNAPSHOT]
-                .iter()
-                .find_map(|ending| offset_of(name, ending));
-            base.is_some_and(|base| first <= base && base < end)
-        });
-        for name in replaced {
-            remove(disk, &dir.join(name))?;
-        }
+    let replaced = |name: &&SegmentFileName| {
+        name.stage == Stage::Live && range.is_some_and(|(first, end)| first <= name.offset && name.offset < end)
+    };
+    for name in names.iter().filter(replaced) {
+        remove(disk, &dir.join(name.to_string()))?;
     }
     for name in swaps {
-        let (from, to) = (dir.join(name), dir.join(name.strip_suffix(SWAP).unwrap_or(name)));
+        let (from, to) = (dir.join(name.to_string()), dir.join(name.at(Stage::Live).to_string()));
         disk.rename(&from, &to).map_err(|error| OpenError::Disk(DiskError::new("rename", &from, &error)))?;
     }
     disk.sync_dir(dir).map_err(|error| OpenError::Disk(DiskError::new("sync", dir, &error)))
@@ -163,21 +158,10 @@ fn checked_end(disk: &dyn Disk, path: &Path, base: Offset) -> Result<Offset, Ope
     }
 }
 
-/// The offset that a name begins with, whatever follows.
-fn any_offset(name: &str) -> Option<Offset> {
-    let digits = name.get(..DIGITS)?;
-    digits.bytes().all(|byte| byte.is_ascii_digit()).then(|| digits.parse().ok().map(Offset))?
-}
-
 fn remove(disk: &dyn Disk, path: &Path) -> Result<(), OpenError> {
     match disk.remove_file(path) {
         Ok(()) => Ok(()),
         Err(error) if error.kind() == io::ErrorKind::NotFound => Ok(()),
         Err(error) => Err(OpenError::Disk(DiskError::new("remove", path, &error))),
     }
-}
-
-/// Path of the producer snapshot that was taken at `offset`.
-pub(super) fn snapshot_path(dir: &Path, offset: Offset) -> std::path::PathBuf {
-    dir.join(file_name(offset, SNAPSHOT))
 }

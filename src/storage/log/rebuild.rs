@@ -4,16 +4,19 @@
 
 use crate::storage::leader_epoch::LeaderEpochCache;
 use crate::storage::producer_state::{CompletedTransaction, Marker, ProducerStates};
-use crate::wire::record::{BatchHeader, DecompressionLimit, EndTransactionMarker, TransactionOutcome};
+use crate::wire::record::{
+    BATCH_HEADER_BYTES, BatchHeader, DecompressionLimit, EndTransactionMarker, Records, TransactionOutcome, decompress,
+};
 
 /// Bytes that a control batch may grow to: it holds one record of some 20 bytes.
 const CONTROL_BYTES_MAX: usize = 4 << 10;
 
-/// The marker in a control batch; `None` when it is of another kind, or compaction emptied it.
-pub(super) fn marker_of(header: &BatchHeader, batch: &[u8]) -> Option<Marker> {
-    let mut scratch = Vec::new();
+/// The marker in a control batch whose records block is `body`; `None` when it is of another kind, or compaction emptied it.
+pub(super) fn marker_of(header: &BatchHeader, body: &[u8]) -> Option<Marker> {
+    let mut block = Vec::new();
     let limit = DecompressionLimit { bytes_max: CONTROL_BYTES_MAX };
-    let record = header.read_records(batch, limit, &mut scratch).ok()?.next()?.ok()?;
+    decompress(header.attributes.codec().ok()?, body, limit, &mut block).ok()?;
+    let record = Records::new(&block, header.records).next()?.ok()?;
     let end = EndTransactionMarker::of(&record).ok()??;
     Some(Marker::new(header, header.timestamp_of(&record), end))
 }
@@ -53,7 +56,7 @@ impl Rebuild {
             self.producers.apply(header);
             return Ok(());
         }
-        let completed = match marker_of(header, &bytes()?) {
+        let completed = match marker_of(header, bytes()?.get(BATCH_HEADER_BYTES..).unwrap_or_default()) {
             Some(marker) => self.producers.apply_marker(&marker),
             None => None,
         };

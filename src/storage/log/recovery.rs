@@ -17,21 +17,20 @@ use std::sync::Arc;
 
 use super::active::Active;
 use super::flush::Unflushed;
-use super::listing::{Listing, SegmentFile, snapshot_path};
+use super::listing::{Listing, SegmentFile};
 use super::rebuild::Rebuild;
-use super::retention::DELETED;
+use super::retention::rename_deleted;
 use super::roll::{write_file, write_indexes};
 use super::view::LogView;
-use super::{Corruption, Cut, DiskError, Log, OpenError, OpenOptions, OpenReport};
+use super::{Corruption, Cut, DiskError, Log, OpenError, OpenOptions, OpenReport, ReadError};
 use crate::model::{LeaderEpoch, Offset, Timestamp};
-use crate::storage::disk::{Access, Disk, DiskFile, read_file, with_suffix};
+use crate::storage::disk::{Access, Disk, DiskFile, read_file};
+use crate::storage::filename::FileKind;
 use crate::storage::leader_epoch::LeaderEpochCache;
 use crate::storage::producer_snapshot::{self, SNAPSHOT_BYTES_MAX};
 use crate::storage::producer_state::ProducerStates;
 use crate::storage::scan::{CHUNK_BYTES_MAX, Located, ScanError, Scanner, Wait};
-use crate::storage::segment::{
-    IndexPace, Indexes, LOG, OFFSET_INDEX, OpenSegment, Segment, TIME_INDEX, TRANSACTION_INDEX, file_name,
-};
+use crate::storage::segment::{IndexPace, Indexes, OpenSegment, Segment, file_path};
 use crate::storage::transaction_index::{AbortedTransaction, TRANSACTION_INDEX_BYTES_MAX, TransactionIndex};
 
 /// A segment of no more bytes is walked whole when it is opened: that is one read, and the index files need not be looked at.
@@ -46,6 +45,8 @@ struct Loader<'o> {
     rebuild: Rebuild,
     unflushed: Unflushed,
     report: OpenReport,
+    /// Without any snapshot there were no producers, as Kafka takes it after a clean shutdown.
+    absence_is_trusted: bool,
 }
 
 /// A segment that was walked to its end.
@@ -71,8 +72,121 @@ impl Log {
         let rebuild = Rebuild::default();
         let unflushed = Unflushed::new(options.recovery_point);
         let report = OpenReport::default();
-        let loader = Loader { disk, dir, options: &options, listing, rebuild, unflushed, report };
-        loader.load()
+        let absence_is_trusted = options.clean_shutdown;
+        let options = &options;
+        Loader { disk, dir, options, listing, rebuild, unflushed, report, absence_is_trusted }.load()
+    }
+
+    /// Cuts the log's end so that it ends at `offset`, or where the batch begins that holds it (followers). Waits for the
+    /// disk.
+    ///
+    /// # Errors
+    /// The disk's, or damage; then nothing is appended until the log was opened again.
+    pub fn truncate_to(&mut self, offset: Offset, now: Timestamp) -> Result<(), ReadError> {
+        if self.next_offset <= offset {
+            if self.epochs.truncate_from_end(offset) {
+                self.unflushed.epochs_changed();
+            }
+            return Ok(());
+        }
+        self.cut(offset, now).inspect_err(|error| self.fail_reading(error))
+    }
+
+    /// Empties the log; it starts anew at `offset` (a follower that fell out of the leader's range). Waits for the disk.
+    ///
+    /// # Errors
+    /// The disk's; then nothing is appended until the log was opened again.
+    pub fn truncate_fully_and_start_at(&mut self, offset: Offset, now: Timestamp) -> Result<(), ReadError> {
+        self.start_anew(offset, now).inspect_err(|error| self.fail_reading(error))
+    }
+
+    fn cut(&mut self, offset: Offset, now: Timestamp) -> Result<(), ReadError> {
+        let segments = self.view.segments();
+        if segments.first().is_none_or(|first| offset < first.base_offset()) {
+            return self.start_anew(offset, now);
+        }
+        let kept = segments.partition_point(|segment| segment.base_offset() <= offset);
+        let (kept, gone) = segments.split_at(kept);
+        if let Some(last) = kept.last() {
+            let wanted = self.view.open(last, Wait::Allowed).and_then(|open| {
+                let found = last.seek(&open, offset, last.size(), Wait::Allowed)?;
+                Ok(found.map(|(batch, _)| batch.position))
+            });
+            let position = wanted.map_err(|error| self.view.describe(last, error))?;
+            self.cut_segment(last, position.unwrap_or(last.size())).map_err(ReadError::Disk)?;
+        }
+        self.remove_segments(gone).map_err(ReadError::Disk)?;
+        self.reload(self.log_start, now)
+    }
+
+    /// Cuts one segment's file, durably, so that what was cut cannot be taken for new batches after a crash.
+    fn cut_segment(&self, segment: &Segment, size: u64) -> Result<(), DiskError> {
+        let path = segment.path();
+        let failed = |error: io::Error| DiskError::new("cut", &path, &error);
+        let file = self.view.disk.open(&path, Access::Write).map_err(failed)?;
+        file.set_len(size).and_then(|()| file.sync()).map_err(failed)?;
+        for kind in [FileKind::Index, FileKind::TimeIndex, FileKind::TransactionIndex] {
+            remove(&*self.view.disk, &segment.file(kind))?;
+        }
+        Ok(())
+    }
+
+    fn remove_segments(&self, gone: &[Arc<Segment>]) -> Result<(), DiskError> {
+        // From the last one on, so that a crash in between leaves no gap.
+        for segment in gone.iter().rev() {
+            for kind in FileKind::ALL {
+                remove(&*self.view.disk, &segment.file(kind))?;
+            }
+        }
+        self.view.disk.sync_dir(&self.view.dir).map_err(|error| DiskError::new("sync", &self.view.dir, &error))
+    }
+
+    fn start_anew(&mut self, offset: Offset, now: Timestamp) -> Result<(), ReadError> {
+        self.remove_segments(&self.view.segments()).map_err(ReadError::Disk)?;
+        self.reload(offset, now)
+    }
+
+    /// Takes on the state that the files say, as after a clean shutdown, under the same view.
+    fn reload(&mut self, log_start: Offset, now: Timestamp) -> Result<(), ReadError> {
+        let options = OpenOptions {
+            config: self.config.clone(),
+            recovery_point: self.unflushed.recovery_point,
+            log_start_offset: log_start,
+            clean_shutdown: true,
+            rewrite_unflushed: false,
+            now,
+            seed: self.jitter,
+            files: Arc::clone(&self.view.files),
+        };
+        let (disk, dir) = (Arc::clone(&self.view.disk), Arc::clone(&self.view.dir));
+        let listing = Listing::tidied(&*disk, &dir).map_err(ReadError::from)?;
+        let loader = Loader {
+            disk,
+            dir,
+            options: &options,
+            listing,
+            rebuild: Rebuild::default(),
+            unflushed: Unflushed::default(),
+            report: OpenReport::default(),
+            absence_is_trusted: false,
+        };
+        let (fresh, _) = loader.load().map_err(ReadError::from)?;
+        self.log_start = fresh.log_start;
+        self.next_offset = fresh.next_offset;
+        self.active = fresh.active;
+        (self.producers, self.snapshot, self.epochs) = (fresh.producers, fresh.snapshot, fresh.epochs);
+        self.unflushed.truncated(self.next_offset);
+        self.unflushed.names_changed();
+        self.unflushed.epochs_changed();
+        self.view.set_recovery_point(self.unflushed.recovery_point);
+        self.view.set_log_start(self.log_start);
+        self.view.set_segments(fresh.view.segments());
+        Ok(())
+    }
+
+    fn fail_reading(&mut self, error: &ReadError) {
+        let doing = format!("truncate {}", self.dir().display());
+        self.fail(DiskError { doing, kind: io::ErrorKind::Other, message: error.to_string() });
     }
 }
 
@@ -99,7 +213,8 @@ impl Loader<'_> {
     fn walk_last(&mut self, file: SegmentFile) -> Result<Walked, OpenError> {
         let path = self.path(file);
         let opened = self.open_file(&path)?;
-        let loaded = (WALKED_BYTES_MAX < file.len).then(|| Indexes::load(&*self.disk, &self.dir, file.base_offset, file.len));
+        let loaded =
+            (WALKED_BYTES_MAX < file.len).then(|| Indexes::load(&*self.disk, &self.dir, file.base_offset, file.len));
         let indexes = loaded.flatten().unwrap_or_else(|| Indexes::new(file.base_offset));
         let mut walk = Walk::new(&*opened, file, Offset(i64::MAX));
         walk.resume(&indexes);
@@ -132,7 +247,10 @@ impl Loader<'_> {
     fn walk_unflushed(&mut self, files: &mut Vec<SegmentFile>) -> Result<Walked, OpenError> {
         let recovery_point = self.options.recovery_point;
         let first = files.partition_point(|file| file.base_offset <= recovery_point).saturating_sub(1);
-        self.load_producers(files.get(..first).unwrap_or_default(), files.get(first).map_or(Offset(0), |file| file.base_offset))?;
+        self.load_producers(
+            files.get(..first).unwrap_or_default(),
+            files.get(first).map_or(Offset(0), |file| file.base_offset),
+        )?;
         let mut at = first;
         loop {
             let Some(&file) = files.get(at) else { unreachable!("a walk ends with the last segment") };
@@ -200,7 +318,8 @@ impl Loader<'_> {
     /// A segment that was walked and is not the last: its indexes go to their files, and all of it is to be flushed.
     fn close_walked(&mut self, file: SegmentFile, walked: Walked) -> Result<(), OpenError> {
         walked.pace.seal(&walked.indexes);
-        let written = write_indexes(&*self.disk, &self.dir, file.base_offset, &walked.indexes).map_err(OpenError::Disk)?;
+        let written =
+            write_indexes(&*self.disk, &self.dir, file.base_offset, &walked.indexes).map_err(OpenError::Disk)?;
         for (path, file) in written {
             self.unflushed.add(path, file);
         }
@@ -211,7 +330,8 @@ impl Loader<'_> {
 
     /// The log ends within or behind a segment although others follow: those are set aside.
     fn cut_behind(&mut self, walked: &Walked, next: SegmentFile, later: &[SegmentFile]) -> Result<(), OpenError> {
-        let reason = format!("the log ends at {}, but the next segment begins at {}", walked.end_offset, next.base_offset);
+        let reason =
+            format!("the log ends at {}, but the next segment begins at {}", walked.end_offset, next.base_offset);
         if walked.end_offset < self.options.recovery_point {
             return Err(Corruption { path: self.path(next), position: 0, reason }.into());
         }
@@ -224,15 +344,9 @@ impl Loader<'_> {
     /// Renames the files of segments, so that they are not seen any more but can still be looked at until the next start.
     fn set_aside(&mut self, files: &[SegmentFile]) -> Result<(), OpenError> {
         for file in files {
-            for ending in [LOG, OFFSET_INDEX, TIME_INDEX, TRANSACTION_INDEX] {
-                let path = self.dir.join(file_name(file.base_offset, ending));
-                match self.disk.rename(&path, &with_suffix(&path, DELETED)) {
-                    Ok(()) => self.unflushed.names_changed(),
-                    Err(error) if error.kind() == io::ErrorKind::NotFound => {}
-                    Err(error) => return Err(failed("rename", &path, &error)),
-                }
-            }
+            rename_deleted(&*self.disk, &self.dir, file.base_offset).map_err(OpenError::Disk)?;
         }
+        self.unflushed.names_changed();
         self.disk.sync_dir(&self.dir).map_err(|error| failed("sync", &self.dir, &error))
     }
 
@@ -243,7 +357,7 @@ impl Loader<'_> {
         self.rebuild.producers = ProducerStates::new(start);
         self.rebuild.epochs_changed |= self.rebuild.epochs.latest().is_some();
         self.rebuild.epochs.clear();
-        let path = self.dir.join(file_name(start, LOG));
+        let path = file_path(&self.dir, start, FileKind::Log);
         let file = self.disk.open(&path, Access::Truncate).map_err(|error| failed("make", &path, &error))?;
         self.unflushed.names_changed();
         let segment = SegmentFile { base_offset: start, len: 0, modified: self.options.now, has_transactions: false };
@@ -256,7 +370,8 @@ impl Loader<'_> {
             end_offset: start,
         };
         self.finish(&[segment], walked)
-    
+    }
+
     /// Reads the epoch cache; whether it can be trusted.
     fn load_epochs(&mut self) -> bool {
         match LeaderEpochCache::load(&*self.disk, &self.dir) {
@@ -280,11 +395,11 @@ impl Loader<'_> {
     fn load_producers(&mut self, files: &[SegmentFile], end: Offset) -> Result<(), OpenError> {
         let start = files.first().map_or(end, |file| file.base_offset).max(self.options.log_start_offset).min(end);
         let candidates = self.listing.snapshots.range(..=end).rev().copied().collect::<Vec<_>>();
-        let none = candidates.is_empty() && self.options.clean_shutdown;
+        let none = candidates.is_empty() && self.absence_is_trusted;
         let mut producers = ProducerStates::new(if none { end } else { start });
         let expiration_ms = self.options.config.producer_expiration_ms();
         for offset in candidates {
-            let path = snapshot_path(&self.dir, offset);
+            let path = file_path(&self.dir, offset, FileKind::ProducerSnapshot);
             let bytes = match read_file(&*self.disk, &path, SNAPSHOT_BYTES_MAX) {
                 Ok(bytes) => bytes,
                 Err(error) if matches!(error.kind(), io::ErrorKind::NotFound | io::ErrorKind::InvalidData) => continue,
@@ -297,9 +412,7 @@ impl Loader<'_> {
         }
         let mut rebuild = Rebuild { producers, ..Rebuild::default() };
         let from = rebuild.producers.end_offset();
-        self.replay(files, from, end, |batch, file| {
-            rebuild.take_producer(&batch.header, || read_batch(file, batch))
-        })?;
+        self.replay(files, from, end, |batch, file| rebuild.take_producer(&batch.header, || read_batch(file, batch)))?;
         rebuild.producers.skip_to(end);
         self.rebuild.producers = rebuild.producers;
         Ok(())
@@ -332,7 +445,7 @@ impl Loader<'_> {
 
     /// Writes the transaction index of a segment that was walked, if it is not what the file says.
     fn save_transactions(&mut self, file: SegmentFile) -> Result<(), OpenError> {
-        let path = self.dir.join(file_name(file.base_offset, TRANSACTION_INDEX));
+        let path = file_path(&self.dir, file.base_offset, FileKind::TransactionIndex);
         let bytes: Vec<u8> =
             self.rebuild.aborted.iter().flat_map(|ended| AbortedTransaction::new(ended).encode()).collect();
         let known = match read_file(&*self.disk, &path, TRANSACTION_INDEX_BYTES_MAX) {
@@ -349,7 +462,7 @@ impl Loader<'_> {
 
     /// The transaction index of a segment: as its file says, or from the batches when the file is damaged.
     fn transactions(&self, files: &[SegmentFile], file: SegmentFile) -> Result<TransactionIndex, OpenError> {
-        let path = self.dir.join(file_name(file.base_offset, TRANSACTION_INDEX));
+        let path = file_path(&self.dir, file.base_offset, FileKind::TransactionIndex);
         let bytes = match read_file(&*self.disk, &path, TRANSACTION_INDEX_BYTES_MAX) {
             Ok(bytes) => bytes,
             Err(error) if error.kind() == io::ErrorKind::NotFound => Vec::new(),
@@ -375,7 +488,7 @@ impl Loader<'_> {
     /// Removes the snapshots at `from` and behind: they may tell of batches that are gone.
     fn forget_snapshots_from(&mut self, from: Offset) -> Result<(), OpenError> {
         for offset in self.listing.snapshots.split_off(&from) {
-            let path = snapshot_path(&self.dir, offset);
+            let path = file_path(&self.dir, offset, FileKind::ProducerSnapshot);
             match self.disk.remove_file(&path) {
                 Ok(()) => self.unflushed.names_changed(),
                 Err(error) if error.kind() == io::ErrorKind::NotFound => {}
@@ -436,7 +549,7 @@ impl Loader<'_> {
     }
 
     fn path(&self, file: SegmentFile) -> PathBuf {
-        self.dir.join(file_name(file.base_offset, LOG))
+        file_path(&self.dir, file.base_offset, FileKind::Log)
     }
 
     fn open_file(&self, path: &Path) -> Result<Arc<dyn DiskFile>, OpenError> {
@@ -543,6 +656,22 @@ impl<'f> Walk<'f> {
             return Some(format!("its leader epoch {} is older than {}", header.leader_epoch, self.epoch));
         }
         None
+    }
+}
+
+impl From<OpenError> for ReadError {
+    fn from(error: OpenError) -> Self {
+        match error {
+            OpenError::Corrupt(corruption) => Self::Corrupt(corruption),
+            OpenError::Disk(error) => Self::Disk(error),
+        }
+    }
+}
+
+fn remove(disk: &dyn Disk, path: &Path) -> Result<(), DiskError> {
+    match disk.remove_file(path) {
+        Err(error) if error.kind() != io::ErrorKind::NotFound => Err(DiskError::new("remove", path, &error)),
+        _ => Ok(()),
     }
 }
 

@@ -5,17 +5,16 @@
 //!
 //! Source: Kafka 3.9 `UnifiedLog.deleteOldSegments`, `LocalLog.truncateTo`.
 
-use std::path::PathBuf;
+use std::io;
+use std::path::{Path, PathBuf};
 use std::sync::Arc;
 
 use super::view::SegmentList;
 use super::{DiskError, Log, PendingDelete, ReadError};
 use crate::model::{Moment, Offset, Timestamp};
-use crate::storage::disk::with_suffix;
-use crate::storage::segment::{LOG, OFFSET_INDEX, SNAPSHOT, Segment, TIME_INDEX, TRANSACTION_INDEX};
-
-/// Behind the name of a file that is removed later.
-pub(super) const DELETED: &str = ".deleted";
+use crate::storage::disk::Disk;
+use crate::storage::filename::{FileKind, SegmentFileName, Stage};
+use crate::storage::segment::Segment;
 
 impl Log {
     /// DeleteRecords, or the leader's log start: nothing below `offset` is read again. Segments go with the next
@@ -56,8 +55,8 @@ impl Log {
             self.advance_log_start(first.base_offset());
         }
         self.view.set_segments(kept.into());
-        let files = self.rename_deleted(gone)?;
-        Ok(Some(PendingDelete { files, due: moment.after(self.config.file_delete_delay) }))
+        let paths = self.set_aside(gone)?;
+        Ok(Some(PendingDelete { paths, due: moment.after(self.config.file_delete_delay) }))
     }
 
     /// How many segments go, the oldest first.
@@ -103,21 +102,28 @@ impl Log {
         }
     }
 
-    /// Renames the files of segments to `.deleted`, producer snapshots included; the new names.
-    fn rename_deleted(&mut self, gone: &[Arc<Segment>]) -> Result<Vec<PathBuf>, DiskError> {
+    /// Takes segments out of the folder's live files; the new names of their files.
+    fn set_aside(&mut self, gone: &[Arc<Segment>]) -> Result<Vec<PathBuf>, DiskError> {
         let mut renamed = Vec::new();
         for segment in gone {
-            for ending in [LOG, OFFSET_INDEX, TIME_INDEX, TRANSACTION_INDEX, SNAPSHOT] {
-                let path = segment.file(ending);
-                let to = with_suffix(&path, DELETED);
-                match self.view.disk.rename(&path, &to) {
-                    Ok(()) => renamed.push(to),
-                    Err(error) if error.kind() == std::io::ErrorKind::NotFound => {}
-                    Err(error) => return Err(DiskError::new("rename", &path, &error)),
-                }
-            }
+            renamed.extend(rename_deleted(&*self.view.disk, &self.view.dir, segment.base_offset())?);
         }
         self.unflushed.names_changed();
         Ok(renamed)
     }
+}
+
+/// Renames the files of a segment to `.deleted`, the producer snapshot that was taken before it included; the new names.
+pub(super) fn rename_deleted(disk: &dyn Disk, dir: &Path, base: Offset) -> Result<Vec<PathBuf>, DiskError> {
+    let mut renamed = Vec::new();
+    for kind in FileKind::ALL {
+        let name = SegmentFileName::live(base, kind);
+        let (from, to) = (dir.join(name.to_string()), dir.join(name.at(Stage::Deleted).to_string()));
+        match disk.rename(&from, &to) {
+            Ok(()) => renamed.push(to),
+            Err(error) if error.kind() == io::ErrorKind::NotFound => {}
+            Err(error) => return Err(DiskError::new("rename", &from, &error)),
+        }
+    }
+    Ok(renamed)
 }

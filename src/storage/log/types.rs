@@ -8,7 +8,7 @@ use bytes::Bytes;
 
 use super::LogConfig;
 use crate::model::{LeaderEpoch, Moment, Offset, Timestamp};
-use crate::storage::disk::DiskFile;
+use crate::storage::disk::{Disk, DiskFile};
 use crate::storage::open_files::OpenFiles;
 use crate::storage::producer_state::{AppendOrigin, ProducerStateError};
 use crate::wire::record::BatchHeader;
@@ -87,13 +87,32 @@ pub enum AppendError {
     LogFailed(DiskError),
 }
 
-/// Deletes that are due later: files renamed to `.deleted`.
+/// Files and folders that were renamed and are to be removed later.
 #[derive(Clone, PartialEq, Eq, Debug)]
 pub struct PendingDelete {
-    /// Files to remove; those that are gone already are no error.
-    pub files: Vec<PathBuf>,
+    /// What to remove; what is gone already is no error.
+    pub paths: Vec<PathBuf>,
     /// When.
     pub due: Moment,
+}
+
+impl PendingDelete {
+    /// Removes it all. Waits for the disk.
+    ///
+    /// # Errors
+    /// The first of the disk's; the rest was tried all the same. What is left goes with the next start.
+    pub fn run(&self, disk: &dyn Disk) -> Result<(), DiskError> {
+        let remove = |path: &PathBuf| match disk.remove_file(path) {
+            Err(error) if error.kind() == io::ErrorKind::IsADirectory => disk.remove_dir_all(path),
+            other => other,
+        };
+        let failed = |path: &PathBuf| match remove(path) {
+            Err(error) if error.kind() != io::ErrorKind::NotFound => Some(DiskError::new("remove", path, &error)),
+            _ => None,
+        };
+        let failures = self.paths.iter().filter_map(failed).collect::<Vec<_>>();
+        failures.into_iter().next().map_or(Ok(()), Err)
+    }
 }
 
 /// What a reader asks for.
@@ -238,4 +257,3 @@ pub enum OpenError {
     #[error(transparent)]
     Disk(DiskError),
 }
-

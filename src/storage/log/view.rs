@@ -25,6 +25,7 @@ pub struct LogView {
     /// Swapped whole when a segment is rolled, removed or truncated. Held only for cloning.
     segments: RwLock<SegmentList>,
     log_start: AtomicI64,
+    recovery_point: AtomicI64,
 }
 
 impl LogView {
@@ -35,7 +36,14 @@ impl LogView {
         segments: SegmentList,
         log_start: Offset,
     ) -> Self {
-        Self { disk, dir, files, segments: RwLock::new(segments), log_start: AtomicI64::new(log_start.0) }
+        Self {
+            disk,
+            dir,
+            files,
+            segments: RwLock::new(segments),
+            log_start: AtomicI64::new(log_start.0),
+            recovery_point: AtomicI64::new(0),
+        }
     }
 
     pub(super) fn segments(&self) -> SegmentList {
@@ -48,6 +56,16 @@ impl LogView {
 
     pub(super) fn set_log_start(&self, offset: Offset) {
         self.log_start.store(offset.0, Ordering::Release);
+    }
+
+    pub(super) fn set_recovery_point(&self, offset: Offset) {
+        self.recovery_point.store(offset.0, Ordering::Release);
+    }
+
+    /// Everything below is durable.
+    #[must_use]
+    pub fn recovery_point(&self) -> Offset {
+        Offset(self.recovery_point.load(Ordering::Acquire))
     }
 
     /// First offset that can be read.

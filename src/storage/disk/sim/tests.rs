@@ -203,6 +203,11 @@ fn a_full_disk_takes_what_fits_and_recovers() {
     disk.remove_file(at("/d/a")).unwrap();
     assert_eq!(disk.space(at("/")).unwrap().usable, 600);
     write(&*other, 400, &[2; 600]).unwrap();
+    durable(&disk, "/d/none", b"");
+    disk.rename(at("/d/b"), at("/d/b")).unwrap();
+    assert_eq!(disk.space(at("/")).unwrap().usable, 0);
+    disk.rename(at("/d/none"), at("/d/b")).unwrap();
+    assert_eq!(disk.space(at("/")).unwrap().usable, 1_000, "what was replaced takes no room");
     disk.set_capacity(None);
     write(&*other, 1_000, &[2; 600]).unwrap();
 }
