@@ -21,4 +21,6 @@ pub mod producer_state;
 pub mod transaction_index;
 
 #[cfg(test)]
+mod cases;
+#[cfg(test)]
 mod kafka_files;
