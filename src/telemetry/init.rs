@@ -63,6 +63,7 @@ mod tests {
     use std::io::Write;
     use std::sync::{Arc, Mutex};
 
+    use super::super::Event as _;
     use super::super::event::{ConnectionAccepted, SessionExpired};
     use super::*;
 
@@ -92,7 +93,7 @@ mod tests {
     fn one_event_is_one_line_of_text() {
         let told = lines("info", Format::Text, || SessionExpired { session: 0x1234 }.emit());
         let [line] = told.as_slice() else { panic!("{told:?}") };
-        for part in [" WARN ", "the coordinator ended session 0x1234", "event=\"session_expired\"", "session=4660"] {
+        for part in [" WARN ", "ZooKeeper ended session 0x1234", "event=\"session_expired\"", "session=4660"] {
             assert!(line.contains(part), "{part} is not in {line}");
         }
     }
@@ -105,13 +106,13 @@ mod tests {
         assert_eq!(object["level"], "WARN");
         assert_eq!(object["event"], "session_expired");
         assert_eq!(object["session"], 7);
-        assert!(object["message"].as_str().expect("a text").starts_with("the coordinator ended session 0x7"));
+        assert!(object["message"].as_str().expect("a text").starts_with("ZooKeeper ended session 0x7"));
     }
 
     #[test]
     fn less_important_lines_are_left_out() {
         let peer = ([127, 0, 0, 1], 1).into();
-        let emit = || ConnectionAccepted { peer }.emit();
+        let emit = || ConnectionAccepted { listener: "PLAINTEXT".to_owned(), peer }.emit();
         assert_eq!(lines("info", Format::Text, emit).len(), 0);
         assert_eq!(lines("debug", Format::Text, emit).len(), 1);
         assert_eq!(lines("debug", Format::Text, || tracing::info!(target: "some_library", "chatter")).len(), 0);

@@ -8,6 +8,7 @@ use std::time::Duration;
 
 use crate::model::Moment;
 
+use super::Event as _;
 use super::event::LinesHeldBack;
 
 /// Peers that are told apart within one second. More are treated as one: a flood from so many is one event for a person.
@@ -55,10 +56,7 @@ pub struct Suppressed<K> {
 impl<K: fmt::Display> Suppressed<K> {
     /// Writes the line that stands for them.
     pub fn tell(&self, event: &'static str) {
-        let peer: &dyn fmt::Display = match &self.peer {
-            Some(peer) => peer,
-            None => &"several peers",
-        };
+        let peer = self.peer.as_ref().map_or_else(|| "several peers".to_owned(), ToString::to_string);
         LinesHeldBack { about: event, peer, lines: self.lines }.emit();
     }
 }

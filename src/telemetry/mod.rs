@@ -18,6 +18,50 @@ pub use counts::Counts;
 pub use init::{Format, InitError, init};
 pub use limit::{Offer, RateLimit, Suppressed};
 
+use std::fmt;
+
+use crate::model::Moment;
+
+/// Something that happened, that a log line and a counter tell.
+pub trait Event: fmt::Display {
+    /// Its name, the same in the log line (`event=…`) and in the metric (`dohle_…_total`).
+    const NAME: &'static str;
+
+    /// Its counter.
+    fn counts() -> &'static Counts;
+
+    /// The value of its label, if the metric has one.
+    fn label(&self) -> Option<&'static str>;
+
+    /// Writes the log line and does not count.
+    fn log(&self);
+
+    /// Counts and does not write.
+    fn count(&self) {
+        Self::counts().add(self.label());
+    }
+
+    /// Counts, and writes the log line.
+    fn emit(&self) {
+        self.count();
+        self.log();
+    }
+
+    /// Counts, and writes the log line if `peer` has not written too many within the second. What was held back is told
+    /// when its second is over, at the latest when [`RateLimit::due`] is asked.
+    fn emit_limited<K: Ord + Clone + fmt::Display>(&self, limit: &mut RateLimit<K>, peer: &K, now: Moment) {
+        self.count();
+        match limit.offer(peer, now) {
+            Offer::Write => self.log(),
+            Offer::WriteAfter(held_back) => {
+                held_back.tell(Self::NAME);
+                self.log();
+            }
+            Offer::HoldBack => {}
+        }
+    }
+}
+
 /// Every counter as Prometheus text (exposition format 0.0.4).
 #[must_use]
 pub fn render() -> String {
