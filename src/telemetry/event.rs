@@ -9,7 +9,9 @@ use std::time::Duration;
 
 use tracing::field::{DisplayValue, display};
 
-use crate::model::{BrokerEpoch, BrokerId, ControllerEpoch, LeaderEpoch, Offset, TopicName, TopicPartition};
+use crate::model::{
+    BrokerEpoch, BrokerId, ControllerEpoch, ErrorCode, LeaderEpoch, Offset, TopicId, TopicName, TopicPartition,
+};
 
 use super::Event;
 use super::counts::{Counts, Metric};
@@ -40,9 +42,9 @@ macro_rules! fields {
 }
 
 fields! {
-    number: i64, u64, u32, bool;
+    number: i64, u64, u32, i32, i16, bool;
     id: BrokerId as i32, BrokerEpoch as i64, ControllerEpoch as i32, LeaderEpoch as i32, Offset as i64;
-    text: String, &'static str, SocketAddr, TopicName, TopicPartition, Dir, Took
+    text: String, &'static str, SocketAddr, TopicName, TopicPartition, TopicId, ErrorCode, Dir, Took
 }
 
 /// A data folder.
@@ -156,6 +158,12 @@ events! {
     /// Bytes that a request had left over and that were ignored.
     DEBUG TrailingBytes "trailing_bytes" { peer: SocketAddr, api: &'static str, bytes: u64 } by api
         "ignored {bytes} bytes behind the {api} request of {peer}";
+    /// A client said what software it is.
+    DEBUG ClientIntroduced "client_introduced" { peer: SocketAddr, software: String, version: String }
+        "{peer} is {software} {version}";
+    /// The system refused to accept a connection.
+    WARN AcceptFailed "accept_failed" { cause: String }
+        "cannot accept connections, trying again: {cause}";
     /// Lines that a peer caused too many of were counted instead of written.
     WARN LinesHeldBack "lines_held_back" { about: &'static str, peer: String, lines: u64 } by about
         "{lines} more lines of {about} about {peer} were not written";
@@ -165,9 +173,9 @@ events! {
         "{partition} is open from offset {start} to {end} after {took}";
     /// A partition's log was read again after an unclean stop.
     INFO PartitionRecovered "partition_recovered" {
-        partition: TopicPartition, from: Offset, end: Offset, bytes: u64, took: Took
+        partition: TopicPartition, bytes: u64
     }
-        "{partition} was recovered from offset {from} to {end} ({bytes} bytes) in {took}";
+        "{partition} was read again after an unclean stop ({bytes} bytes)";
     /// A torn tail was cut from a log.
     WARN PartitionTruncated "partition_truncated" { partition: TopicPartition, offset: Offset, bytes: u64, cause: String }
         "{partition} was cut at offset {offset}, {bytes} bytes: {cause}";
@@ -185,6 +193,30 @@ events! {
         partition: TopicPartition, segments: u64, bytes: u64, start: Offset, reason: &'static str
     } by reason
         "deleted {segments} segments ({bytes} bytes) of {partition}, which begins at offset {start} now: {reason}";
+    /// A partition was created.
+    DEBUG PartitionCreated "partition_created" { partition: TopicPartition }
+        "created {partition}";
+    /// A partition cannot be served.
+    ERROR PartitionUnusable "partition_unusable" { partition: TopicPartition, cause: String }
+        "{partition} cannot be served: {cause}";
+    /// A partition refused a batch.
+    DEBUG AppendRefused "append_refused" { partition: TopicPartition, cause: String }
+        "{partition} refused a batch: {cause}";
+    /// Records could not be read.
+    ERROR ReadFailed "read_failed" { cause: String }
+        "cannot read records: {cause}";
+    /// Old segments could not be removed.
+    ERROR RetentionFailed "retention_failed" { partition: TopicPartition, cause: String }
+        "cannot remove old segments of {partition}: {cause}";
+    /// Files that are no longer needed could not be removed.
+    ERROR DeleteFailed "delete_failed" { cause: String }
+        "cannot delete files: {cause}";
+    /// The checkpoint files could not be written.
+    ERROR CheckpointFailed "checkpoint_failed" { cause: String }
+        "cannot write the checkpoints, the next start reads more than it need: {cause}";
+    /// An actor's mailbox was full, and what it was told is lost until the next change.
+    ERROR MailboxFull "mailbox_full" { actor: &'static str, command: &'static str } by actor
+        "a {actor} is too busy for the command {command}";
     /// A flush failed; nothing is acknowledged from this log until it was opened again.
     ERROR FlushFailed "flush_failed" { partition: TopicPartition, cause: String }
         "flushing {partition} failed, nothing of it is acknowledged until it is opened again: {cause}";
@@ -213,19 +245,40 @@ events! {
     /// The broker is registered.
     INFO BrokerRegistered "broker_registered" { broker: BrokerId, epoch: BrokerEpoch }
         "registered as broker {broker} with epoch {epoch}";
+    /// The session's id could not be written down.
+    WARN SessionNotRemembered "session_not_remembered" { cause: String }
+        "cannot write down the session, a start after a crash has to wait for its end: {cause}";
+    /// The coordinator did not do what it was asked; the work starts over.
+    WARN CoordinationFailed "coordination_failed" { cause: String }
+        "the coordinator failed, starting over: {cause}";
+    /// A znode holds what nobody understands.
+    ERROR ZnodeUnreadable "znode_unreadable" { path: String, cause: String }
+        "the znode {path} is passed over: {cause}";
+    /// Another broker is the controller.
+    INFO ControllerIsOther "controller_is_other" { broker: BrokerId }
+        "broker {broker} is the controller";
+    /// The controller told a partition who leads, and it could not follow.
+    WARN LeaderAndIsrRefused "leader_and_isr_refused" { partition: TopicPartition, code: ErrorCode }
+        "{partition} cannot take its role: {code}";
+    /// The controller has something to tell another broker, which this version does not do.
+    ERROR BrokerNotServed "broker_not_served" { broker: BrokerId }
+        "broker {broker} is registered too, but replication between brokers is not supported yet";
     /// This broker became the controller.
     INFO ControllerElected "controller_elected" { broker: BrokerId, epoch: ControllerEpoch }
         "broker {broker} is the controller with epoch {epoch}";
     /// This broker is no longer the controller.
-    INFO ControllerResigned "controller_resigned" { broker: BrokerId, epoch: ControllerEpoch }
-        "broker {broker} is no longer the controller (epoch {epoch})";
+    INFO ControllerResigned "controller_resigned" { broker: BrokerId }
+        "broker {broker} is no longer the controller";
     /// This broker leads a partition from now on.
     DEBUG LeadershipTaken "leadership_taken" { partition: TopicPartition, epoch: LeaderEpoch }
         "leads {partition} with epoch {epoch}";
 
     /// A topic was created.
-    INFO TopicCreated "topic_created" { topic: TopicName, partitions: u32, replicas: u32 }
-        "created {topic} with {partitions} partitions and {replicas} replicas";
+    INFO TopicCreated "topic_created" { topic: TopicName, id: TopicId, partitions: i32, replicas: i16 }
+        "created {topic} ({id}) with {partitions} partitions and {replicas} replicas";
+    /// A topic that a client asked for could not be created.
+    WARN AutoCreateFailed "auto_create_failed" { topic: TopicName, cause: String }
+        "cannot create {topic}, which a client asked for: {cause}";
     /// A topic got more partitions.
     INFO PartitionsAdded "partitions_added" { topic: TopicName, partitions: u32 }
         "{topic} has {partitions} partitions now";
@@ -233,8 +286,8 @@ events! {
     INFO TopicDeleted "topic_deleted" { topic: TopicName }
         "deleted {topic}";
     /// The configuration of a topic or of brokers changed while running.
-    INFO ConfigChanged "config_changed" { resource: String, keys: String }
-        "the configuration of {resource} changed: {keys}";
+    INFO ConfigChanged "config_changed" { resource: String }
+        "the configuration of {resource} changed";
     /// A stored configuration could not be applied.
     WARN ConfigIgnored "config_ignored" { resource: String, cause: String }
         "a part of the configuration of {resource} is ignored: {cause}";
@@ -311,8 +364,8 @@ mod tests {
     #[test]
     fn a_sentence_reads_well() {
         let topic = TopicName::new("t").expect("a legal name");
-        let event = TopicCreated { topic, partitions: 3, replicas: 1 };
-        assert_eq!(event.to_string(), "created t with 3 partitions and 1 replicas");
+        let event = TopicCreated { topic, id: TopicId::ZERO, partitions: 3, replicas: 1 };
+        assert_eq!(event.to_string(), "created t (AAAAAAAAAAAAAAAAAAAAAA) with 3 partitions and 1 replicas");
         let dir = Dir("/data".into());
         assert_eq!(DiskFull { dir }.to_string(), "the disk of /data is full: records are refused until there is space");
     }

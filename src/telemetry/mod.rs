@@ -8,12 +8,14 @@
 //! *Does not know*: why things happen, and what time it is (it is told; only the log's own time stamps are the
 //! subscriber's). WARN: it went wrong and recovered. ERROR: a person has to look.
 
+mod clock;
 mod counts;
 mod init;
 mod limit;
 
 pub mod event;
 
+pub use clock::OsClock;
 pub use counts::Counts;
 pub use init::{Format, InitError, init};
 pub use limit::{Offer, RateLimit, Suppressed};

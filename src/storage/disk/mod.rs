@@ -16,6 +16,9 @@ pub mod os;
 #[cfg(any(test, feature = "sim"))]
 pub mod sim;
 
+#[cfg(test)]
+mod conformance;
+
 /// How a file is opened.
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]
 pub enum Access {
