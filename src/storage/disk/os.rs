@@ -285,3 +285,54 @@ impl Drop for OsLock {
         locked.remove(&self.id);
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use std::process::Command;
+
+    use super::*;
+
+    /// Tells the copy of this test program which file it shall try to lock.
+    const LOCK_PATH: &str = "DOHLE_TEST_LOCK_PATH";
+
+    #[test]
+    #[ignore = "run by `a_lock_keeps_other_processes_out` in a process of its own"]
+    fn another_process_finds_the_lock_taken() {
+        let Some(path) = std::env::var_os(LOCK_PATH) else { return };
+        assert_eq!(OsDisk.lock(Path::new(&path)).map(|_| ()).unwrap_err().kind(), io::ErrorKind::WouldBlock);
+    }
+
+    fn another_process_is_kept_out(path: &Path) -> bool {
+        let name = "storage::disk::os::tests::another_process_finds_the_lock_taken";
+        let program = std::env::current_exe().unwrap();
+        let ended = Command::new(program).args(["--exact", name, "--ignored"]).env(LOCK_PATH, path).output().unwrap();
+        assert!(String::from_utf8_lossy(&ended.stdout).contains("1 test"), "the other process ran the case");
+        ended.status.success()
+    }
+
+    #[test]
+    fn a_lock_keeps_other_processes_out() {
+        let folder = tempfile::tempdir().unwrap();
+        let path = folder.path().join(".lock");
+        let lock = OsDisk.lock(&path).unwrap();
+        assert!(another_process_is_kept_out(&path));
+        // None of these may open the file: closing it again would drop the lock.
+        assert!(OsDisk.lock(&path).is_err());
+        for access in [Access::Read, Access::Write, Access::Create, Access::Truncate] {
+            assert_eq!(OsDisk.open(&path, access).unwrap_err().kind(), io::ErrorKind::WouldBlock);
+        }
+        assert!(another_process_is_kept_out(&path));
+        drop(lock);
+        assert!(!another_process_is_kept_out(&path));
+        OsDisk.open(&path, Access::Read).unwrap();
+    }
+
+    #[test]
+    fn a_link_that_leads_nowhere_is_listed() {
+        let folder = tempfile::tempdir().unwrap();
+        std::os::unix::fs::symlink("nowhere", folder.path().join("link")).unwrap();
+        let entries = OsDisk.list(folder.path()).unwrap();
+        assert_eq!(entries.first().map(|entry| (entry.name.as_str(), entry.is_dir)), Some(("link", false)));
+        assert!(0 < entries.first().unwrap().modified.0);
+    }
+}

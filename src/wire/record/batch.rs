@@ -1,5 +1,7 @@
 //! The 61 bytes before the records.
 
+use std::fmt;
+
 use crate::model::{LeaderEpoch, Offset, ProducerEpoch, ProducerId, Timestamp};
 
 /// Bytes of a batch before its records.
@@ -9,7 +11,7 @@ pub const BATCH_HEADER_BYTES: usize = 61;
 const LOG_OVERHEAD_BYTES: usize = 12;
 
 /// Where the part begins that the CRC covers: everything from the attributes on.
-const CRC_COVERS_FROM: usize = 21;
+pub(super) const CRC_COVERS_FROM: usize = 21;
 
 /// How the records of a batch are compressed.
 #[derive(Clone, Copy, PartialEq, Eq, Debug, Default)]
@@ -25,6 +27,40 @@ pub enum Codec {
     Lz4,
     /// Zstandard (KIP-110).
     Zstd,
+}
+
+impl Codec {
+    /// Every codec, in the order of their numbers on the wire.
+    pub const ALL: [Self; 5] = [Self::None, Self::Gzip, Self::Snappy, Self::Lz4, Self::Zstd];
+
+    /// Kafka's name of it, as in `compression.type`.
+    #[must_use]
+    pub const fn name(self) -> &'static str {
+        match self {
+            Self::None => "none",
+            Self::Gzip => "gzip",
+            Self::Snappy => "snappy",
+            Self::Lz4 => "lz4",
+            Self::Zstd => "zstd",
+        }
+    }
+
+    /// Its number in the attributes.
+    const fn bits(self) -> i16 {
+        match self {
+            Self::None => 0,
+            Self::Gzip => 1,
+            Self::Snappy => 2,
+            Self::Lz4 => 3,
+            Self::Zstd => 4,
+        }
+    }
+}
+
+impl fmt::Display for Codec {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str(self.name())
+    }
 }
 
 /// Who stamped the records.
@@ -67,6 +103,33 @@ impl Attributes {
     #[must_use]
     pub const fn timestamp_type(self) -> TimestampType {
         if self.0 & Self::LOG_APPEND_TIME == 0 { TimestampType::CreateTime } else { TimestampType::LogAppendTime }
+    }
+
+    /// The same, compressed with `codec`.
+    #[must_use]
+    pub const fn with_codec(self, codec: Codec) -> Self {
+        Self(self.0 & !Self::CODEC_MASK | codec.bits())
+    }
+
+    /// The same, stamped by the producer or by the broker.
+    #[must_use]
+    pub const fn with_timestamp_type(self, timestamp_type: TimestampType) -> Self {
+        match timestamp_type {
+            TimestampType::CreateTime => Self(self.0 & !Self::LOG_APPEND_TIME),
+            TimestampType::LogAppendTime => Self(self.0 | Self::LOG_APPEND_TIME),
+        }
+    }
+
+    /// The same, as part of a transaction.
+    #[must_use]
+    pub const fn transactional(self) -> Self {
+        Self(self.0 | Self::TRANSACTIONAL)
+    }
+
+    /// The same, as a control batch.
+    #[must_use]
+    pub const fn control(self) -> Self {
+        Self(self.0 | Self::CONTROL)
     }
 
     /// Part of a transaction.

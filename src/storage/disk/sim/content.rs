@@ -118,7 +118,7 @@ impl Content {
             let (era, len) = self.lens.get(at).copied().unwrap_or((first_era, first_len));
             match self.lens.get(at.saturating_add(1)) {
                 // Growing goes through every length in between.
-                Some(&(next_era, next)) if next_era == era && len < next => {
+                Some(&(next_era, next)) if next_era == era && len < next && dice.percent(50) => {
                     (era, len.saturating_add(dice.below_usize(next.saturating_sub(len).saturating_add(1))))
                 }
                 _ => (era, len),
