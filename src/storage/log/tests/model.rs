@@ -56,8 +56,11 @@ impl Model {
         self.batches.retain(|(header, _)| header.last_offset() < to);
         self.end = self.batches.last().map_or(Offset(0), |(header, _)| header.last_offset().next());
         self.sequence = self.batches.last().map_or(0, |(header, _)| header.last_sequence() + 1);
-        // The batch that holds the log start may be gone: then the log begins where it ends.
-        self.start = self.start.min(self.end);
+        // The batch that holds the log start may be gone: no offset below it is given out again, the log starts anew there.
+        if self.end < self.start {
+            (self.end, self.sequence) = (self.start, 0);
+            self.batches.clear();
+        }
     }
 
     fn check(&self, log: &Log, dice: &mut Dice, context: &str) {
