@@ -4,6 +4,7 @@
 //! one turn of the loop brought goes into the file with one `writev`, and where asked for one `fdatasync` covers it before any
 //! answer leaves. Fetch: 20 bytes of header and `sendfile`. Nothing else: no metadata, no partitions, no record is looked at.
 //!
+//!     limit warm GIB        touches that much memory and gives it back, so that the host has backed it
 //!     limit produce|fetch [--batch BYTES] [--connections N] [--in-flight N] [--seconds S] [--recycle] [--flush] [--folder F]
 //!
 //! Prints one line of JSON. `--recycle` writes into segments that are in the page cache already; without it every segment is
@@ -80,7 +81,18 @@ impl Settings {
     }
 }
 
+/// First use of memory that the host of a virtual machine must supply costs microseconds a page, whoever comes first.
+fn warm(gib: &str) -> Result<(), Box<dyn std::error::Error>> {
+    let bytes = (gib.parse::<f64>()? * f64::from(1 << 30)) as usize;
+    std::hint::black_box(vec![1_u8; bytes]);
+    Ok(())
+}
+
 fn main() -> Result<(), Box<dyn std::error::Error>> {
+    let mut arguments = std::env::args().skip(1);
+    if let (Some("warm"), Some(gib)) = (arguments.next().as_deref(), arguments.next()) {
+        return warm(&gib);
+    }
     let settings = Settings::from_arguments()?;
     let listener = TcpListener::bind("127.0.0.1:0")?;
     let address = listener.local_addr()?;
