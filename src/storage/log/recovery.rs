@@ -257,6 +257,7 @@ impl Loader<'_> {
             let walked = self.walk_whole(file)?;
             if let Some(file) = files.get_mut(at) {
                 file.len = walked.size;
+                file.has_transactions = !self.rebuild.aborted.is_empty();
             }
             let next = files.get(at + 1).copied();
             let goes_on = next.is_some_and(|next| {

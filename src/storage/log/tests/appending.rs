@@ -18,7 +18,7 @@ fn batches_get_their_places_and_keep_their_bytes() {
     let bases = append_all(&mut log, &batches).into_iter().map(|result| result.unwrap().base_offset.0);
     assert_eq!(bases.collect::<Vec<_>>(), [0, 3, 5, 6]);
     let stored = read_all(&log);
-    for ((header, bytes), sent) in stored.iter().zip(&sent) {
+    for (Stored(header, bytes), sent) in stored.iter().zip(&sent) {
         assert_eq!(header.leader_epoch, LeaderEpoch(3));
         assert_eq!(bytes[16..], sent.bytes()[16..], "only offset and epoch differ");
     }
@@ -33,7 +33,12 @@ fn one_bad_batch_does_not_hold_up_its_neighbours() {
     let mut log = open(&disk);
     let mut lies = Sent::default().batch();
     lies.header.len += 1;
-    let batches = [Sent::default().batch(), Sent { value_bytes: 2_000, ..Sent::default() }.batch(), lies, Sent::default().batch()];
+    let batches = [
+        Sent::default().batch(),
+        Sent { value_bytes: 2_000, ..Sent::default() }.batch(),
+        lies,
+        Sent::default().batch(),
+    ];
     let results = append_all(&mut log, &batches);
     assert_eq!(results[0].as_ref().unwrap().base_offset, Offset(0));
     assert!(matches!(results[1], Err(AppendError::BatchTooLarge { max: 1_500, .. })));
@@ -74,7 +79,10 @@ fn a_full_disk_refuses_appends_until_there_is_room() {
         let results = append_all(&mut log, &[producer(1).batch(), producer(2).batch(), producer(1).batch()]);
         for result in results {
             let error = result.expect_err("no room");
-            assert!(matches!(&error, AppendError::Disk(error) if error.kind == std::io::ErrorKind::StorageFull), "{error}");
+            assert!(
+                matches!(&error, AppendError::Disk(error) if error.kind == std::io::ErrorKind::StorageFull),
+                "{error}"
+            );
         }
         assert_eq!((log.log_end_offset(), log.latest_leader_epoch()), (Offset(1), epochs));
         assert_eq!(read_all(&log), before, "reads go on");
@@ -96,7 +104,8 @@ fn no_room_for_a_new_segment_refuses_appends_too() {
     let mut log = open(&disk);
     append(&mut log, &Sent { value_bytes: 1_200, ..Sent::default() });
     disk.inject(Fault::once(Operation::Open, std::io::ErrorKind::StorageFull));
-    let refused = append_all(&mut log, &[Sent { value_bytes: 600, ..Sent::default() }.batch(), Sent::default().batch()]);
+    let refused =
+        append_all(&mut log, &[Sent { value_bytes: 600, ..Sent::default() }.batch(), Sent::default().batch()]);
     assert!(matches!(&refused[0], Err(AppendError::Disk(_))));
     assert_eq!(refused[1].as_ref().unwrap().base_offset, Offset(1), "a small one still fits");
     let later = append(&mut log, &Sent { value_bytes: 600, ..Sent::default() });
@@ -174,7 +183,8 @@ fn a_follower_takes_what_the_leader_wrote() {
         append(&mut leader, &Sent { producer: Some((1, 0, number)), records: 1, ..Sent::default() });
     }
     let mut follower = open(&other);
-    let batches = read_all(&leader).into_iter().map(|(_, bytes)| new_batch(bytes, Origin::Replication)).collect::<Vec<_>>();
+    let batches =
+        read_all(&leader).into_iter().map(|Stored(_, bytes)| new_batch(bytes, Origin::Replication)).collect::<Vec<_>>();
     follower.append_as_follower(&batches[..7], Timestamp(0)).unwrap();
     follower.append_as_follower(&batches[7..], Timestamp(0)).unwrap();
     assert_eq!(read_all(&follower), read_all(&leader));

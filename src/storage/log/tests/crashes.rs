@@ -37,13 +37,13 @@ fn scenario(disk: &SimDisk, promised: &mut Promised, known: &mut Vec<Stored>) ->
             for (at, batch) in batches.iter().enumerate() {
                 let base_offset = Offset(log.log_end_offset().0 + at as i64);
                 let header = BatchHeader { base_offset, leader_epoch: LeaderEpoch(3), ..batch.header };
-                known.push((header, [&header.encode()[..], &batch.body].concat()));
+                known.push(Stored(header, [&header.encode()[..], &batch.body].concat()));
             }
             let results = append_all(&mut log, &batches);
             for result in results {
                 match result {
                     Ok(appended) => {
-                        let stored = known.iter().find(|(header, _)| header.base_offset == appended.base_offset);
+                        let stored = known.iter().find(|Stored(header, _)| header.base_offset == appended.base_offset);
                         promised.appended.push(stored.unwrap().clone());
                     }
                     Err(AppendError::Disk(error) | AppendError::LogFailed(error)) => return Err(error),
@@ -67,25 +67,21 @@ fn scenario(disk: &SimDisk, promised: &mut Promised, known: &mut Vec<Stored>) ->
 }
 
 fn check_after(disk: &SimDisk, promised: &Promised, known: &[Stored], death: Death, at: u64) {
-    let recover = OpenOptions {
-        recovery_point: promised.flushed,
-        log_start_offset: Offset(0),
-        ..options(config())
-    };
+    let recover = OpenOptions { recovery_point: promised.flushed, log_start_offset: Offset(0), ..options(config()) };
     let (log, report) = open_with(disk, recover).unwrap_or_else(|error| panic!("died at {at}: {error}"));
     let stored = read_all(&log);
     let context = format!("{death:?} at {at}: flushed up to {}, {report:?}", promised.flushed);
     assert!(promised.flushed <= log.log_end_offset(), "{context}: ends at {}", log.log_end_offset());
     assert!(log.log_start_offset() <= promised.log_start, "{context}");
     let mut expected = log.log_start_offset();
-    for (header, bytes) in &stored {
+    for Stored(header, bytes) in &stored {
         assert_eq!(header.base_offset, expected, "{context}: in order, once, without a gap");
-        assert!(known.iter().any(|(_, sent)| sent == bytes), "{context}: nothing is invented");
+        assert!(known.iter().any(|Stored(_, sent)| sent == bytes), "{context}: nothing is invented");
         expected = header.last_offset().next();
     }
     assert_eq!(expected, log.log_end_offset(), "{context}");
     // The producers are what the log says.
-    let last = stored.last().map(|(header, _)| header.last_sequence());
+    let last = stored.last().map(|Stored(header, _)| header.last_sequence());
     let state = log.describe_producers().first().map(|producer| producer.last_sequence);
     assert_eq!(state, last, "{context}");
     // And the log goes on.

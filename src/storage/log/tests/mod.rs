@@ -135,15 +135,22 @@ fn flush(log: &mut Log) -> Result<Offset, DiskError> {
 }
 
 /// A batch as a reader gets it: its header and all of its bytes, CRC checked.
-type Stored = (BatchHeader, Vec<u8>);
+#[derive(Clone, PartialEq, Eq)]
+struct Stored(BatchHeader, Vec<u8>);
+
+/// Bytes would bury what matters when a test fails.
+impl std::fmt::Debug for Stored {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        write!(f, "{}..={}:{:08x}", self.0.base_offset, self.0.last_offset(), crc32c::crc32c(&self.1))
+    }
+}
 
 /// Everything from `from` up to the log end, `bytes_max` at once, each slice checked for what its description says.
 fn read_from(view: &LogView, from: Offset, bytes_max: usize) -> Vec<Stored> {
     let mut offset = from;
     let mut found = Vec::new();
     loop {
-        let request =
-            ReadRequest { offset, upper_bound: view.log_end_offset(), bytes_max, at_least_one_batch: true };
+        let request = ReadRequest { offset, upper_bound: view.log_end_offset(), bytes_max, at_least_one_batch: true };
         let slice = match view.read(&request, Wait::Allowed).unwrap() {
             Read::Batches(slice) => slice,
             Read::Empty => return found,
@@ -168,7 +175,7 @@ fn batches_of(slice: &Slice) -> Vec<Stored> {
         .map(|batch| {
             let (header, bytes) = batch.unwrap();
             verify_crc(&header, bytes).unwrap();
-            (header, bytes.to_vec())
+            Stored(header, bytes.to_vec())
         })
         .collect();
     assert!(batches.rest().is_empty(), "only whole batches");

@@ -40,7 +40,7 @@ impl Model {
             let batch = sent.batch();
             let header = BatchHeader { base_offset: end, leader_epoch: LeaderEpoch(3), ..batch.header };
             end = header.last_offset().next();
-            self.batches.push((header, [&header.encode()[..], &batch.body].concat()));
+            self.batches.push(Stored(header, [&header.encode()[..], &batch.body].concat()));
             batches.push(batch);
         }
         for result in append_all(log, &batches) {
@@ -53,9 +53,9 @@ impl Model {
         let back = i64::try_from(dice.below(12)).unwrap();
         let to = Offset((self.end.0 - back).max(self.start.0));
         log.truncate_to(to, Timestamp(0)).unwrap();
-        self.batches.retain(|(header, _)| header.last_offset() < to);
-        self.end = self.batches.last().map_or(Offset(0), |(header, _)| header.last_offset().next());
-        self.sequence = self.batches.last().map_or(0, |(header, _)| header.last_sequence() + 1);
+        self.batches.retain(|Stored(header, _)| header.last_offset() < to);
+        self.end = self.batches.last().map_or(Offset(0), |Stored(header, _)| header.last_offset().next());
+        self.sequence = self.batches.last().map_or(0, |Stored(header, _)| header.last_sequence() + 1);
         // The batch that holds the log start may be gone: no offset below it is given out again, the log starts anew there.
         if self.end < self.start {
             (self.end, self.sequence) = (self.start, 0);
@@ -66,7 +66,7 @@ impl Model {
     fn check(&self, log: &Log, dice: &mut Dice, context: &str) {
         let view = log.view();
         assert_eq!((log.log_start_offset(), log.log_end_offset()), (self.start, self.end), "{context}");
-        let visible = |from: Offset| self.batches.iter().filter(move |(header, _)| from <= header.last_offset());
+        let visible = |from: Offset| self.batches.iter().filter(move |Stored(header, _)| from <= header.last_offset());
         for _ in 0..4 {
             let span = u64::try_from(self.end.0 - self.start.0 + 1).unwrap();
             let from = Offset(self.start.0 + i64::try_from(dice.below(span)).unwrap());
@@ -113,12 +113,8 @@ fn run(seed: u64) {
             _ => {
                 let start = log.log_start_offset();
                 let recovery_point = log.close().unwrap();
-                let again = OpenOptions {
-                    log_start_offset: start,
-                    recovery_point,
-                    clean_shutdown: true,
-                    ..options(config())
-                };
+                let again =
+                    OpenOptions { log_start_offset: start, recovery_point, clean_shutdown: true, ..options(config()) };
                 let report;
                 (log, report) = open_with(&disk, again).unwrap_or_else(|error| panic!("{context}: {error}"));
                 assert_eq!(report, OpenReport::default(), "{context}: nothing to repair");
