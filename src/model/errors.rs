@@ -191,6 +191,13 @@ impl ErrorCode {
     }
 }
 
+/// No error: what a response says unless something went wrong.
+impl Default for ErrorCode {
+    fn default() -> Self {
+        Self::None
+    }
+}
+
 impl fmt::Display for ErrorCode {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         f.write_str(self.name())

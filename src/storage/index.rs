@@ -274,6 +274,21 @@ impl OffsetIndex {
         entries.get(at).map(|entry| self.entry(entry))
     }
 
+    /// The last entry below `offset` and not behind `position`.
+    #[must_use]
+    pub fn last_before(&self, offset: Offset, position: u64) -> Option<OffsetPosition> {
+        let found = self.entries.last_where(|entry| {
+            let entry = self.entry(entry);
+            entry.offset < offset && u64::from(entry.position) <= position
+        });
+        found.map(|entry| self.entry(&entry))
+    }
+
+    /// Drops an entry that a reader found wrong: what is left is a sparser index.
+    pub fn remove(&self, wrong: OffsetPosition) {
+        self.entries.write().retain(|entry| self.entry(entry) != wrong);
+    }
+
     /// Drops the entries at or above `offset`.
     pub fn truncate_to(&self, offset: Offset) {
         self.entries.truncate_where(|entry| self.entry(entry).offset < offset);
@@ -330,6 +345,11 @@ impl TimeIndex {
     pub fn lookup(&self, target: Timestamp) -> TimestampOffset {
         let found = self.entries.last_where(|entry| self.entry(entry).timestamp <= target);
         found.map_or(TimestampOffset { timestamp: Timestamp::NONE, offset: self.base }, |entry| self.entry(&entry))
+    }
+
+    /// Drops an entry that a reader found wrong: what is left is a sparser index.
+    pub fn remove(&self, wrong: TimestampOffset) {
+        self.entries.write().retain(|entry| self.entry(entry) != wrong);
     }
 
     /// Drops the entries at or above `offset`.

@@ -3,7 +3,7 @@
 //!
 //! The log asks [`ProducerStates::check`] before it appends a batch, and tells it with [`ProducerStates::apply`] (or
 //! [`ProducerStates::apply_marker`]) what it appends. Several batches of one write are checked and applied in turn. When
-//! the write fails after all, the table is ahead of the log: it is thrown away and built again, from a snapshot and the log.
+//! the write fails after all, the table is ahead of the log: what was applied is taken back ([`ProducerStates::take_back`]).
 //!
 //! *Invariant*: the table is a function of the log: replaying the batches gives the same table (but for the batches beyond
 //! the last of each producer, which a snapshot does not keep).
@@ -265,6 +265,32 @@ pub struct CompletedTransaction {
     pub last_stable_offset: Offset,
 }
 
+/// One producer as it was before a batch, see [`ProducerStates::before`].
+#[derive(Clone, PartialEq, Eq, Debug)]
+pub struct Before {
+    /// Whose.
+    pub producer_id: ProducerId,
+    state: Option<ProducerState>,
+    end_offset: Offset,
+}
+
+/// One producer, as DescribeProducers tells of it.
+#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+pub struct ProducerDescription {
+    /// Who.
+    pub producer_id: ProducerId,
+    /// Its newest epoch.
+    pub epoch: ProducerEpoch,
+    /// Of its last record; −1 without one.
+    pub last_sequence: i32,
+    /// When it last wrote.
+    pub last_timestamp: Timestamp,
+    /// Of the coordinator that wrote its last marker; −1 without one.
+    pub coordinator_epoch: i32,
+    /// Where its open transaction begins.
+    pub transaction_first_offset: Option<Offset>,
+}
+
 /// All producers of a partition.
 #[derive(Clone, PartialEq, Eq, Debug, Default)]
 pub struct ProducerStates {
@@ -440,6 +466,42 @@ impl ProducerStates {
     /// All producers, by id.
     pub fn producers(&self) -> impl ExactSizeIterator<Item = (ProducerId, &ProducerState)> {
         self.producers.iter().map(|(id, state)| (*id, state))
+    }
+
+    /// What a batch or marker of this producer is about to change, for [`Self::take_back`].
+    #[must_use]
+    pub fn before(&self, producer_id: ProducerId) -> Before {
+        Before { producer_id, state: self.producers.get(&producer_id).cloned(), end_offset: self.end_offset }
+    }
+
+    /// Undoes all that was applied for a producer since `before` was taken: the write failed. Of several, the newest goes
+    /// first.
+    pub fn take_back(&mut self, before: Before) {
+        let Before { producer_id, state, end_offset } = before;
+        self.end_offset = end_offset;
+        self.unreplicated.retain(|_, marker| *marker < end_offset);
+        self.ongoing.retain(|_, id| *id != producer_id);
+        if let Some(first_offset) = state.as_ref().and_then(|state| state.transaction_first_offset) {
+            self.ongoing.insert(first_offset, producer_id);
+        }
+        match state {
+            Some(state) => _ = self.producers.insert(producer_id, state),
+            None => _ = self.producers.remove(&producer_id),
+        }
+    }
+
+    /// All producers, as DescribeProducers tells of them.
+    #[must_use]
+    pub fn describe(&self) -> Vec<ProducerDescription> {
+        let describe = |(producer_id, state): (ProducerId, &ProducerState)| ProducerDescription {
+            producer_id,
+            epoch: state.epoch,
+            last_sequence: state.last_sequence(),
+            last_timestamp: state.last_timestamp,
+            coordinator_epoch: state.coordinator_epoch,
+            transaction_first_offset: state.transaction_first_offset,
+        };
+        self.producers().map(describe).collect()
     }
 
     fn entry(&mut self, producer_id: ProducerId, epoch: ProducerEpoch) -> &mut ProducerState {

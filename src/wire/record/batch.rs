@@ -11,7 +11,7 @@ pub const BATCH_HEADER_BYTES: usize = 61;
 const LOG_OVERHEAD_BYTES: usize = 12;
 
 /// Where the part begins that the CRC covers: everything from the attributes on.
-const CRC_COVERS_FROM: usize = 21;
+pub(super) const CRC_COVERS_FROM: usize = 21;
 
 /// How the records of a batch are compressed.
 #[derive(Clone, Copy, PartialEq, Eq, Debug, Default)]

@@ -65,14 +65,28 @@ const XERIAL_HEADER: &[u8; 16] = b"\x82SNAPPY\0\0\0\0\x01\0\0\0\x01";
 /// The part of [`XERIAL_HEADER`] by which a reader tells it from raw snappy.
 const XERIAL_MAGIC: &[u8; 8] = b"\x82SNAPPY\0";
 
-/// One compressed byte of snappy stands for at most 64/3 bytes (a copy of 64 takes three), so a claim beyond this factor lies.
-const SNAPPY_EXPANSION_MAX: usize = 22;
-
 /// First bytes of an LZ4 frame. The legacy frame format, which has another magic, is not Kafka's.
 const LZ4_MAGIC: [u8; 4] = [0x04, 0x22, 0x4d, 0x18];
 
 /// Output is made room for in steps of what is there already, from this on: doubling, without a first guess that a peer steers.
 const GROWTH_BYTES_MIN: usize = 16 * 1024;
+
+impl Codec {
+    /// Bytes that one byte of this codec can stand for at most, rounded up: a claim beyond it lies.
+    pub(super) const fn expansion_max(self) -> usize {
+        match self {
+            Self::None => 1,
+            // A deflate match of 258 bytes takes two bits.
+            Self::Gzip => 1_032,
+            // A copy of 64 bytes takes three.
+            Self::Snappy => 22,
+            // Every further byte of a match's length adds 255.
+            Self::Lz4 => 256,
+            // A block of one repeated byte holds 128 KiB and takes four.
+            Self::Zstd => 32 * 1024,
+        }
+    }
+}
 
 /// Appends `records`, compressed, to `out`.
 ///
@@ -251,7 +265,7 @@ fn decompress_snappy_block(compressed: &[u8], sink: &mut Sink<'_>) -> Result<(),
     if sink.room() < claimed {
         return Err(sink.too_large());
     }
-    if compressed.len().saturating_mul(SNAPPY_EXPANSION_MAX) < claimed {
+    if compressed.len().saturating_mul(Codec::Snappy.expansion_max()) < claimed {
         return Err(malformed(Codec::Snappy, format_args!("{} bytes cannot hold {claimed}", compressed.len())));
     }
     let start = sink.out.len();

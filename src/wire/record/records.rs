@@ -84,6 +84,11 @@ impl<'a> Records<'a> {
     pub const fn new(block: &'a [u8], count: i32) -> Self {
         Self { cursor: Cursor::new(block), count, left: count, done: false }
     }
+
+    /// The bytes not read yet.
+    pub(super) const fn block(&self) -> &'a [u8] {
+        self.cursor.rest()
+    }
 }
 
 impl<'a> Iterator for Records<'a> {

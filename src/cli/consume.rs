@@ -1,0 +1,292 @@
+//! `dohle consume`: records become lines.
+
+use std::collections::BTreeMap;
+use std::ops::ControlFlow;
+use std::rc::Rc;
+use std::str::FromStr;
+use std::time::Duration;
+
+use base64::Engine as _;
+use base64::engine::general_purpose::STANDARD;
+use clap::{Args, ValueEnum};
+use serde_json::{Value, json};
+
+use super::connect::Connect;
+use super::failure::Failure;
+use super::output::Output;
+use crate::client::reader::{Fetched, Isolation, Place, ReadRecord, Reader, find_offset};
+use crate::client::{ClientError, Cluster};
+use crate::model::{ErrorCode, Offset, PartitionIndex, Timestamp};
+
+/// Read records and write them as lines
+#[derive(Args, Debug)]
+#[command(
+    after_help = "Without --from-beginning or --offset only records that come from now on are shown. Ctrl-C ends it.
+
+Examples:
+  dohle consume flights --from-beginning --until-end
+  dohle consume flights --partition 2 --offset 1000 --max-messages 10 --format json
+  dohle consume flights --format key-value --key-separator ' => '"
+)]
+pub(super) struct Arguments {
+    #[command(flatten)]
+    connect: Connect,
+    /// The topic
+    topic: String,
+    /// Begin with the first record there is
+    #[arg(long, conflicts_with = "offset")]
+    from_beginning: bool,
+    /// Read only this partition; may be given more than once [default: all]
+    #[arg(long, short, value_name = "N", value_parser = clap::value_parser!(i32).range(0..))]
+    partition: Vec<i32>,
+    /// Where to begin in each partition: earliest, latest, an offset, or @MILLISECONDS for a time
+    #[arg(long, short, value_name = "PLACE")]
+    offset: Option<Start>,
+    /// End after so many records
+    #[arg(long, short = 'n', value_name = "N")]
+    max_messages: Option<u64>,
+    /// End at the records that were the last when this command began
+    #[arg(long, short = 'e')]
+    until_end: bool,
+    /// End when no record came for so long
+    #[arg(long, value_name = "MS")]
+    timeout_ms: Option<u64>,
+    /// What a line shows
+    #[arg(long, short, value_name = "FORMAT", default_value = "value")]
+    format: Format,
+    /// What stands between key and value
+    #[arg(long, short = 'K', value_name = "TEXT", default_value = "\t")]
+    key_separator: String,
+    /// Put the headers in front: key=value, with commas between them
+    #[arg(long)]
+    headers: bool,
+    /// Leave out records of transactions that were not committed
+    #[arg(long)]
+    read_committed: bool,
+}
+
+/// What a line shows of a record.
+#[derive(Clone, Copy, PartialEq, Eq, Debug, ValueEnum)]
+enum Format {
+    /// The value
+    Value,
+    /// Key, separator, value
+    KeyValue,
+    /// Everything, as one JSON object; bytes that are no text are given as {"base64": …}
+    Json,
+}
+
+/// A place as a person writes it.
+#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+struct Start(Place);
+
+impl FromStr for Start {
+    type Err = String;
+
+    fn from_str(text: &str) -> Result<Self, String> {
+        let wrong = || "write earliest, latest, an offset such as 1000, or a time such as @1700000000000".to_owned();
+        let number = |digits: &str| digits.parse::<i64>().ok().filter(|number| 0 <= *number).ok_or_else(wrong);
+        Ok(Self(match text {
+            "earliest" | "beginning" => Place::Earliest,
+            "latest" | "end" => Place::Latest,
+            other => match other.strip_prefix('@') {
+                Some(time) => Place::Time(Timestamp(number(time)?)),
+                None => Place::At(Offset(number(other)?)),
+            },
+        }))
+    }
+}
+
+pub(super) fn run(arguments: &Arguments, output: &mut Output) -> Result<(), Failure> {
+    arguments.connect.block_on(async |cluster| consume(arguments, cluster, output).await)
+}
+
+async fn consume(arguments: &Arguments, cluster: Rc<Cluster>, output: &mut Output) -> Result<(), Failure> {
+    let isolation = if arguments.read_committed { Isolation::ReadCommitted } else { Isolation::ReadUncommitted };
+    let partitions = partitions(arguments, &cluster).await?;
+    let place = match (arguments.from_beginning, arguments.offset) {
+        (true, _) => Place::Earliest,
+        (false, Some(Start(place))) => place,
+        (false, None) => Place::Latest,
+    };
+    let mut positions = BTreeMap::new();
+    let mut ends = BTreeMap::new();
+    for partition in partitions {
+        let start = find_offset(&cluster, &arguments.topic, partition, place, isolation).await?;
+        if arguments.until_end {
+            let end = find_offset(&cluster, &arguments.topic, partition, Place::Latest, isolation).await?;
+            if end <= start {
+                continue;
+            }
+            ends.insert(partition, end);
+        }
+        positions.insert(partition, start);
+    }
+    let mut printer = Printer { arguments, left: arguments.max_messages.unwrap_or(u64::MAX), ends };
+    if positions.is_empty() || printer.left == 0 {
+        return Ok(());
+    }
+    let mut reader = Reader::open(Rc::clone(&cluster), &arguments.topic, positions, isolation).await?;
+    let patience = arguments.timeout_ms.map(Duration::from_millis);
+    let mut last_record = cluster.clock().moment();
+    loop {
+        let fetched = match patience {
+            None => reader.next().await,
+            Some(patience) => {
+                let left = last_record.after(patience).since(cluster.clock().moment());
+                match tokio::time::timeout(left, reader.next()).await {
+                    Ok(fetched) => fetched,
+                    Err(_) => return Ok(()),
+                }
+            }
+        };
+        for part in fetched.map_err(|error| explain(error, arguments))? {
+            let before = printer.left;
+            if printer.print(&part, output)?.is_break() {
+                return Ok(());
+            }
+            if printer.left < before {
+                last_record = cluster.clock().moment();
+            }
+            if printer.ends.get(&part.partition).is_some_and(|end| *end <= part.next) {
+                reader.forget(part.partition);
+                printer.ends.remove(&part.partition);
+                if printer.ends.is_empty() {
+                    return Ok(());
+                }
+            }
+        }
+        output.flush()?;
+    }
+}
+
+async fn partitions(arguments: &Arguments, cluster: &Cluster) -> Result<Vec<PartitionIndex>, Failure> {
+    let layout = cluster.layout(&arguments.topic, false).await?;
+    if arguments.partition.is_empty() {
+        return Ok((0..).zip(&layout.leaders).map(|(number, _)| PartitionIndex(number)).collect());
+    }
+    let mut wanted = arguments.partition.iter().copied().map(PartitionIndex).collect::<Vec<_>>();
+    wanted.sort_unstable();
+    wanted.dedup();
+    match wanted.iter().find(|partition| layout.leader(**partition).is_none()) {
+        None => Ok(wanted),
+        Some(unknown) => Err(ClientError::UnknownPartition {
+            topic: arguments.topic.clone(),
+            partition: unknown.0,
+            partitions: layout.leaders.len(),
+        }
+        .into()),
+    }
+}
+
+fn explain(error: ClientError, arguments: &Arguments) -> Failure {
+    let out_of_range = error.is_refusal(ErrorCode::OffsetOutOfRange);
+    let failure = Failure::from(error);
+    if !out_of_range {
+        return failure;
+    }
+    let topic = &arguments.topic;
+    failure.hint(format_args!("Begin with --offset earliest or latest: topic '{topic}' does not hold that offset."))
+}
+
+/// Writes records, as many as are wanted.
+struct Printer<'a> {
+    arguments: &'a Arguments,
+    left: u64,
+    /// With `--until-end`: where each partition ends. Empty otherwise.
+    ends: BTreeMap<PartitionIndex, Offset>,
+}
+
+impl Printer<'_> {
+    fn print(&mut self, part: &Fetched, output: &mut Output) -> Result<ControlFlow<()>, Failure> {
+        let end = self.ends.get(&part.partition).copied();
+        let (arguments, left) = (self.arguments, &mut self.left);
+        let seen = part.visit(|record| -> Result<_, Failure> {
+            if end.is_some_and(|end| end <= record.offset) {
+                return Ok(ControlFlow::Break(()));
+            }
+            print(arguments, part.partition, record, output)?;
+            *left -= 1;
+            Ok(if *left == 0 { ControlFlow::Break(()) } else { ControlFlow::Continue(()) })
+        })?;
+        // A break at a partition's end is none for the others.
+        Ok(if self.left == 0 { seen } else { ControlFlow::Continue(()) })
+    }
+}
+
+fn print(
+    arguments: &Arguments,
+    partition: PartitionIndex,
+    record: &ReadRecord<'_>,
+    output: &mut Output,
+) -> Result<(), Failure> {
+    if arguments.format == Format::Json {
+        return output.json(&as_json(&arguments.topic, partition, record));
+    }
+    if arguments.headers {
+        for (index, header) in record.headers.iter().enumerate() {
+            output.bytes(if index == 0 { b"" } else { b"," })?;
+            output.bytes(header.key)?;
+            output.bytes(b"=")?;
+            output.bytes(header.value.unwrap_or(b"null"))?;
+        }
+        output.bytes(arguments.key_separator.as_bytes())?;
+    }
+    if arguments.format == Format::KeyValue {
+        output.bytes(record.key.unwrap_or(b"null"))?;
+        output.bytes(arguments.key_separator.as_bytes())?;
+    }
+    output.bytes(record.value.unwrap_or(b"null"))?;
+    output.bytes(b"\n")
+}
+
+fn as_json(topic: &str, partition: PartitionIndex, record: &ReadRecord<'_>) -> Value {
+    let headers = record
+        .headers
+        .iter()
+        .map(|header| json!({ "key": String::from_utf8_lossy(header.key), "value": text_or_base64(header.value) }));
+    json!({
+        "topic": topic,
+        "partition": partition.0,
+        "offset": record.offset.0,
+        "timestamp": record.timestamp.0,
+        "key": text_or_base64(record.key),
+        "value": text_or_base64(record.value),
+        "headers": headers.collect::<Vec<_>>(),
+    })
+}
+
+fn text_or_base64(bytes: Option<&[u8]>) -> Value {
+    match bytes.map(std::str::from_utf8) {
+        None => Value::Null,
+        Some(Ok(text)) => Value::String(text.to_owned()),
+        Some(Err(_)) => json!({ "base64": STANDARD.encode(bytes.unwrap_or_default()) }),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn places_as_people_write_them() {
+        for (text, place) in [
+            ("earliest", Place::Earliest),
+            ("latest", Place::Latest),
+            ("0", Place::At(Offset(0))),
+            ("@17", Place::Time(Timestamp(17))),
+        ] {
+            assert_eq!(text.parse(), Ok(Start(place)));
+        }
+        for text in ["", "-1", "@", "@x", "first"] {
+            assert!(text.parse::<Start>().is_err(), "{text} was accepted");
+        }
+    }
+
+    #[test]
+    fn bytes_that_are_no_text_stay_whole_in_json() {
+        assert_eq!(text_or_base64(None), Value::Null);
+        assert_eq!(text_or_base64(Some(b"a\"b")), json!("a\"b"));
+        assert_eq!(text_or_base64(Some(&[0xff])), json!({ "base64": "/w==" }));
+    }
+}

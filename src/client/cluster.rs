@@ -1,0 +1,267 @@
+//! A cluster as a client sees it: who leads what, a connection to each broker that was needed, and patience with errors
+//! that pass.
+//!
+//! *Invariant*: every wait has an end ([`ClientOptions::api_timeout`]).
+
+use std::cell::{Cell, RefCell};
+use std::collections::BTreeMap;
+use std::future::Future;
+use std::rc::Rc;
+use std::time::Duration;
+
+use super::address::{Bootstrap, BrokerAddress};
+use super::connection::{Connection, ConnectionOptions};
+use super::error::ClientError;
+use crate::model::{BrokerId, Clock, ErrorCode, Moment, PartitionIndex, TopicId};
+use crate::wire::message::metadata::MetadataRequestTopic;
+use crate::wire::message::{MetadataRequest, MetadataResponse};
+
+/// How a client behaves.
+#[derive(Clone, Debug)]
+pub struct ClientOptions {
+    /// How it connects.
+    pub connection: ConnectionOptions,
+    /// How long one operation may be tried again before its last error is given: Kafka's `default.api.timeout.ms`, but
+    /// shorter, as a person waits.
+    pub api_timeout: Duration,
+}
+
+impl Default for ClientOptions {
+    fn default() -> Self {
+        Self { connection: ConnectionOptions::default(), api_timeout: Duration::from_secs(30) }
+    }
+}
+
+/// Waits between tries: the first, and the longest. Each is twice the one before.
+const BACK_OFF_FIRST: Duration = Duration::from_millis(50);
+const BACK_OFF_LONGEST: Duration = Duration::from_secs(1);
+
+/// Where a topic's partitions are.
+#[derive(Clone, Debug)]
+pub struct TopicLayout {
+    /// The topic's id; zero when the broker names none.
+    pub id: TopicId,
+    /// Leaders' addresses by partition, in the order of the partitions' numbers, which begin at 0 and leave none out.
+    pub leaders: Vec<BrokerAddress>,
+}
+
+impl TopicLayout {
+    /// Who leads a partition, if it exists.
+    #[must_use]
+    pub fn leader(&self, partition: PartitionIndex) -> Option<&BrokerAddress> {
+        usize::try_from(partition.0).ok().and_then(|index| self.leaders.get(index))
+    }
+
+    /// The partitions of each leader.
+    #[must_use]
+    pub fn by_leader(&self) -> BTreeMap<BrokerAddress, Vec<PartitionIndex>> {
+        let mut grouped = BTreeMap::<_, Vec<_>>::new();
+        for (leader, partition) in self.leaders.iter().zip(0..) {
+            grouped.entry(leader.clone()).or_default().push(PartitionIndex(partition));
+        }
+        grouped
+    }
+}
+
+/// A client's view of a cluster. Lives on one thread, within a `LocalSet`.
+pub struct Cluster {
+    bootstrap: Bootstrap,
+    options: ClientOptions,
+    clock: Rc<dyn Clock>,
+    connections: RefCell<BTreeMap<BrokerAddress, Connection>>,
+    /// Whether a broker ever answered.
+    met: Cell<bool>,
+}
+
+impl Cluster {
+    /// Connects to nobody yet.
+    #[must_use]
+    pub fn new(bootstrap: Bootstrap, options: ClientOptions, clock: Rc<dyn Clock>) -> Self {
+        Self { bootstrap, options, clock, connections: RefCell::default(), met: Cell::new(false) }
+    }
+
+    /// How this client behaves.
+    #[must_use]
+    pub fn options(&self) -> &ClientOptions {
+        &self.options
+    }
+
+    /// The clock that this client's waits are measured by.
+    #[must_use]
+    pub fn clock(&self) -> &Rc<dyn Clock> {
+        &self.clock
+    }
+
+    /// A connection to one broker: the open one, or a new one.
+    ///
+    /// # Errors
+    /// As [`Connection::open`].
+    pub async fn connection(&self, address: &BrokerAddress) -> Result<Connection, ClientError> {
+        let open = self.connections.borrow().get(address).filter(|connection| connection.is_open()).cloned();
+        if let Some(open) = open {
+            return Ok(open);
+        }
+        let connection = Connection::open(address, &self.options.connection).await?;
+        self.met.set(true);
+        self.connections.borrow_mut().insert(address.clone(), connection.clone());
+        Ok(connection)
+    }
+
+    /// A connection to any broker: an open one, or to the first bootstrap address that answers.
+    ///
+    /// # Errors
+    /// [`ClientError::NoBroker`].
+    pub async fn any(&self) -> Result<Connection, ClientError> {
+        let open = self.connections.borrow().values().find(|connection| connection.is_open()).cloned();
+        if let Some(open) = open {
+            return Ok(open);
+        }
+        let mut reason = String::new();
+        for address in self.bootstrap.addresses() {
+            match self.connection(address).await {
+                Ok(connection) => return Ok(connection),
+                Err(ClientError::Connect { source, .. }) => reason = source.to_string(),
+                Err(other) => reason = other.to_string(),
+            }
+        }
+        Err(ClientError::NoBroker { addresses: self.bootstrap.to_string(), reason })
+    }
+
+    /// A connection to the controller.
+    ///
+    /// # Errors
+    /// [`ErrorCode::BrokerNotAvailable`] while there is none: try again.
+    pub async fn controller(&self) -> Result<Connection, ClientError> {
+        let metadata = self.any().await?.call(&metadata_request(Some(&[]), false)).await?;
+        let address =
+            broker_address(&metadata, BrokerId(metadata.controller_id)).ok_or_else(|| ClientError::Refused {
+                what: "the cluster has no controller now".to_owned(),
+                code: ErrorCode::NotController,
+                message: None,
+            })?;
+        self.connection(&address).await
+    }
+
+    /// Metadata of some topics, or of all (`None`). Nothing is created.
+    ///
+    /// # Errors
+    /// That of the request; what each topic's own error code says is left to the caller.
+    pub async fn metadata(&self, topics: Option<&[&str]>) -> Result<MetadataResponse, ClientError> {
+        self.any().await?.call(&metadata_request(topics, false)).await
+    }
+
+    /// Where a topic's partitions are. Waits while one has no leader.
+    ///
+    /// # Errors
+    /// [`ClientError::UnknownTopic`] when it is not there and the brokers do not create topics by themselves, or
+    /// `may_create` is false.
+    pub async fn layout(&self, topic: &str, may_create: bool) -> Result<TopicLayout, ClientError> {
+        let found = self
+            .retry(async || {
+                let metadata = self.any().await?.call(&metadata_request(Some(&[topic]), may_create)).await?;
+                match layout_of(&metadata, topic) {
+                    // Without auto-creation a missing topic does not come by waiting.
+                    Err(ClientError::Refused { code: ErrorCode::UnknownTopicOrPartition, .. }) if !may_create => {
+                        Err(ClientError::UnknownTopic { topic: topic.to_owned() })
+                    }
+                    found => found,
+                }
+            })
+            .await;
+        match found {
+            Err(ClientError::Refused { code: ErrorCode::UnknownTopicOrPartition, .. }) => {
+                Err(ClientError::UnknownTopic { topic: topic.to_owned() })
+            }
+            found => found,
+        }
+    }
+
+    /// Tries until it succeeds, fails for good, or [`ClientOptions::api_timeout`] is over; then the last error is given.
+    /// While no broker ever answered, [`ClientError::NoBroker`] is not tried again: a person who forgot to start one
+    /// should know at once.
+    ///
+    /// # Errors
+    /// Those of `attempt`.
+    pub async fn retry<T, F: Future<Output = Result<T, ClientError>>>(
+        &self,
+        mut attempt: impl FnMut() -> F,
+    ) -> Result<T, ClientError> {
+        let end = self.clock.moment().after(self.options.api_timeout);
+        let mut back_off = BackOff::new();
+        loop {
+            match attempt().await {
+                Err(error @ ClientError::NoBroker { .. }) if !self.met.get() => return Err(error),
+                Err(error) if error.is_retriable() && self.clock.moment() < end => {
+                    back_off.wait(&*self.clock, end).await
+                }
+                done => return done,
+            }
+        }
+    }
+}
+
+/// Waits that grow.
+#[derive(Clone, Copy, Debug)]
+pub struct BackOff(Duration);
+
+impl BackOff {
+    /// Begins with the shortest wait.
+    #[must_use]
+    pub const fn new() -> Self {
+        Self(BACK_OFF_FIRST)
+    }
+
+    /// How long to wait now; the next one is twice as long, up to a limit.
+    pub fn advance(&mut self) -> Duration {
+        let now = self.0;
+        self.0 = now.saturating_mul(2).min(BACK_OFF_LONGEST);
+        now
+    }
+
+    /// Waits, but no longer than until `end`.
+    pub async fn wait(&mut self, clock: &dyn Clock, end: Moment) {
+        let left = end.since(clock.moment());
+        tokio::time::sleep(self.advance().min(left)).await;
+    }
+}
+
+impl Default for BackOff {
+    fn default() -> Self {
+        Self::new()
+    }
+}
+
+fn metadata_request(topics: Option<&[&str]>, may_create: bool) -> MetadataRequest {
+    let named = |name: &&str| MetadataRequestTopic { name: Some((*name).into()), ..MetadataRequestTopic::default() };
+    MetadataRequest {
+        topics: topics.map(|names| names.iter().map(named).collect()),
+        allow_auto_topic_creation: may_create,
+        ..MetadataRequest::default()
+    }
+}
+
+/// Where a broker of the answer listens.
+#[must_use]
+pub fn broker_address(metadata: &MetadataResponse, broker: BrokerId) -> Option<BrokerAddress> {
+    let found = metadata.brokers.iter().find(|candidate| candidate.node_id == broker.0)?;
+    Some(BrokerAddress { host: found.host.to_string(), port: u16::try_from(found.port).ok()? })
+}
+
+fn layout_of(metadata: &MetadataResponse, topic: &str) -> Result<TopicLayout, ClientError> {
+    let refused = |code| ClientError::Refused { what: format!("topic '{topic}' cannot be used"), code, message: None };
+    let found = metadata.topics.iter().find(|found| found.name.as_deref() == Some(topic));
+    let found = found.ok_or_else(|| refused(ErrorCode::UnknownTopicOrPartition))?;
+    if found.error_code.is_error() {
+        return Err(refused(found.error_code));
+    }
+    let mut partitions = found.partitions.iter().collect::<Vec<_>>();
+    partitions.sort_by_key(|partition| partition.partition_index);
+    let numbered = partitions.iter().map(|partition| partition.partition_index).eq((0..).take(partitions.len()));
+    if partitions.is_empty() || !numbered {
+        // The controller has not told this broker of all of them yet.
+        return Err(refused(ErrorCode::LeaderNotAvailable));
+    }
+    let leaders = partitions.iter().map(|partition| broker_address(metadata, BrokerId(partition.leader_id)));
+    let leaders = leaders.collect::<Option<Vec<_>>>().ok_or_else(|| refused(ErrorCode::LeaderNotAvailable))?;
+    Ok(TopicLayout { id: found.topic_id, leaders })
+}

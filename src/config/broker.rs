@@ -1,0 +1,541 @@
+//! A broker's configuration, typed and checked as a whole.
+//!
+//! *Invariant*: a [`BrokerConfig`] exists only when every check held; what is wrong is told all at once.
+//! Source of the checks: Kafka 3.9, `KafkaConfig.validateValues`.
+
+use std::collections::BTreeMap;
+use std::net::IpAddr;
+use std::path::PathBuf;
+use std::time::Duration;
+
+use crate::model::BrokerId;
+
+use super::listener::{Listener, SecurityProtocol, check_ports, parse_listeners, parse_protocol_map};
+use super::settings::{Reader, Settings};
+use super::topic::{TopicConfig, TopicDefaults};
+use super::value::{Secret, Value};
+
+/// What the broker reads of its configuration. Each field names the key it comes from; `None` is "not set" or "no limit".
+#[derive(Clone, PartialEq, Debug)]
+pub struct BrokerConfig {
+    /// `broker.id`, or `node.id`. `None`: from `meta.properties`, or generated.
+    pub broker_id: Option<BrokerId>,
+    /// `broker.id.generation.enable`.
+    pub broker_id_generation: bool,
+    /// `reserved.broker.max.id`: generated ids begin above it.
+    pub reserved_broker_id_max: i32,
+    /// `broker.rack`.
+    pub rack: Option<String>,
+    /// `listeners`. Never empty.
+    pub listeners: Vec<Listener>,
+    /// `advertised.listeners`, or the listeners. A host of `None` stands for this machine's name.
+    pub advertised_listeners: Vec<Listener>,
+    /// `inter.broker.listener.name`, or the listener of `security.inter.broker.protocol`. One of the advertised ones.
+    pub inter_broker_listener: String,
+    /// `zookeeper.connect` and what goes with it. `None`: one broker alone, on the embedded coordinator.
+    pub zookeeper: Option<ZooKeeperConfig>,
+    /// `log.dirs`, or `log.dir`. Never empty.
+    pub log_dirs: Vec<PathBuf>,
+    /// Sockets and their limits.
+    pub connections: ConnectionConfig,
+    /// How logs are looked after.
+    pub log: LogConfig,
+    /// What becomes of topics.
+    pub topics: TopicRules,
+    /// What a topic has that sets nothing.
+    pub topic_defaults: TopicDefaults,
+    /// `fetch.max.bytes`.
+    pub fetch_bytes_max: u32,
+    /// `max.incremental.fetch.session.cache.slots`.
+    pub fetch_sessions_max: usize,
+    /// `max.request.partition.size.limit`.
+    pub described_partitions_max: usize,
+    /// `num.io.threads`: threads of the disk pool. At least 1.
+    pub disk_threads: usize,
+    /// `dohle.arbiters`. `None`: half the processors, at least one.
+    pub arbiters: Option<usize>,
+    /// `dohle.log.format` and `dohle.log.level`.
+    pub logging: LoggingConfig,
+}
+
+/// How ZooKeeper is reached.
+#[derive(Clone, PartialEq, Eq, Debug)]
+pub struct ZooKeeperConfig {
+    /// `zookeeper.connect`: servers and chroot. Not empty.
+    pub connect: String,
+    /// `zookeeper.session.timeout.ms`.
+    pub session_timeout: Duration,
+    /// `zookeeper.connection.timeout.ms`, or the session time-out.
+    pub connection_timeout: Duration,
+    /// `zookeeper.max.in.flight.requests`.
+    pub in_flight_max: usize,
+    /// The `zookeeper.ssl.*` keys, when `zookeeper.ssl.client.enable`.
+    pub tls: Option<ZooKeeperTls>,
+    /// `dohle.zookeeper.digest`: user and password.
+    pub digest: Option<Secret>,
+}
+
+/// TLS to ZooKeeper. Files are PEM.
+#[derive(Clone, PartialEq, Eq, Debug)]
+pub struct ZooKeeperTls {
+    /// `zookeeper.ssl.truststore.location`. `None`: the system's roots.
+    pub trusted: Option<PathBuf>,
+    /// `zookeeper.ssl.keystore.location`: certificate chain and key. `None`: no certificate is shown.
+    pub identity: Option<PathBuf>,
+    /// `zookeeper.ssl.endpoint.identification.algorithm` is not empty.
+    pub check_host: bool,
+}
+
+/// Sockets and their limits.
+#[derive(Clone, PartialEq, Eq, Debug)]
+pub struct ConnectionConfig {
+    /// `max.connections`.
+    pub max: usize,
+    /// `listener.name.NAME.max.connections`, by the listener's name.
+    pub max_of_listener: BTreeMap<String, usize>,
+    /// `max.connections.per.ip`.
+    pub max_per_ip: usize,
+    /// `max.connections.per.ip.overrides`, by address or host name as written.
+    pub max_per_ip_overrides: BTreeMap<String, usize>,
+    /// `max.connection.creation.rate`, per second.
+    pub creation_rate_max: u32,
+    /// `connections.max.idle.ms`.
+    pub idle_max: Option<Duration>,
+    /// `socket.request.max.bytes`.
+    pub request_bytes_max: usize,
+    /// `queued.max.request.bytes`.
+    pub queued_bytes_max: Option<u64>,
+    /// `socket.listen.backlog.size`.
+    pub backlog: u32,
+    /// `socket.send.buffer.bytes`.
+    pub send_buffer_bytes: Option<usize>,
+    /// `socket.receive.buffer.bytes`.
+    pub receive_buffer_bytes: Option<usize>,
+    /// `dohle.tcp.congestion.control`.
+    pub congestion_control: Option<String>,
+}
+
+/// How logs are looked after, topic configuration aside.
+#[derive(Clone, PartialEq, Eq, Debug)]
+pub struct LogConfig {
+    /// `num.recovery.threads.per.data.dir`. At least 1.
+    pub recovery_threads_per_dir: usize,
+    /// `log.retention.check.interval.ms`.
+    pub retention_check_interval: Duration,
+    /// `log.flush.scheduler.interval.ms`.
+    pub flush_check_interval: Option<Duration>,
+    /// `log.flush.offset.checkpoint.interval.ms`.
+    pub recovery_point_checkpoint_interval: Duration,
+    /// `log.flush.start.offset.checkpoint.interval.ms`.
+    pub start_offset_checkpoint_interval: Duration,
+    /// `replica.high.watermark.checkpoint.interval.ms`.
+    pub high_watermark_checkpoint_interval: Duration,
+    /// `producer.id.expiration.ms`.
+    pub producer_id_expiration: Duration,
+    /// `producer.id.expiration.check.interval.ms`.
+    pub producer_id_expiration_check_interval: Duration,
+}
+
+/// What becomes of topics.
+#[derive(Clone, PartialEq, Eq, Debug)]
+pub struct TopicRules {
+    /// `auto.create.topics.enable`.
+    pub auto_create: bool,
+    /// `delete.topic.enable`.
+    pub delete: bool,
+    /// `num.partitions`. At least 1.
+    pub partitions: i32,
+    /// `default.replication.factor`. At least 1.
+    pub replication_factor: i16,
+}
+
+/// How the broker logs.
+#[derive(Clone, PartialEq, Eq, Debug)]
+pub struct LoggingConfig {
+    /// `dohle.log.format` is `json`.
+    pub json: bool,
+    /// `dohle.log.level`: error, warn, info, debug or trace.
+    pub level: String,
+}
+
+/// A check that did not hold, and the key to look at.
+#[derive(Clone, PartialEq, Eq, Debug)]
+pub struct Conflict {
+    /// The key.
+    pub key: &'static str,
+    /// What is wrong and what to do.
+    pub reason: String,
+}
+
+impl BrokerConfig {
+    /// Reads effective settings, whose single values were checked before, and checks them against each other.
+    ///
+    /// # Errors
+    /// Every check that did not hold.
+    pub fn of(settings: &Settings) -> Result<Self, Vec<Conflict>> {
+        let read = Reader(settings);
+        let mut checks = Checks(Vec::new());
+        let (listeners, advertised_listeners, inter_broker_listener) = listeners(settings, &mut checks);
+        let config = Self {
+            broker_id: broker_id(settings, &mut checks),
+            broker_id_generation: read.flag("broker.id.generation.enable"),
+            reserved_broker_id_max: int(read, "reserved.broker.max.id"),
+            rack: read.text("broker.rack"),
+            listeners,
+            advertised_listeners,
+            inter_broker_listener,
+            zookeeper: zookeeper(read, &mut checks),
+            log_dirs: log_dirs(read, &mut checks),
+            connections: connections(settings, &mut checks),
+            log: log(read),
+            topics: TopicRules {
+                auto_create: read.flag("auto.create.topics.enable"),
+                delete: read.flag("delete.topic.enable"),
+                partitions: int(read, "num.partitions"),
+                replication_factor: i16::try_from(int(read, "default.replication.factor")).unwrap_or(i16::MAX),
+            },
+            topic_defaults: TopicDefaults::of(settings),
+            fetch_bytes_max: u32::try_from(int(read, "fetch.max.bytes")).unwrap_or(0),
+            fetch_sessions_max: size(read, "max.incremental.fetch.session.cache.slots"),
+            described_partitions_max: size(read, "max.request.partition.size.limit"),
+            disk_threads: size(read, "num.io.threads"),
+            arbiters: read.number("dohle.arbiters").and_then(|number| usize::try_from(number).ok()),
+            logging: LoggingConfig {
+                json: read.text("dohle.log.format").as_deref() == Some("json"),
+                level: read.text("dohle.log.level").unwrap_or_default(),
+            },
+        };
+        config.check(settings, &mut checks);
+        if checks.0.is_empty() { Ok(config) } else { Err(checks.0) }
+    }
+
+    /// What a topic has that sets nothing.
+    #[must_use]
+    pub fn default_topic(&self) -> TopicConfig {
+        TopicConfig::layered(&self.topic_defaults, &Settings::new()).0
+    }
+
+    /// Checks that look at several keys and at nothing that was built from them.
+    fn check(&self, settings: &Settings, checks: &mut Checks) {
+        let read = Reader(settings);
+        let topic = self.default_topic();
+        checks.hold(self.topics.replication_factor > 0, "default.replication.factor", "must be at least 1");
+        checks.hold(
+            !topic.segment_age_max.is_zero(),
+            "log.roll.ms",
+            "must be at least 1, or log.roll.hours at least 1",
+        );
+        let retention = self.topic_defaults.0.get("retention.ms").cloned().flatten();
+        checks.hold(
+            !matches!(retention, Some(Value::Number(0))),
+            "log.retention.ms",
+            "must be -1 (for ever) or at least 1; so must log.retention.minutes and log.retention.hours",
+        );
+        let lag_max = topic.compaction_lag_max.unwrap_or(Duration::MAX);
+        checks.hold(
+            topic.compaction_lag_min <= lag_max,
+            "log.cleaner.min.compaction.lag.ms",
+            "must not be above log.cleaner.max.compaction.lag.ms",
+        );
+        let wait = read.number("replica.fetch.wait.max.ms");
+        checks.hold(
+            wait <= read.number("replica.socket.timeout.ms"),
+            "replica.fetch.wait.max.ms",
+            "must not be above replica.socket.timeout.ms, or followers time out for nothing",
+        );
+        checks.hold(
+            wait <= read.number("replica.lag.time.max.ms"),
+            "replica.fetch.wait.max.ms",
+            "must not be above replica.lag.time.max.ms, or followers leave the in-sync replicas for nothing",
+        );
+        let threads = read.number("log.cleaner.threads").unwrap_or(0);
+        let buffer = read.number("log.cleaner.dedupe.buffer.size").unwrap_or(0);
+        checks.hold(
+            threads == 0 || buffer / threads.max(1) > 1 << 20,
+            "log.cleaner.dedupe.buffer.size",
+            "must be more than 1 MiB for each of log.cleaner.threads",
+        );
+    }
+}
+
+/// The checks that did not hold so far.
+struct Checks(Vec<Conflict>);
+
+impl Checks {
+    fn hold(&mut self, held: bool, key: &'static str, otherwise: &str) {
+        if !held {
+            self.fail(key, otherwise.to_owned());
+        }
+    }
+
+    fn fail(&mut self, key: &'static str, reason: String) {
+        self.0.push(Conflict { key, reason });
+    }
+}
+
+/// The number of an int key that always has one.
+fn int(read: Reader<'_>, name: &str) -> i32 {
+    let number = read.number(name).unwrap_or_else(|| panic!("{name} has no default in the table of keys"));
+    i32::try_from(number).unwrap_or(i32::MAX)
+}
+
+/// The number of a key that counts things and always has one; below zero counts as none.
+fn size(read: Reader<'_>, name: &str) -> usize {
+    usize::try_from(int(read, name)).unwrap_or(0)
+}
+
+/// Milliseconds of a key that always has some; below zero counts as none.
+fn milliseconds(read: Reader<'_>, name: &str) -> Duration {
+    limited(read, name).unwrap_or(Duration::ZERO)
+}
+
+/// Milliseconds of a key, where below zero and the largest number mean "no limit".
+fn limited(read: Reader<'_>, name: &str) -> Option<Duration> {
+    let number = read.number(name).filter(|&number| number != i64::MAX)?;
+    u64::try_from(number).ok().map(Duration::from_millis)
+}
+
+fn broker_id(settings: &Settings, checks: &mut Checks) -> Option<BrokerId> {
+    let read = Reader(settings);
+    let (broker, node) = (int(read, "broker.id"), int(read, "node.id"));
+    let id = if settings.contains_key("broker.id") { broker } else { node };
+    let both = settings.contains_key("broker.id") && settings.contains_key("node.id");
+    checks.hold(!both || broker == node, "node.id", "must be the same as broker.id; leave it out");
+    let most = int(read, "reserved.broker.max.id");
+    if read.flag("broker.id.generation.enable") {
+        if id < -1 || most < id {
+            checks.fail(
+                "broker.id",
+                format!("must be from -1 to reserved.broker.max.id ({most}) while broker.id.generation.enable is true"),
+            );
+        }
+    } else {
+        checks.hold(id >= 0, "broker.id", "must be set, 0 or above, while broker.id.generation.enable is false");
+    }
+    (id >= 0).then_some(BrokerId(id))
+}
+
+fn log_dirs(read: Reader<'_>, checks: &mut Checks) -> Vec<PathBuf> {
+    let key = if read.text("log.dirs").is_some() { "log.dirs" } else { "log.dir" };
+    let dirs = read.list(key);
+    checks.hold(!dirs.is_empty(), key, "names no folder; give at least one");
+    for (index, dir) in dirs.iter().enumerate() {
+        if dirs.iter().skip(index + 1).any(|other| other == dir) {
+            checks.fail(key, format!("names {dir} twice"));
+        }
+    }
+    dirs.into_iter().map(PathBuf::from).collect()
+}
+
+fn listeners(settings: &Settings, checks: &mut Checks) -> (Vec<Listener>, Vec<Listener>, String) {
+    let read = Reader(settings);
+    let mut told = |key, result: Result<_, String>| result.map_err(|reason| checks.fail(key, reason)).ok();
+    let text = |name| read.text(name).unwrap_or_default();
+    let none = || (Vec::new(), Vec::new(), String::new());
+    let Some(protocols) =
+        told("listener.security.protocol.map", parse_protocol_map(&text("listener.security.protocol.map")).map(Some))
+            .flatten()
+    else {
+        return none();
+    };
+    let mut parsed = |key| match parse_listeners(&text(key), &protocols) {
+        Ok(listeners) => Some(listeners),
+        Err(reason) => {
+            checks.fail(key, reason);
+            None
+        }
+    };
+    let Some(listeners) = parsed("listeners") else { return none() };
+    let advertised = if read.text("advertised.listeners").is_some() {
+        parsed("advertised.listeners")
+    } else {
+        Some(listeners.clone())
+    };
+    let Some(advertised) = advertised else { return none() };
+    checks.hold(!listeners.is_empty(), "listeners", "names no listener; the default is PLAINTEXT://:9092");
+    if let Err(reason) = check_ports(&listeners) {
+        checks.fail("listeners", reason);
+    }
+    check_protected(&listeners, checks);
+    check_advertised(settings, &listeners, &advertised, checks);
+    let inter_broker = inter_broker(settings, &advertised, checks);
+    (listeners, advertised, inter_broker)
+}
+
+/// A listener that promises protection that Dohle cannot give yet must not open.
+fn check_protected(listeners: &[Listener], checks: &mut Checks) {
+    for listener in listeners {
+        match listener.security_protocol {
+            SecurityProtocol::Plaintext => {}
+            SecurityProtocol::Ssl | SecurityProtocol::SaslPlaintext | SecurityProtocol::SaslSsl => checks.fail(
+                "listeners",
+                format!(
+                    "{listener} is to speak {}, which Dohle does not do yet; only PLAINTEXT listeners can be opened",
+                    listener.security_protocol
+                ),
+            ),
+        }
+    }
+}
+
+fn check_advertised(settings: &Settings, listeners: &[Listener], advertised: &[Listener], checks: &mut Checks) {
+    let key = if settings.contains_key("advertised.listeners") { "advertised.listeners" } else { "listeners" };
+    for listener in advertised {
+        if listener.is_everywhere() {
+            let host = listener.host.as_deref().unwrap_or_default();
+            checks.fail(
+                key,
+                format!("{host} cannot be connected to; set advertised.listeners to an address that clients can reach"),
+            );
+        }
+        if !listeners.iter().any(|other| other.name == listener.name) {
+            let known: Vec<_> = listeners.iter().map(|listener| listener.name.as_str()).collect();
+            checks.fail(key, format!("{} is not among the listeners ({})", listener.name, known.join(", ")));
+        }
+    }
+}
+
+fn inter_broker(settings: &Settings, advertised: &[Listener], checks: &mut Checks) -> String {
+    let read = Reader(settings);
+    let by_name = read.text("inter.broker.listener.name").map(|name| name.to_uppercase());
+    let by_protocol = settings.contains_key("security.inter.broker.protocol");
+    checks.hold(
+        by_name.is_none() || !by_protocol,
+        "inter.broker.listener.name",
+        "and security.inter.broker.protocol exclude each other; keep one",
+    );
+    let key = if by_name.is_some() { "inter.broker.listener.name" } else { "security.inter.broker.protocol" };
+    let name = by_name.or_else(|| read.text("security.inter.broker.protocol")).unwrap_or_default();
+    if !advertised.is_empty() && !advertised.iter().any(|listener| listener.name == name) {
+        let known: Vec<_> = advertised.iter().map(|listener| listener.name.as_str()).collect();
+        checks.fail(
+            key,
+            format!(
+                "brokers are to meet on the listener {name}, which is not advertised; set inter.broker.listener.name to one of {}",
+                known.join(", ")
+            ),
+        );
+    }
+    name
+}
+
+fn zookeeper(read: Reader<'_>, checks: &mut Checks) -> Option<ZooKeeperConfig> {
+    let connect = read.text("zookeeper.connect")?;
+    let positive = |key: &'static str, checks: &mut Checks| {
+        let duration = milliseconds(read, key);
+        checks.hold(!duration.is_zero(), key, "must be at least 1");
+        duration
+    };
+    let session_timeout = positive("zookeeper.session.timeout.ms", checks);
+    let connection_timeout = match read.number("zookeeper.connection.timeout.ms") {
+        Some(_) => positive("zookeeper.connection.timeout.ms", checks),
+        None => session_timeout,
+    };
+    let digest = match read.value("dohle.zookeeper.digest") {
+        Some(Value::Password(secret)) => {
+            checks.hold(secret.reveal().contains(':'), "dohle.zookeeper.digest", "must be of the form USER:PASSWORD");
+            Some(secret)
+        }
+        Some(_) | None => None,
+    };
+    let tls = read.flag("zookeeper.ssl.client.enable").then(|| ZooKeeperTls {
+        trusted: pem(read, "zookeeper.ssl.truststore.location", "zookeeper.ssl.truststore.type", checks),
+        identity: pem(read, "zookeeper.ssl.keystore.location", "zookeeper.ssl.keystore.type", checks),
+        check_host: read.text("zookeeper.ssl.endpoint.identification.algorithm").is_some(),
+    });
+    let in_flight_max = size(read, "zookeeper.max.in.flight.requests");
+    Some(ZooKeeperConfig { connect, session_timeout, connection_timeout, in_flight_max, tls, digest })
+}
+
+/// A file of certificates, which must be PEM: Java's stores cannot be read.
+fn pem(read: Reader<'_>, location: &'static str, kind: &'static str, checks: &mut Checks) -> Option<PathBuf> {
+    let path = read.text(location)?;
+    let named = read.text(kind);
+    let is_pem = named.as_deref().map_or_else(
+        || [".pem", ".crt"].iter().any(|ending| path.to_ascii_lowercase().ends_with(ending)),
+        |kind| kind.eq_ignore_ascii_case("PEM"),
+    );
+    checks.hold(
+        is_pem,
+        location,
+        &format!("{path} must be a PEM file, and {kind} PEM; keytool and openssl turn Java's stores into PEM"),
+    );
+    Some(PathBuf::from(path))
+}
+
+fn connections(settings: &Settings, checks: &mut Checks) -> ConnectionConfig {
+    let read = Reader(settings);
+    let buffer = |name| usize::try_from(int(read, name)).ok().filter(|&bytes| bytes != 0);
+    let queued_bytes_max = read.number("queued.max.request.bytes").and_then(|bytes| u64::try_from(bytes).ok());
+    let queued_bytes_max = queued_bytes_max.filter(|&bytes| bytes != 0);
+    let request_bytes_max = size(read, "socket.request.max.bytes");
+    checks.hold(
+        queued_bytes_max.is_none_or(|queued| request_bytes_max as u64 <= queued),
+        "queued.max.request.bytes",
+        "must not be below socket.request.max.bytes, or the largest request could never be read",
+    );
+    let max_per_ip_overrides = per_ip_overrides(read, checks);
+    let max_per_ip = size(read, "max.connections.per.ip");
+    checks.hold(
+        max_per_ip != 0 || !max_per_ip_overrides.is_empty(),
+        "max.connections.per.ip",
+        "can be 0 only when max.connections.per.ip.overrides lets somebody in",
+    );
+    let idle_max = limited(read, "connections.max.idle.ms");
+    checks.hold(
+        idle_max.is_none_or(|idle| milliseconds(read, "connection.failed.authentication.delay.ms") < idle),
+        "connections.max.idle.ms",
+        "must be above connection.failed.authentication.delay.ms",
+    );
+    ConnectionConfig {
+        max: size(read, "max.connections"),
+        max_of_listener: max_of_listener(settings),
+        max_per_ip,
+        max_per_ip_overrides,
+        creation_rate_max: u32::try_from(int(read, "max.connection.creation.rate")).unwrap_or(0),
+        idle_max,
+        request_bytes_max,
+        queued_bytes_max,
+        backlog: u32::try_from(int(read, "socket.listen.backlog.size")).unwrap_or(1),
+        send_buffer_bytes: buffer("socket.send.buffer.bytes"),
+        receive_buffer_bytes: buffer("socket.receive.buffer.bytes"),
+        congestion_control: read.text("dohle.tcp.congestion.control"),
+    }
+}
+
+fn max_of_listener(settings: &Settings) -> BTreeMap<String, usize> {
+    let own = |name: &String, value: &String| {
+        let listener = name.strip_prefix("listener.name.")?.strip_suffix(".max.connections")?;
+        Some((listener.to_uppercase(), value.trim().parse().ok()?))
+    };
+    settings.iter().filter_map(|(name, value)| own(name, value)).collect()
+}
+
+fn per_ip_overrides(read: Reader<'_>, checks: &mut Checks) -> BTreeMap<String, usize> {
+    const KEY: &str = "max.connections.per.ip.overrides";
+    let host = |text: &str| {
+        let name = |c: char| c.is_ascii_alphanumeric() || matches!(c, '.' | '-' | '_');
+        text.parse::<IpAddr>().is_ok() || (!text.is_empty() && text.chars().all(name))
+    };
+    let mut overrides = BTreeMap::new();
+    for pair in read.list(KEY) {
+        match pair.rsplit_once(':').map(|(address, most)| (address.trim(), most.trim().parse())) {
+            Some((address, Ok(most))) if host(address) => drop(overrides.insert(address.to_owned(), most)),
+            Some(_) | None => checks.fail(KEY, format!("'{pair}' is not of the form address:connections")),
+        }
+    }
+    overrides
+}
+
+fn log(read: Reader<'_>) -> LogConfig {
+    LogConfig {
+        recovery_threads_per_dir: size(read, "num.recovery.threads.per.data.dir"),
+        retention_check_interval: milliseconds(read, "log.retention.check.interval.ms"),
+        flush_check_interval: limited(read, "log.flush.scheduler.interval.ms"),
+        recovery_point_checkpoint_interval: milliseconds(read, "log.flush.offset.checkpoint.interval.ms"),
+        start_offset_checkpoint_interval: milliseconds(read, "log.flush.start.offset.checkpoint.interval.ms"),
+        high_watermark_checkpoint_interval: milliseconds(read, "replica.high.watermark.checkpoint.interval.ms"),
+        producer_id_expiration: milliseconds(read, "producer.id.expiration.ms"),
+        producer_id_expiration_check_interval: milliseconds(read, "producer.id.expiration.check.interval.ms"),
+    }
+}

@@ -1,0 +1,54 @@
+//! IncrementalAlterConfigs (key 44): changes single keys of the configuration.
+
+use crate::model::ErrorCode;
+use crate::wire::Str;
+
+structs! {
+    /// Changes keys and leaves the others as they are (KIP-339).
+    struct IncrementalAlterConfigsRequest {
+        /// One entry per resource.
+        resources: Vec<AlterConfigsResource> [0..],
+        /// Whether to check only, and change nothing.
+        validate_only: bool [0..],
+    }
+
+    /// An element of [`IncrementalAlterConfigsRequest::resources`].
+    struct AlterConfigsResource {
+        /// What kind of resource, as Kafka numbers them.
+        resource_type: i8 [0..],
+        /// The resource's name.
+        resource_name: Str [0..],
+        /// The configuration, key by key.
+        configs: Vec<AlterableConfig> [0..],
+    }
+
+    /// An element of [`AlterConfigsResource::configs`].
+    struct AlterableConfig {
+        /// The key.
+        name: Str [0..],
+        /// 0 sets, 1 deletes, 2 appends to a list, 3 takes out of a list.
+        config_operation: i8 [0..],
+        /// The value; null to delete.
+        value: Option<Str> [0..],
+    }
+
+    /// Answers [`IncrementalAlterConfigsRequest`]: the outcome per resource.
+    struct IncrementalAlterConfigsResponse {
+        /// How long the client should be quiet since it went over a quota, in ms; 0 for not at all.
+        throttle_time_ms: i32 [0..],
+        /// One entry per thing asked for.
+        responses: Vec<AlterConfigsResourceResponse> [0..],
+    }
+
+    /// An element of [`IncrementalAlterConfigsResponse::responses`].
+    struct AlterConfigsResourceResponse {
+        /// What went wrong, if anything.
+        error_code: ErrorCode [0..],
+        /// What went wrong, in words; null when nothing did.
+        error_message: Option<Str> [0..],
+        /// What kind of resource, as Kafka numbers them.
+        resource_type: i8 [0..],
+        /// The resource's name.
+        resource_name: Str [0..],
+    }
+}
