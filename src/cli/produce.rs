@@ -286,7 +286,9 @@ impl Progress {
                 Ok(())
             }
             Err(failure) => {
-                notice(format_args!("{acknowledged} records were {verb} before this:"));
+                if 0 < acknowledged {
+                    notice(format_args!("{acknowledged} records were {verb} before this:"));
+                }
                 Err(failure)
             }
         }

@@ -361,3 +361,135 @@ async fn read_frame(reader: &mut OwnedReadHalf, buffer: &mut BytesMut) -> io::Re
         }
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use tokio::net::TcpListener;
+
+    use super::*;
+    use crate::wire::message::api_versions::ApiVersion;
+    use crate::wire::message::{MetadataRequest, MetadataResponse};
+    use crate::wire::{decode_request, encode_response};
+
+    /// What the broker of a test does with a request: the frame of its answer, or none.
+    type Script = fn(&RequestHeader) -> Option<Bytes>;
+
+    fn answer(header: &RequestHeader, version: i16, response: &impl Message) -> Option<Bytes> {
+        encode_response(header.correlation_id, header.key, version, response).expect("an answer").contiguous()
+    }
+
+    /// Offers Metadata in versions 0 to 4.
+    fn versions(error_code: ErrorCode) -> ApiVersionsResponse {
+        let metadata = ApiVersion { api_key: ApiKey::Metadata.code(), min_version: 0, max_version: 4 };
+        ApiVersionsResponse { error_code, api_keys: vec![metadata], ..ApiVersionsResponse::default() }
+    }
+
+    /// Runs a client against a broker that follows the script for all but ApiVersions.
+    fn with_broker<F: Future<Output = ()>>(script: Script, talk: impl FnOnce(BrokerAddress) -> F) {
+        let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build().expect("a runtime");
+        tokio::task::LocalSet::new().block_on(&runtime, async {
+            let listener = TcpListener::bind("127.0.0.1:0").await.expect("a free port");
+            let port = listener.local_addr().expect("bound").port();
+            let broker = tokio::task::spawn_local(async move {
+                let (stream, _) = listener.accept().await.expect("a client");
+                let (mut reader, mut writer) = stream.into_split();
+                let mut buffer = BytesMut::new();
+                while let Ok(frame) = read_frame(&mut reader, &mut buffer).await {
+                    let (header, _) = decode_request(frame).expect("a request");
+                    let answered = match (header.key, header.version) {
+                        // As a broker before KIP-511: it does not know version 3, and says so in version 0.
+                        (ApiKey::ApiVersions, 3) => answer(&header, 0, &versions(ErrorCode::UnsupportedVersion)),
+                        (ApiKey::ApiVersions, version) => answer(&header, version, &versions(ErrorCode::None)),
+                        _ => script(&header),
+                    };
+                    if let Some(answered) = answered {
+                        writer.write_all(&answered).await.expect("a client");
+                    }
+                }
+            });
+            talk(BrokerAddress { host: "127.0.0.1".to_owned(), port }).await;
+            broker.abort();
+        });
+    }
+
+    fn options(request_timeout: Duration) -> ConnectionOptions {
+        ConnectionOptions { request_timeout, ..ConnectionOptions::default() }
+    }
+
+    #[test]
+    fn an_old_broker_is_asked_again_and_the_highest_common_version_is_spoken() {
+        let script: Script = |header| {
+            assert_eq!((header.key, header.version), (ApiKey::Metadata, 4));
+            answer(header, 4, &MetadataResponse { controller_id: 7, ..MetadataResponse::default() })
+        };
+        with_broker(script, async |address| {
+            let connection = Connection::open(&address, &ConnectionOptions::default()).await.expect("a broker");
+            let metadata = connection.call(&MetadataRequest::default()).await.expect("an answer");
+            assert_eq!(metadata.controller_id, 7);
+            let unsupported = connection.call(&crate::wire::message::FetchRequest::default()).await;
+            assert!(matches!(unsupported, Err(ClientError::Unsupported { api: ApiKey::Fetch, .. })), "{unsupported:?}");
+            assert!(connection.is_open());
+        });
+    }
+
+    #[test]
+    fn answers_reach_whom_they_are_for_while_many_are_on_the_way() {
+        let script: Script = |header| {
+            answer(header, 4, &MetadataResponse { controller_id: header.correlation_id, ..MetadataResponse::default() })
+        };
+        with_broker(script, async |address| {
+            let connection = Connection::open(&address, &ConnectionOptions::default()).await.expect("a broker");
+            let mut answers = Vec::new();
+            for _ in 0..200 {
+                answers.push(connection.submit(&MetadataRequest::default(), i16::MAX).await.expect("room"));
+            }
+            // One whose owner lost interest must not shift the others.
+            drop(answers.remove(3));
+            let mut ids = Vec::new();
+            for answer in answers {
+                ids.push(answer.wait().await.expect("an answer").controller_id);
+            }
+            assert!(ids.is_sorted() && ids.len() == 199, "{ids:?}");
+        });
+    }
+
+    #[test]
+    fn a_silent_broker_ends_in_a_timeout_and_the_connection_is_given_up() {
+        with_broker(
+            |_| None,
+            async |address| {
+                let connection =
+                    Connection::open(&address, &options(Duration::from_millis(10))).await.expect("a broker");
+                let other = connection.submit(&MetadataRequest::default(), i16::MAX).await.expect("room");
+                let silent = connection.call(&MetadataRequest::default()).await;
+                assert!(matches!(silent, Err(ClientError::TimedOut { .. })), "{silent:?}");
+                assert!(other.wait().await.is_err());
+                let late = connection.call(&MetadataRequest::default()).await;
+                assert!(matches!(late, Err(ClientError::Disconnected { .. })), "{late:?}");
+                assert!(!connection.is_open());
+            },
+        );
+    }
+
+    #[test]
+    fn an_answer_to_something_else_ends_the_connection() {
+        let script: Script = |header| {
+            let header = RequestHeader { correlation_id: header.correlation_id + 1, ..header.clone() };
+            answer(&header, 4, &MetadataResponse::default())
+        };
+        with_broker(script, async |address| {
+            let connection = Connection::open(&address, &ConnectionOptions::default()).await.expect("a broker");
+            let wrong = connection.call(&MetadataRequest::default()).await;
+            assert!(matches!(wrong, Err(ClientError::Disconnected { .. })), "{wrong:?}");
+        });
+        // A length that no answer has.
+        with_broker(
+            |_| Some(Bytes::from_static(&[0x7f, 0xff, 0xff, 0xff])),
+            async |address| {
+                let connection = Connection::open(&address, &ConnectionOptions::default()).await.expect("a broker");
+                let wrong = connection.call(&MetadataRequest::default()).await;
+                assert!(matches!(&wrong, Err(ClientError::Disconnected { .. })), "{wrong:?}");
+            },
+        );
+    }
+}

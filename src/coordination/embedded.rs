@@ -33,6 +33,12 @@ pub struct Embedded {
     session: Rc<Session>,
 }
 
+impl std::fmt::Debug for Embedded {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        f.debug_struct("Embedded").field("session", &*self.session.state.borrow()).finish_non_exhaustive()
+    }
+}
+
 /// The tree and all who look at it: what an ensemble is to its clients.
 struct Ensemble {
     tree: Tree,
@@ -372,3 +378,6 @@ impl Coordinator for Embedded {
         Box::pin(async move { durable(&ensemble, &outcome).await })
     }
 }
+
+#[cfg(test)]
+mod tests;

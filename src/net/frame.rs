@@ -14,6 +14,9 @@ const LENGTH_BYTES: usize = 4;
 /// Room for the first read: some pipelined small requests, and no more than an idle peer may cost.
 const ROOM_BYTES_MIN: usize = 16 * 1024;
 
+/// Room for one read of a peer that keeps filling what it gets: several frames of usual batches in one system call.
+const ROOM_BYTES_MAX: usize = 256 * 1024;
+
 /// A frame that misses more than this is read for itself, so that the next one starts at the front of a buffer and need
 /// not be moved there.
 const READ_TOGETHER_BYTES_MAX: usize = 64 * 1024;
@@ -43,6 +46,8 @@ pub struct FrameBuffer {
     allocated: usize,
     /// About what the frames of this connection take, length included. Only chooses among buffers that exist already.
     typical: usize,
+    /// Room to make for a read when nothing is known of the next frame: follows what the last reads brought.
+    expected: usize,
     /// Bytes that the frame at the front still misses, when its length is known.
     missing: usize,
     pool: BufferPool,
@@ -52,7 +57,7 @@ impl FrameBuffer {
     /// An empty buffer without memory, which takes its memory from `pool`.
     #[must_use]
     pub fn new(pool: BufferPool) -> Self {
-        Self { bytes: BytesMut::new(), allocated: 0, typical: 0, missing: 0, pool }
+        Self { bytes: BytesMut::new(), allocated: 0, typical: 0, expected: ROOM_BYTES_MIN, missing: 0, pool }
     }
 
     /// Puts bytes in front of all that will be received: those that [`Self::into_unread`] gave elsewhere.
@@ -104,11 +109,10 @@ impl FrameBuffer {
     pub(super) fn room(&mut self) -> bytes::buf::Limit<&mut BytesMut> {
         use bytes::BufMut;
         let (len, spare) = (self.bytes.len(), self.bytes.capacity() - self.bytes.len());
-        let wanted = if self.missing == 0 { ROOM_BYTES_MIN } else { self.missing };
+        let wanted = if self.missing == 0 { self.expected } else { self.missing };
         if spare < wanted {
-            // What has arrived may be doubled; the rest is a claim.
-            let doubled = len.max(ROOM_BYTES_MIN);
-            let additional = if self.missing == 0 { doubled } else { doubled.min(self.missing) };
+            // What has arrived, now or with the last reads, may be doubled; the rest is a claim.
+            let additional = wanted.min(len.max(self.expected));
             if spare < additional && !self.bytes.try_reclaim(additional) {
                 self.replace(len + additional);
             }
@@ -118,10 +122,24 @@ impl FrameBuffer {
         (&mut self.bytes).limit(limit.min(spare))
     }
 
-    /// Gives the memory back when all bytes were yielded: what to do before waiting for more.
+    /// Notes that a read brought `bytes` where there was room for `room`.
+    pub(super) fn received(&mut self, bytes: usize, room: usize) {
+        if bytes == room {
+            self.expected = room.saturating_mul(2).clamp(self.expected, ROOM_BYTES_MAX.max(self.expected));
+        } else if bytes < self.expected / 4 {
+            self.expected = (self.expected / 2).max(ROOM_BYTES_MIN);
+        }
+    }
+
+    /// Gives the memory back, but for what a few unread bytes need: what to do before waiting for more. A peer that stops
+    /// early in a frame then costs what it has sent of it. Many unread bytes stay where they are: their frame goes on.
     pub fn rest(&mut self) {
         if self.bytes.is_empty() {
             self.pool.put(std::mem::take(&mut self.bytes), std::mem::take(&mut self.allocated));
+        } else if self.bytes.len() < ROOM_BYTES_MIN && ROOM_BYTES_MIN < self.allocated {
+            let unread = BytesMut::from(&self.bytes[..]);
+            let allocated = std::mem::replace(&mut self.allocated, unread.capacity());
+            self.pool.put(std::mem::replace(&mut self.bytes, unread), allocated);
         }
     }
 
@@ -158,8 +176,10 @@ mod tests {
     /// What a socket does: hands over as much as the buffer asks for, at most `step` at a time.
     fn receive(buffer: &mut FrameBuffer, from: &mut &[u8], step: usize) -> usize {
         let mut room = buffer.room();
-        let len = room.remaining_mut().min(step).min(from.len());
+        let asked = room.remaining_mut();
+        let len = asked.min(step).min(from.len());
         room.put_slice(&from[..len]);
+        buffer.received(len, asked);
         *from = &from[len..];
         len
     }
@@ -241,6 +261,21 @@ mod tests {
             assert_eq!(addresses.len(), 1, "frames of {len}");
             assert!(pool.bytes() <= 4 * len + 4 * ROOM_BYTES_MIN, "{len}: {pool:?}");
         }
+    }
+
+    #[test]
+    fn a_peer_that_stops_within_a_frame_costs_what_it_sent() {
+        let mut buffer = FrameBuffer::new(BufferPool::new());
+        let sent = [frames(&[&vec![3; 1 << 20]]), vec![0, 0, 9]].concat();
+        let mut rest = &sent[..];
+        while !rest.is_empty() {
+            receive(&mut buffer, &mut rest, usize::MAX);
+        }
+        assert!(buffer.next_frame(2 << 20).expect("a good frame").is_some());
+        buffer.rest();
+        assert!(buffer.unread_bytes() == 3 && buffer.allocated_bytes() < 100, "{} bytes", buffer.allocated_bytes());
+        receive(&mut buffer, &mut &[9][..], 1);
+        assert_eq!(buffer.next_frame(2_000), Err(FrameError::TooLarge { bytes: 0x0909, bytes_max: 2_000 }));
     }
 
     #[test]

@@ -21,6 +21,9 @@ const POOL_BUFFERS_MAX: usize = 64;
 /// Buffers larger than this are freed rather than kept: they were needed for a rare frame.
 const POOL_BUFFER_BYTES_MAX: usize = 4 << 20;
 
+/// Buffers smaller than this are freed rather than kept: the allocator has such at hand.
+const POOL_BUFFER_BYTES_MIN: usize = 4 << 10;
+
 /// How many buffers are tried, the most recently used first; those whose frames are still in use are passed over.
 const TRIES_MAX: usize = 8;
 
@@ -64,7 +67,7 @@ impl BufferPool {
 
     /// Takes back a buffer of `bytes` in all, whose content nobody needs.
     pub(super) fn put(&self, mut handle: BytesMut, bytes: usize) {
-        if bytes == 0 || POOL_BUFFER_BYTES_MAX < bytes {
+        if !(POOL_BUFFER_BYTES_MIN..=POOL_BUFFER_BYTES_MAX).contains(&bytes) {
             return;
         }
         handle.clear();
@@ -100,40 +103,41 @@ mod tests {
     #[test]
     fn a_buffer_comes_back_when_its_frames_are_dropped() {
         let pool = BufferPool::new();
-        let mut used = buffer(1_000);
+        let mut used = buffer(9_000);
         used.extend_from_slice(&[7; 600]);
         let frame = used.split_to(600).freeze();
         let address = frame.as_ptr();
-        pool.put(used, 1_000);
+        pool.put(used, 9_000);
         assert_eq!(pool.take(1, 1).map(|buffer| buffer.capacity()), None, "a frame is still in use");
         drop(frame);
         let again = pool.take(1, 1).expect("whole again");
-        assert_eq!((again.as_ptr(), again.capacity()), (address, 1_000));
+        assert_eq!((again.as_ptr(), again.capacity()), (address, 9_000));
         assert_eq!(pool.bytes(), 0);
     }
 
     #[test]
     fn the_wanted_size_is_preferred_and_the_warmest_of_it() {
         let pool = BufferPool::new();
-        for bytes in [5_000, 1_000, 5_001, 2_000] {
+        for bytes in [50_000, 10_000, 50_001, 20_000] {
             pool.put(buffer(bytes), bytes);
         }
-        let sizes = [(1, 4_000), (1, 4_000), (1, 4_000), (1_500, 4_000)];
+        let sizes = [(1, 40_000), (1, 40_000), (1, 40_000), (15_000, 40_000)];
         let taken = sizes.map(|(min, wanted)| pool.take(min, wanted).map(|buffer| buffer.capacity()));
-        assert_eq!(taken, [Some(5_001), Some(5_000), Some(2_000), None]);
+        assert_eq!(taken, [Some(50_001), Some(50_000), Some(20_000), None]);
     }
 
     #[test]
     fn what_is_kept_has_a_limit() {
         let pool = BufferPool::new();
         pool.put(buffer(POOL_BUFFER_BYTES_MAX + 1), POOL_BUFFER_BYTES_MAX + 1);
-        assert_eq!(pool.bytes(), 0, "too large to keep");
+        pool.put(buffer(POOL_BUFFER_BYTES_MIN - 1), POOL_BUFFER_BYTES_MIN - 1);
+        assert_eq!(pool.bytes(), 0, "too large or too small to keep");
         for _ in 0..10 {
             pool.put(buffer(POOL_BUFFER_BYTES_MAX), POOL_BUFFER_BYTES_MAX);
         }
         assert_eq!(pool.bytes(), POOL_BYTES_MAX);
         let pool = BufferPool::new();
-        (0..POOL_BUFFERS_MAX * 2).for_each(|_| pool.put(buffer(100), 100));
-        assert_eq!(pool.bytes(), POOL_BUFFERS_MAX * 100);
+        (0..POOL_BUFFERS_MAX * 2).for_each(|_| pool.put(buffer(5_000), 5_000));
+        assert_eq!(pool.bytes(), POOL_BUFFERS_MAX * 5_000);
     }
 }

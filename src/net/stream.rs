@@ -5,7 +5,7 @@
 
 use std::io::{self, IoSlice};
 
-use bytes::Bytes;
+use bytes::{BufMut, Bytes};
 use rustix::net::{SendAncillaryBuffer, SendFlags};
 use tokio::io::{AsyncRead, AsyncReadExt, AsyncWrite, AsyncWriteExt, Interest, ReadHalf, WriteHalf};
 use tokio::net::TcpStream;
@@ -81,15 +81,25 @@ impl Reader {
     /// # Errors
     /// The connection's.
     pub async fn fill(&mut self) -> io::Result<usize> {
-        self.frames.rest();
-        match &mut self.source {
-            Source::Tcp(tcp) => {
-                // Memory is taken only when there is something to put into it.
-                tcp.readable().await?;
-                tcp.read_buf(&mut self.frames.room()).await
+        if let Source::Tcp(tcp) = &self.source {
+            // Memory is kept only while there is something to put into it.
+            tokio::select! {
+                biased;
+                ready = tcp.readable() => ready?,
+                () = std::future::ready(()) => {
+                    self.frames.rest();
+                    tcp.readable().await?;
+                }
             }
-            Source::Other(other) => other.read_buf(&mut self.frames.room()).await,
         }
+        let mut room = self.frames.room();
+        let asked = room.remaining_mut();
+        let received = match &mut self.source {
+            Source::Tcp(tcp) => tcp.read_buf(&mut room).await?,
+            Source::Other(other) => other.read_buf(&mut room).await?,
+        };
+        self.frames.received(received, asked);
+        Ok(received)
     }
 
     /// The next frame that has arrived whole; see [`FrameBuffer::next_frame`].

@@ -510,6 +510,8 @@ mod tests {
     }
 
     proptest! {
+        #![proptest_config(crate::storage::cases::same_every_run())]
+
         /// Against a scan over the list of entries.
         #[test]
         fn lookups_are_a_scan(

@@ -27,4 +27,6 @@ pub mod producer_state;
 pub mod transaction_index;
 
 #[cfg(test)]
+mod cases;
+#[cfg(test)]
 mod kafka_files;

@@ -256,8 +256,17 @@ impl Producer {
         for index in 0..self.queues.len() {
             while let Some(batch) = self.queues.get_mut(index).and_then(|queue| queue.take(now)) {
                 if self.layout_is_old {
-                    self.layout = self.cluster.layout(&self.topic, false).await?;
-                    self.layout_is_old = false;
+                    match self.cluster.layout_again(&self.topic).await {
+                        Ok(layout) => {
+                            self.layout = layout;
+                            self.layout_is_old = false;
+                        }
+                        // Counts as a try of the batch, whose time is bounded.
+                        Err(error) => {
+                            self.settle(index, batch, Err(error))?;
+                            break;
+                        }
+                    }
                 }
                 self.submit(index, batch).await?;
             }
@@ -265,8 +274,7 @@ impl Producer {
         Ok(())
     }
 
-    async fn submit(&mut self, index: usize, mut batch: Batch) -> Result<(), ClientError> {
-        batch.first_tried.get_or_insert(self.cluster.clock().moment());
+    async fn submit(&mut self, index: usize, batch: Batch) -> Result<(), ClientError> {
         let request = self.request(index, batch.bytes.clone());
         let Some(leader) = self.layout.leaders.get(index).cloned() else { return Ok(()) };
         let connection = match self.cluster.connection(&leader).await {

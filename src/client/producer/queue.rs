@@ -19,7 +19,7 @@ pub(super) struct Batch {
     pub(super) records: u32,
     /// Counts the partition's batches: their order.
     number: u64,
-    /// When it was first sent.
+    /// When it was first taken to be sent.
     pub(super) first_tried: Option<Moment>,
 }
 
@@ -108,9 +108,10 @@ impl Queue {
             // One at a time until one is acknowledged.
             Some(retry) => self.on_the_way == 0 && retry.not_before <= now,
         };
-        let batch = if allowed { self.ready.pop_front() } else { None };
-        self.on_the_way += usize::from(batch.is_some());
-        batch
+        let mut batch = if allowed { self.ready.pop_front() } else { None }?;
+        batch.first_tried.get_or_insert(now);
+        self.on_the_way += 1;
+        Some(batch)
     }
 
     /// One that was on the way is written.

@@ -129,7 +129,10 @@ impl Store {
         let there = (disk.exists(&snapshot).map_err(failed)?, disk.exists(&log).map_err(failed)?);
         let (mut tree, mut zxid, mut snapshot_len) = (Tree::new(), 0, 0);
         match there {
-            (false, false) => create_log(&*disk, dir, 0).map_err(failed)?,
+            (false, false) => {
+                sync_ancestors(&*disk, dir).map_err(failed)?;
+                create_log(&*disk, dir, 0).map_err(failed)?;
+            }
             (true, false) => return Err(LoadError::damaged(dir, format!("{LOG_FILE} is missing"))),
             (true, true) => (tree, zxid, snapshot_len) = read_snapshot(&*disk, &snapshot)?,
             (false, true) => {}
@@ -244,6 +247,19 @@ fn frame(value: &impl Serialize) -> io::Result<Vec<u8>> {
     bytes.iter_mut().zip(heading).for_each(|(byte, value)| *byte = value);
     bytes.extend_from_slice(&FRAME_END);
     Ok(bytes)
+}
+
+/// Makes the folder's own name durable, and those of the folders above it that were made with it: a tree in a folder that
+/// a power failure takes away would be read as empty. What we may not open we did not make.
+fn sync_ancestors(disk: &dyn Disk, dir: &Path) -> io::Result<()> {
+    for above in dir.ancestors().skip(1) {
+        let above = if above.as_os_str().is_empty() { Path::new(".") } else { above };
+        match disk.sync_dir(above) {
+            Err(error) if error.kind() == io::ErrorKind::PermissionDenied => return Ok(()),
+            synced => synced?,
+        }
+    }
+    Ok(())
 }
 
 fn create_log(disk: &dyn Disk, dir: &Path, base: i64) -> io::Result<()> {

@@ -227,6 +227,8 @@ impl Naive {
 }
 
 proptest! {
+    #![proptest_config(crate::storage::cases::same_every_run())]
+
     /// B21, B22: whatever a producer sends again, late, early or across the wrap, the accepted batches of an epoch
     /// follow each other without gap or repetition, and only true duplicates are taken for such.
     #[test]

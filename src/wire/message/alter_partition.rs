@@ -42,7 +42,7 @@ structs! {
 
     /// An element of [`PartitionData::new_isr_with_epochs`].
     struct BrokerState {
-        /// The leader's broker id.
+        /// The broker's id.
         broker_id: i32 [3..],
         /// The replica's broker epoch; −1 when it is not checked.
         broker_epoch: i64 = -1 [3..],

@@ -54,7 +54,7 @@ structs! {
 
     /// A follower, and which incarnation of it.
     struct ReplicaState {
-        /// The follower's broker id; −1 for a consumer. Up to version 14.
+        /// The follower's broker id; −1 for a consumer.
         replica_id: i32 = -1 [15..],
         /// The follower's broker epoch; −1 for unknown.
         replica_epoch: i64 = -1 [15..],
@@ -118,7 +118,7 @@ structs! {
     struct PartitionData {
         /// The partition's number.
         partition_index: i32 [0..],
-        /// What went wrong with the request as a whole, the session for instance.
+        /// What went wrong, if anything.
         error_code: ErrorCode [0..],
         /// One past the last committed offset.
         high_watermark: i64 [0..],

@@ -38,13 +38,13 @@ structs! {
         key: Str [4..],
         /// The coordinator's broker id; −1 for none.
         node_id: i32 [4..],
-        /// The host to connect to, up to version 3.
+        /// The host to connect to.
         host: Str [4..],
-        /// The port to connect to, up to version 3.
+        /// The port to connect to.
         port: i32 [4..],
-        /// What went wrong, up to version 3.
+        /// What went wrong, if anything.
         error_code: ErrorCode [4..],
-        /// What went wrong, in words, up to version 3.
+        /// What went wrong, in words; null when nothing did.
         error_message: Option<Str> [4..; ignorable],
     }
 }

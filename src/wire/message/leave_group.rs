@@ -16,7 +16,7 @@ structs! {
 
     /// An element of [`LeaveGroupRequest::members`].
     struct MemberIdentity {
-        /// The member that leaves, up to version 2.
+        /// The member's id, which the coordinator gives out; empty before that.
         member_id: Str [3..],
         /// The name of a static member; null for a dynamic one.
         group_instance_id: Option<Str> [3..],

@@ -48,7 +48,7 @@ structs! {
     struct OffsetDeleteResponsePartition {
         /// The partition's number.
         partition_index: i32 [0..],
-        /// What went wrong with the group, if anything.
+        /// What went wrong, if anything.
         error_code: ErrorCode [0..],
     }
 }

@@ -27,7 +27,7 @@ structs! {
 
     /// An element of [`OffsetFetchRequest::groups`].
     struct OffsetFetchRequestGroup {
-        /// The group's name, up to version 7.
+        /// The group's name.
         group_id: Str [8..],
         /// The member that asks, in a consumer group of the new protocol; null for anybody (KIP-848).
         member_id: Option<Str> [9..; ignorable],
@@ -69,9 +69,9 @@ structs! {
     struct OffsetFetchResponseGroup {
         /// The group's name.
         group_id: Str [8..],
-        /// One entry per topic, up to version 7.
+        /// One entry per topic.
         topics: Vec<OffsetFetchResponseTopics> [8..],
-        /// What went wrong with the group, up to version 7.
+        /// What went wrong, if anything.
         error_code: ErrorCode [8..],
     }
 
@@ -85,7 +85,7 @@ structs! {
         committed_leader_epoch: i32 = -1 [5..=7; ignorable],
         /// What the client stored along with the offset.
         metadata: Option<Str> [0..=7],
-        /// What went wrong with the group, up to version 7.
+        /// What went wrong, if anything.
         error_code: ErrorCode [0..=7],
     }
 
@@ -107,7 +107,7 @@ structs! {
         committed_leader_epoch: i32 = -1 [8..; ignorable],
         /// What the client stored along with the offset.
         metadata: Option<Str> [8..],
-        /// What went wrong with the group, up to version 7.
+        /// What went wrong, if anything.
         error_code: ErrorCode [8..],
     }
 }

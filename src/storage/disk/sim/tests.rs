@@ -346,6 +346,8 @@ fn step() -> impl Strategy<Value = Step> {
 }
 
 proptest! {
+    #![proptest_config(crate::storage::cases::same_every_run())]
+
     /// Against the naive reading of the model: every surviving sector is one of those the file showed since the
     /// last true sync (or its remainder after a cut), every length lies between the smallest and the largest since then, and the dice alone decide.
     #[test]
