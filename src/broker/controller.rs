@@ -303,11 +303,15 @@ impl Running {
     async fn run_for_election(&mut self) -> Result<bool, Stop> {
         let coordinator = &*self.parts.coordinator;
         let now = self.parts.ports.clock.timestamp();
+        let ours = SessionState::Connected {
+            session: election::current(coordinator).await?.map_or(0, |(_, stat)| stat.ephemeral_owner),
+        };
+        if self.active.is_some() && *coordinator.session().borrow() == ours {
+            // The news was of our own election.
+            return Ok(false);
+        }
         match election::elect(coordinator, self.parts.local, now).await? {
             Election::Won(token) => {
-                if self.active.as_ref().is_some_and(|active| active.token == token) {
-                    return Ok(false);
-                }
                 event::ControllerElected { broker: self.parts.local, epoch: token.epoch }.emit();
                 self.parts.metadata.publish(|image| image.controller = self.parts.local);
                 self.active = Some(Active { machine: Controller::new(token.epoch), token });

@@ -156,24 +156,28 @@ impl Cluster {
     /// [`ClientError::UnknownTopic`] when it is not there and the brokers do not create topics by themselves, or
     /// `may_create` is false.
     pub async fn layout(&self, topic: &str, may_create: bool) -> Result<TopicLayout, ClientError> {
+        let unknown = || ClientError::UnknownTopic { topic: topic.to_owned() };
         let found = self
-            .retry(async || {
-                let metadata = self.any().await?.call(&metadata_request(Some(&[topic]), may_create)).await?;
-                match layout_of(&metadata, topic) {
-                    // Without auto-creation a missing topic does not come by waiting.
-                    Err(ClientError::Refused { code: ErrorCode::UnknownTopicOrPartition, .. }) if !may_create => {
-                        Err(ClientError::UnknownTopic { topic: topic.to_owned() })
-                    }
-                    found => found,
-                }
+            .retry(async || match self.layout_now(topic, may_create).await {
+                // Without auto-creation a missing topic does not come by waiting.
+                Err(error) if error.is_refusal(ErrorCode::UnknownTopicOrPartition) && !may_create => Err(unknown()),
+                found => found,
             })
             .await;
-        match found {
-            Err(ClientError::Refused { code: ErrorCode::UnknownTopicOrPartition, .. }) => {
-                Err(ClientError::UnknownTopic { topic: topic.to_owned() })
-            }
-            found => found,
-        }
+        found.map_err(|error| if error.is_refusal(ErrorCode::UnknownTopicOrPartition) { unknown() } else { error })
+    }
+
+    /// As [`Self::layout`] for a topic that was there a moment ago: a broker that has just started knows of no topic before
+    /// the controller has told it.
+    ///
+    /// # Errors
+    /// [`ClientError::Refused`] with [`ErrorCode::UnknownTopicOrPartition`] when it stays away.
+    pub async fn layout_again(&self, topic: &str) -> Result<TopicLayout, ClientError> {
+        self.retry(async || self.layout_now(topic, false).await).await
+    }
+
+    async fn layout_now(&self, topic: &str, may_create: bool) -> Result<TopicLayout, ClientError> {
+        layout_of(&self.any().await?.call(&metadata_request(Some(&[topic]), may_create)).await?, topic)
     }
 
     /// Tries until it succeeds, fails for good, or [`ClientOptions::api_timeout`] is over; then the last error is given.

@@ -458,7 +458,8 @@ mod tests {
         with_broker(
             |_| None,
             async |address| {
-                let connection = Connection::open(&address, &options(Duration::from_millis(10))).await.expect("a broker");
+                let connection =
+                    Connection::open(&address, &options(Duration::from_millis(10))).await.expect("a broker");
                 let other = connection.submit(&MetadataRequest::default(), i16::MAX).await.expect("room");
                 let silent = connection.call(&MetadataRequest::default()).await;
                 assert!(matches!(silent, Err(ClientError::TimedOut { .. })), "{silent:?}");

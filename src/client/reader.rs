@@ -288,7 +288,7 @@ impl Reader {
             match fetched {
                 Err(error) if error.is_retriable() && self.cluster.clock().moment() < end => {
                     self.back_off.wait(&**self.cluster.clock(), end).await;
-                    self.layout = self.cluster.layout(&self.topic, false).await?;
+                    self.layout = self.cluster.layout_again(&self.topic).await?;
                 }
                 Ok(fetched) => {
                     self.back_off = BackOff::new();

@@ -90,7 +90,9 @@ fn create_op(path: &str, mode: CreateMode) -> Op {
 pub(super) fn session_id(coordinator: &dyn Coordinator) -> i64 {
     match *coordinator.session().borrow() {
         SessionState::Connected { session } => session,
-        other => panic!("no session: {other:?}"),
+        other @ (SessionState::Disconnected | SessionState::Expired | SessionState::Closed) => {
+            panic!("no session: {other:?}")
+        }
     }
 }
 

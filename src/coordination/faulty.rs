@@ -49,8 +49,11 @@ struct Shared {
     /// Counts connections. A reply of an earlier one is lost.
     connection: watch::Sender<u64>,
     /// Requests made while there is no connection, in their order.
-    waiting: RefCell<VecDeque<Box<dyn FnOnce(Result<(), CoordinationError>)>>>,
+    waiting: RefCell<VecDeque<Waiting>>,
 }
+
+/// A request that goes on when the connection is back, or fails when the session ended.
+type Waiting = Box<dyn FnOnce(Result<(), CoordinationError>)>;
 
 /// What becomes of one request.
 enum Fate {

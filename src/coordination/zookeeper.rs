@@ -204,10 +204,8 @@ async fn keep_session(shared: Weak<Shared>) {
                     return;
                 }
                 let session = shared.client.borrow().as_ref().map_or(0, |client| client.session_id().0);
-                shared.tell(match state {
-                    zk::SessionState::SyncConnected => SessionState::Connected { session },
-                    _ => SessionState::Disconnected,
-                });
+                let connected = state == zk::SessionState::SyncConnected;
+                shared.tell(if connected { SessionState::Connected { session } } else { SessionState::Disconnected });
             }
             state = states.changed().await;
         }
@@ -382,11 +380,13 @@ async fn add_watch(client: zk::Client, path: String) -> Result<zk::PersistentWat
     loop {
         match client.watch(&path, zk::AddWatchMode::PersistentRecursive).await {
             Ok(watcher) => return Ok(watcher),
-            Err(error) => match port_error(error, &path) {
+            Err(error) => {
+                let error = port_error(error, &path);
+                if error != CoordinationError::ConnectionLoss {
+                    return Err(error);
+                }
                 // The next request waits for the connection itself.
-                CoordinationError::ConnectionLoss => {}
-                error => return Err(error),
-            },
+            }
         }
     }
 }
@@ -467,6 +467,7 @@ fn port_stat(stat: &zk::Stat) -> Stat {
     }
 }
 
+#[expect(clippy::wildcard_enum_match_arm, reason = "the client may get more of them")]
 fn port_result(result: zk::MultiWriteResult) -> OpResult {
     match result {
         zk::MultiWriteResult::Create { path, .. } => OpResult::Created { path },
@@ -486,6 +487,7 @@ fn multi_error(error: zk::MultiWriteError, ops: &[Op]) -> CoordinationError {
 }
 
 /// What went wrong while a session was opened.
+#[expect(clippy::wildcard_enum_match_arm, reason = "the client may get more of them")]
 fn connect_error(error: &zk::Error) -> CoordinationError {
     match error {
         zk::Error::AuthFailed => CoordinationError::Refused("ZooKeeper does not accept our login".to_owned()),
@@ -496,6 +498,7 @@ fn connect_error(error: &zk::Error) -> CoordinationError {
 }
 
 /// An error of the client as the port has it. What the client does not know for a refusal may have happened.
+#[expect(clippy::wildcard_enum_match_arm, reason = "the client may get more of them")]
 fn port_error(error: zk::Error, path: &str) -> CoordinationError {
     let path = path.to_owned();
     match error {

@@ -346,15 +346,17 @@ impl Segment {
         }
     }
 
-    /// Largest timestamp of a closed segment: the last entry of its time index, if the batch says so too.
+    /// Largest timestamp of a closed segment: the last entry of its time index, or that of a batch behind it, should entries
+    /// be missing. Where timestamps ascend no batch is behind it.
     pub(crate) fn find_max_timestamp(&self, open: &OpenSegment) -> Result<Timestamp, SegmentError> {
-        if let Some(last) = open.indexes.times.last()
-            && self.confirms(open, last)?
-        {
-            return Ok(last.timestamp);
-        }
-        let mut largest = Timestamp::NONE;
-        let mut scanner = Scanner::new(&*open.file, 0, self.size(), CHUNK_BYTES_MAX, Wait::Allowed);
+        let size = self.size();
+        let (mut largest, mut scanner) = match open.indexes.times.last() {
+            Some(last) if self.confirms(open, last)? => match self.seek(open, last.offset, size, Wait::Allowed)? {
+                Some((_, scanner)) => (last.timestamp, scanner),
+                None => return Ok(last.timestamp),
+            },
+            _ => (Timestamp::NONE, Scanner::new(&*open.file, 0, size, CHUNK_BYTES_MAX, Wait::Allowed)),
+        };
         while let Some(batch) = scanner.next()? {
             largest = largest.max(batch.header.max_timestamp);
         }

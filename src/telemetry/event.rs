@@ -324,26 +324,35 @@ mod tests {
         }
     }
 
+    // Other tests of this process count too, so these look at labels that nobody else has.
+
     #[test]
     fn an_event_counts_where_its_label_says() {
-        // Other tests of this process count too: look at events that they leave alone.
         let restarted = |actor| ActorRestarted { actor, name: "t-0".to_owned(), deaths: 1 };
-        restarted("partition").emit();
-        restarted("partition").emit();
-        restarted("connection").emit();
-        DiskHasSpace { dir: Dir("/data".into()) }.emit();
+        restarted("test-partition").emit();
+        restarted("test-partition").emit();
+        restarted("test-connection").emit();
         let text = render();
         for line in [
             "# HELP dohle_actor_restarted_total An actor that died was made anew.",
             "# TYPE dohle_actor_restarted_total counter",
-            "dohle_actor_restarted_total{actor=\"connection\"} 1",
-            "dohle_actor_restarted_total{actor=\"partition\"} 2",
-            "dohle_disk_has_space_total 1",
-            "dohle_partition_corrupt_total 0",
+            "dohle_actor_restarted_total{actor=\"test-connection\"} 1",
+            "dohle_actor_restarted_total{actor=\"test-partition\"} 2",
         ] {
             assert!(text.lines().any(|one| one == line), "{line} is not in\n{text}");
         }
-        assert_eq!(ActorRestarted::counts().total(), 3);
+    }
+
+    #[test]
+    fn an_event_that_never_happened_is_shown_as_zero() {
+        let text = render();
+        for metric in ALL.iter().filter(|metric| metric.label.is_none()) {
+            let start = format!("dohle_{}_total ", metric.name);
+            assert!(text.lines().any(|line| line.starts_with(&start)), "{start} is not in\n{text}");
+        }
+        let before = DiskHasSpace::counts().total();
+        DiskHasSpace { dir: Dir("/data".into()) }.emit();
+        assert!(before < DiskHasSpace::counts().total());
     }
 
     #[test]
@@ -351,14 +360,14 @@ mod tests {
         let mut limit = RateLimit::new(1);
         let peer = SocketAddr::from(([10, 0, 0, 1], 9));
         for _ in 0..10 {
-            let request = BadRequest { peer, api: "Produce", detail: "cut short".to_owned() };
+            let request = BadRequest { peer, api: "TestProduce", detail: "cut short".to_owned() };
             request.emit_limited(&mut limit, &peer.ip(), Moment::default());
         }
-        assert_eq!(BadRequest::counts().total(), 10);
+        assert!(render().contains("dohle_bad_request_total{api=\"TestProduce\"} 10\n"));
         let due = limit.due(Moment(Duration::from_secs(1)));
         assert_eq!(due.iter().map(|held_back| held_back.lines).collect::<Vec<_>>(), [9]);
-        due.iter().for_each(|held_back| held_back.tell(BadRequest::NAME));
-        assert_eq!(LinesHeldBack::counts().total(), 1);
+        due.iter().for_each(|held_back| held_back.tell("test_request"));
+        assert!(render().contains("dohle_lines_held_back_total{about=\"test_request\"} 1\n"));
     }
 
     #[test]

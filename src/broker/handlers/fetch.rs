@@ -31,11 +31,11 @@ const WAIT_MAX: Duration = Duration::from_secs(300);
 const READ_COMMITTED: i8 = 1;
 
 /// An answer, and the slices that its external payloads stand for, by token.
-pub struct FetchAnswer {
+pub(in crate::broker) struct FetchAnswer {
     /// The response's bytes around the records.
-    pub encoded: Encoded,
+    pub(in crate::broker) encoded: Encoded,
     /// The records.
-    pub slices: Vec<Slice>,
+    pub(in crate::broker) slices: Vec<Slice>,
 }
 
 /// What one look at the partitions found.
@@ -59,7 +59,7 @@ struct Limits {
 ///
 /// # Errors
 /// [`Unanswerable`]: the connection is to be closed.
-pub async fn answer(
+pub(in crate::broker) async fn answer(
     env: &Env,
     peer: &mut Peer,
     header: &RequestHeader,
@@ -297,7 +297,7 @@ fn find(env: &Env, key: &Key) -> Result<PartitionHandle, ErrorCode> {
 ///
 /// # Errors
 /// The code for the client.
-pub fn fence(partition: &PartitionHandle, theirs: LeaderEpoch) -> Result<(), ErrorCode> {
+pub(in crate::broker) fn fence(partition: &PartitionHandle, theirs: LeaderEpoch) -> Result<(), ErrorCode> {
     let role = partition.published.role();
     if theirs != LeaderEpoch::NONE {
         match theirs.cmp(&role.leader_epoch) {

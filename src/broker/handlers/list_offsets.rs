@@ -47,7 +47,7 @@ pub(super) async fn handle(
         let mut partitions = Vec::with_capacity(topic.partitions.len());
         for wanted in &topic.partitions {
             let found = look(env, header.version, &topic.name, wanted, committed).await;
-            partitions.push(response(wanted.partition_index, found));
+            partitions.push(response(header.version, wanted.partition_index, found));
         }
         topics.push(ListOffsetsTopicResponse { name: topic.name, partitions });
     }
@@ -117,14 +117,14 @@ async fn search(
     }
 }
 
-fn response(partition_index: i32, found: Result<Option<Found>, ErrorCode>) -> ListOffsetsPartitionResponse {
+fn response(version: i16, partition_index: i32, found: Result<Option<Found>, ErrorCode>) -> ListOffsetsPartitionResponse {
     let nothing = ListOffsetsPartitionResponse { partition_index, ..Default::default() };
     match found {
         Ok(None) => nothing,
         Ok(Some(found)) => ListOffsetsPartitionResponse {
             timestamp: found.timestamp.0,
             offset: found.offset.0,
-            leader_epoch: found.leader_epoch.0,
+            leader_epoch: if 4 <= version { found.leader_epoch.0 } else { LeaderEpoch::NONE.0 },
             ..nothing
         },
         Err(error_code) => ListOffsetsPartitionResponse { error_code, ..nothing },

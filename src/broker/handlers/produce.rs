@@ -28,7 +28,7 @@ const ADMIN_CLIENT: &str = "__admin_client";
 
 /// What is to be appended, by partition, in the order in which the partitions were first named.
 #[derive(Default)]
-pub struct Appends(Vec<(PartitionHandle, Vec<AppendItem>)>);
+pub(in crate::broker) struct Appends(Vec<(PartitionHandle, Vec<AppendItem>)>);
 
 impl Appends {
     fn push(&mut self, partition: PartitionHandle, item: AppendItem) {
@@ -41,13 +41,13 @@ impl Appends {
     }
 
     /// Takes all.
-    pub fn drain(&mut self) -> impl Iterator<Item = (PartitionHandle, Vec<AppendItem>)> + '_ {
+    pub(in crate::broker) fn drain(&mut self) -> impl Iterator<Item = (PartitionHandle, Vec<AppendItem>)> + '_ {
         self.0.drain(..)
     }
 }
 
 /// A produce request whose partitions have not all answered.
-pub struct PendingProduce {
+pub(in crate::broker) struct PendingProduce {
     correlation_id: i32,
     version: i16,
     /// `acks=0`: the client expects no answer.
@@ -59,7 +59,7 @@ pub struct PendingProduce {
 }
 
 /// What a produce request ends in.
-pub enum ProduceEnd {
+pub(in crate::broker) enum ProduceEnd {
     /// This answer.
     Answer(Encoded),
     /// No answer (`acks=0`).
@@ -80,7 +80,7 @@ struct Asked<'a> {
 }
 
 /// Checks a request and puts its batches into `appends`. `request` is its number on this connection.
-pub fn begin(
+pub(in crate::broker) fn begin(
     env: &Env,
     peer: &Peer,
     header: &RequestHeader,
@@ -133,7 +133,7 @@ pub fn begin(
 
 impl PendingProduce {
     /// One partition answered.
-    pub fn answered(&mut self, slot: u32, outcome: AppendOutcome, local: i32) {
+    pub(in crate::broker) fn answered(&mut self, slot: u32, outcome: AppendOutcome, local: i32) {
         let place = usize::try_from(slot).ok().and_then(|slot| self.slots.get(slot).copied());
         let Some((topic, partition)) = place else { return };
         let response = self.response.responses.get_mut(topic).and_then(|t| t.partition_responses.get_mut(partition));
@@ -150,7 +150,7 @@ impl PendingProduce {
 
     /// Whether every partition answered.
     #[must_use]
-    pub fn is_complete(&self) -> bool {
+    pub(in crate::broker) fn is_complete(&self) -> bool {
         self.missing == 0
     }
 
@@ -158,7 +158,7 @@ impl PendingProduce {
     ///
     /// # Errors
     /// When our answer does not fit the version: a bug of ours.
-    pub fn end(&self) -> Result<ProduceEnd, EncodeError> {
+    pub(in crate::broker) fn end(&self) -> Result<ProduceEnd, EncodeError> {
         if !self.silent {
             let key = crate::wire::ApiKey::Produce;
             return encode_response(self.correlation_id, key, self.version, &self.response).map(ProduceEnd::Answer);

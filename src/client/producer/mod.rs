@@ -256,7 +256,7 @@ impl Producer {
         for index in 0..self.queues.len() {
             while let Some(batch) = self.queues.get_mut(index).and_then(|queue| queue.take(now)) {
                 if self.layout_is_old {
-                    match self.cluster.layout(&self.topic, false).await {
+                    match self.cluster.layout_again(&self.topic).await {
                         Ok(layout) => {
                             self.layout = layout;
                             self.layout_is_old = false;

@@ -15,6 +15,7 @@ use crate::model::Timestamp;
 /// One znode.
 #[derive(Clone, PartialEq, Eq, Debug, Serialize, Deserialize)]
 pub(super) struct Node {
+    #[serde(with = "maybe_bytes")]
     data: Option<Vec<u8>>,
     czxid: i64,
     mzxid: i64,
@@ -30,9 +31,20 @@ pub(super) struct Node {
 /// What a transaction does to the tree, decided and without conditions.
 #[derive(Clone, PartialEq, Eq, Debug, Serialize, Deserialize)]
 pub(super) enum Effect {
-    Create { path: String, data: Option<Vec<u8>>, owner: i64 },
-    Set { path: String, data: Vec<u8> },
-    Delete { path: String },
+    Create {
+        path: String,
+        #[serde(with = "maybe_bytes")]
+        data: Option<Vec<u8>>,
+        owner: i64,
+    },
+    Set {
+        path: String,
+        #[serde(with = "bytes")]
+        data: Vec<u8>,
+    },
+    Delete {
+        path: String,
+    },
 }
 
 /// How an effect is taken back.
@@ -365,6 +377,57 @@ impl Effect {
             Self::Set { path, .. } => WatchEvent::DataChanged(path.clone()),
             Self::Delete { path } => WatchEvent::Deleted(path.clone()),
         }
+    }
+}
+
+/// Data as one run of bytes: serde would take a vector of them one by one.
+mod bytes {
+    use std::fmt;
+
+    use serde::de::{Deserializer, Error, Visitor};
+    use serde::ser::Serializer;
+
+    pub(super) fn serialize<S: Serializer>(data: &[u8], serializer: S) -> Result<S::Ok, S::Error> {
+        serializer.serialize_bytes(data)
+    }
+
+    pub(super) fn deserialize<'de, D: Deserializer<'de>>(deserializer: D) -> Result<Vec<u8>, D::Error> {
+        struct Bytes;
+        impl Visitor<'_> for Bytes {
+            type Value = Vec<u8>;
+
+            fn expecting(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+                f.write_str("bytes")
+            }
+
+            fn visit_bytes<E: Error>(self, bytes: &[u8]) -> Result<Vec<u8>, E> {
+                Ok(bytes.to_vec())
+            }
+
+            fn visit_byte_buf<E: Error>(self, bytes: Vec<u8>) -> Result<Vec<u8>, E> {
+                Ok(bytes)
+            }
+        }
+        deserializer.deserialize_byte_buf(Bytes)
+    }
+}
+
+/// As [`bytes`], of data that may be null.
+mod maybe_bytes {
+    use serde::{Deserialize, Deserializer, Serialize, Serializer};
+
+    #[derive(Deserialize)]
+    struct Bytes(#[serde(with = "super::bytes")] Vec<u8>);
+
+    #[derive(Serialize)]
+    struct BytesRef<'a>(#[serde(with = "super::bytes")] &'a [u8]);
+
+    pub(super) fn serialize<S: Serializer>(data: &Option<Vec<u8>>, serializer: S) -> Result<S::Ok, S::Error> {
+        data.as_deref().map(BytesRef).serialize(serializer)
+    }
+
+    pub(super) fn deserialize<'de, D: Deserializer<'de>>(deserializer: D) -> Result<Option<Vec<u8>>, D::Error> {
+        Ok(Option::<Bytes>::deserialize(deserializer)?.map(|Bytes(data)| data))
     }
 }
 

@@ -64,11 +64,10 @@ async fn reconnected(
     session: i64,
     error: CoordinationError,
 ) -> Result<(), CoordinationError> {
-    match error {
-        CoordinationError::ConnectionLoss if connected(coordinator).await? == session => Ok(()),
-        CoordinationError::ConnectionLoss => Err(CoordinationError::SessionExpired),
-        other => Err(other),
+    if error != CoordinationError::ConnectionLoss {
+        return Err(error);
     }
+    if connected(coordinator).await? == session { Ok(()) } else { Err(CoordinationError::SessionExpired) }
 }
 
 /// Reads, again when the connection is lost meanwhile.

@@ -224,3 +224,6 @@ impl Log {
         self.segment_age_ms = age - share;
     }
 }
+
+#[cfg(test)]
+mod tests;

@@ -255,6 +255,10 @@ impl Loader<'_> {
         loop {
             let Some(&file) = files.get(at) else { unreachable!("a walk ends with the last segment") };
             let walked = self.walk_whole(file)?;
+            if let Some(file) = files.get_mut(at) {
+                file.len = walked.size;
+                file.has_transactions = !self.rebuild.aborted.is_empty();
+            }
             let next = files.get(at + 1).copied();
             let goes_on = next.is_some_and(|next| {
                 walked.end_offset == next.base_offset || self.gaps() && walked.end_offset < next.base_offset

@@ -47,6 +47,12 @@ impl Log {
         for (path, file) in written {
             self.unflushed.add(path, file);
         }
+        let aborted = self.active.segment.transactions.encode();
+        if !aborted.is_empty() {
+            let path = self.active.segment.file(FileKind::TransactionIndex);
+            let file = write_file(&*self.view.disk, &path, &aborted)?;
+            self.unflushed.add(path, file);
+        }
         self.unflushed.names_changed();
         Ok(())
     }

@@ -45,7 +45,7 @@ struct Claims;
 impl MessageVisitor for Claims {
     fn visit<M: Message>(&mut self, name: &str, version: i16) {
         let whole = encoded(&arbitrary::<M>(version, 2), version);
-        for at in 0..whole.len().min(200) {
+        for at in 0..whole.len().min(120) {
             for claim in CLAIMS {
                 probe::<M>([&whole[..at], claim, &whole[at..]].concat().into(), name, version);
                 let behind = whole.len().min(at + claim.len());
