@@ -1,1 +1,316 @@
-//! Actors, and only here: thin shells around machine/ and storage/.
+//! Actors, and only here: thin shells around [`machine`](crate::machine) and [`storage`](crate::storage).
+//!
+//! The tree of supervision: the broker starts [`replicas`] (which supervises a [`partition`] per replica), a [`listener`] per
+//! listener (which supervises its [`connection`]s), the [`controller`], [`config_watch`], [`admin`] and [`producer_ids`].
+//! Asks go down this tree; upwards go death notices.
+//!
+//! *Does not know*: the command line, which disk, clock and coordinator it runs on.
+
+use std::collections::BTreeMap;
+use std::future::Future;
+use std::net::SocketAddr;
+use std::rc::Rc;
+use std::sync::Arc;
+
+use actix::dev::ToEnvelope;
+use actix::{Actor, Addr, Handler, Message};
+use tokio::sync::{mpsc, oneshot, watch};
+
+use crate::config::{BrokerConfig, Settings};
+use crate::coordination::recipe::{self, RecipeError};
+use crate::coordination::znode::broker::{Endpoint, Registration};
+use crate::coordination::znode::cluster;
+use crate::coordination::{CoordinationError, Coordinator};
+use crate::model::BrokerId;
+use crate::net::Stream;
+use crate::storage::log_dirs::{Identity, LogDirs, LogDirsError};
+use crate::telemetry::{Event as _, event};
+
+pub mod admin;
+pub mod config_watch;
+pub mod connection;
+pub mod controller;
+pub mod directory;
+pub mod env;
+pub mod fetch_slots;
+pub mod file_source;
+pub mod handlers;
+pub mod image;
+pub mod listener;
+pub mod partition;
+pub mod peer;
+pub mod placement;
+pub mod ports;
+pub mod process;
+pub mod producer_ids;
+pub mod replicas;
+pub mod settings;
+pub mod supervisor;
+
+use admin::Admin;
+use config_watch::{Applier, ConfigWatch};
+use controller::{ControllerActor, ControllerCommand, ControllerParts};
+use directory::Directory;
+use env::Env;
+use fetch_slots::SessionSlots;
+use image::Metadata;
+use listener::{Admission, ListenerActor, ListenerCommand};
+use placement::Placement;
+use ports::{Ports, random_topic_id};
+use producer_ids::ProducerIds;
+use replicas::{Intervals, Replicas, ReplicasCommand, ReplicasParts};
+use settings::SettingsStore;
+use supervisor::DeathNotice;
+
+/// What a broker is started with.
+pub struct Parts {
+    /// Its settings, checked.
+    pub config: BrokerConfig,
+    /// The same as they were written.
+    pub written: Settings,
+    /// Disk, clock, chance.
+    pub ports: Ports,
+    /// Loops and disk pool.
+    pub placement: Placement,
+    /// Its session with the coordinator, connected.
+    pub coordinator: Rc<dyn Coordinator>,
+    /// Sessions of earlier runs on the same log dirs, whose ephemerals may be removed.
+    pub earlier_sessions: Vec<i64>,
+    /// Log dirs, locked.
+    pub dirs: LogDirs,
+    /// One per listener of the configuration, in its order.
+    pub doors: Vec<Door>,
+}
+
+/// Where connections of one listener come in.
+pub struct Door {
+    /// The listener's name.
+    pub listener: String,
+    /// What clients are told to connect to.
+    pub advertised: (String, u16),
+    /// Accepted connections.
+    pub accepted: mpsc::Receiver<(Incoming, SocketAddr)>,
+}
+
+/// A connection that no loop owns yet; made into a stream on the loop that shall serve it.
+pub type Incoming = Box<dyn FnOnce() -> std::io::Result<Stream> + Send>;
+
+/// Why a broker does not start, in words for the operator.
+#[derive(Debug, thiserror::Error)]
+pub enum StartError {
+    /// The log dirs.
+    #[error("{0}")]
+    LogDirs(#[from] LogDirsError),
+    /// The coordinator.
+    #[error("{0}")]
+    Coordination(#[from] CoordinationError),
+    /// What the coordinator holds, or what others have taken.
+    #[error("{0}")]
+    Recipe(#[from] RecipeError),
+    /// Nothing came of it.
+    #[error("{0}")]
+    Other(String),
+}
+
+/// A broker that serves.
+pub struct Broker {
+    env: Arc<Env>,
+    listeners: Vec<Addr<ListenerActor>>,
+    controller: Addr<ControllerActor>,
+    /// Becomes true when an actor that the broker cannot do without was lost.
+    lost: watch::Receiver<bool>,
+}
+
+impl Broker {
+    /// Starts a broker on the calling loop, in Kafka's order: identity, logs, registration, election, service. Returns when
+    /// it serves.
+    ///
+    /// # Errors
+    /// [`StartError`] says what to do.
+    pub async fn start(parts: Parts) -> Result<Self, StartError> {
+        let Parts { config, written, ports, placement, coordinator, earlier_sessions, mut dirs, doors } = parts;
+        recipe::create_persistent_paths(&*coordinator).await?;
+        let cluster_id = cluster_id(&*coordinator, &ports).await?;
+        let local = broker_id(&*coordinator, &config, &dirs).await?;
+        let identity = Identity { broker_id: local, cluster_id: cluster_id.clone() };
+        dirs.set_identity(&identity, ports.clock.timestamp())?;
+        for (path, error) in dirs.failed() {
+            event::LogDirFailed { dir: event::Dir(path), cause: error.to_string() }.emit();
+        }
+        recipe::registration::end_earlier_sessions(&*coordinator, local, &earlier_sessions).await?;
+
+        let settings = SettingsStore::new(written, config.clone());
+        let (directory, metadata) = (Directory::default(), Metadata::new(&cluster_id));
+        let replicas = Replicas::new(ReplicasParts {
+            local,
+            dirs,
+            directory: directory.clone(),
+            settings: settings.clone(),
+            ports: ports.clone(),
+            placement: placement.clone(),
+            intervals: Intervals {
+                retention: config.log.retention_check_interval,
+                checkpoint: config.log.high_watermark_checkpoint_interval,
+            },
+        })
+        .start();
+        let applier = Applier { local, settings: settings.clone(), replicas: replicas.clone() };
+        config_watch::load_all(&*coordinator, &applier).await?;
+        let loaded = ask(&replicas, |reply| ReplicasCommand::Load { reply }).await;
+        loaded.ok_or_else(|| StartError::Other("the logs could not be loaded".to_owned()))?;
+
+        let (lose, lost) = watch::channel(false);
+        let notice = || {
+            let lose = lose.clone();
+            DeathNotice::new(move |_| {
+                lose.send_replace(true);
+            })
+        };
+        let (ready, mut is_ready) = watch::channel(Ok(false));
+        let registration = registration(&config, &doors, &ports);
+        let controller = ControllerActor::new(
+            ControllerParts {
+                local,
+                registration,
+                earlier_sessions,
+                coordinator: Rc::clone(&coordinator),
+                metadata: metadata.clone(),
+                replicas: replicas.clone(),
+                directory: directory.clone(),
+                applier: applier.clone(),
+                ports: ports.clone(),
+                ready,
+            },
+            notice(),
+        )
+        .start();
+        ConfigWatch::new(Rc::clone(&coordinator), applier, ports.clone(), notice()).start();
+        let admin = Admin::new(
+            Rc::clone(&coordinator),
+            metadata.clone(),
+            settings.clone(),
+            ports.clone(),
+            replicas.clone(),
+            local,
+        );
+        let env = Arc::new(Env {
+            local,
+            metadata,
+            directory,
+            settings,
+            ports,
+            placement,
+            replicas,
+            admin: admin.start(),
+            producer_ids: ProducerIds::new(local, coordinator).start(),
+            controller: controller.clone(),
+            session_slots: SessionSlots::new(config.fetch_sessions_max),
+        });
+        await_ready(&mut is_ready).await?;
+        let listeners = doors.into_iter().map(|door| open(door, &env, &config)).collect();
+        Ok(Self { env, listeners, controller, lost })
+    }
+
+    /// Returns when the broker cannot go on.
+    pub async fn lost(&mut self) {
+        let _closed = self.lost.wait_for(|lost| *lost).await;
+    }
+
+    /// `broker.id`.
+    #[must_use]
+    pub fn id(&self) -> BrokerId {
+        self.env.local
+    }
+
+    /// Number of partitions that live here.
+    #[must_use]
+    pub fn partitions(&self) -> usize {
+        self.env.directory.load().values().map(BTreeMap::len).sum()
+    }
+
+    /// Stops: no more requests, everything flushed and closed, the session ended. Whether all was written.
+    pub async fn stop(self) -> bool {
+        for listener in &self.listeners {
+            let _gone = listener.send(ListenerCommand::Shutdown).await;
+        }
+        let clean = ask(&self.env.replicas, |reply| ReplicasCommand::Shutdown { reply }).await;
+        ask(&self.controller, |reply| ControllerCommand::Shutdown { reply }).await;
+        clean.unwrap_or(false)
+    }
+}
+
+async fn await_ready(ready: &mut watch::Receiver<Result<bool, String>>) -> Result<(), StartError> {
+    let settled = |state: &Result<bool, String>| !matches!(state, Ok(false));
+    match ready.wait_for(settled).await.map(|state| state.clone()) {
+        Ok(Ok(_)) => Ok(()),
+        Ok(Err(reason)) => Err(StartError::Other(reason)),
+        Err(_) => Err(StartError::Other("the controller ended while the broker was starting".to_owned())),
+    }
+}
+
+fn open(door: Door, env: &Arc<Env>, config: &BrokerConfig) -> Addr<ListenerActor> {
+    let limits = connection::ConnectionLimits {
+        request_bytes_max: config.connections.request_bytes_max,
+        idle_max: config.connections.idle_max,
+    };
+    let of_listener = config.connections.max_of_listener.get(&door.listener).copied();
+    let admission = Admission {
+        connections_max: of_listener.unwrap_or(usize::MAX).min(config.connections.max),
+        connections_per_ip_max: config.connections.max_per_ip,
+    };
+    ListenerActor::new(door.listener.as_str().into(), Arc::clone(env), limits, admission, door.accepted).start()
+}
+
+async fn cluster_id(coordinator: &dyn Coordinator, ports: &Ports) -> Result<String, StartError> {
+    let fresh = cluster::encode_id(&random_topic_id(&*ports.entropy).to_string());
+    let data = recipe::create_or_read(coordinator, cluster::ID, &fresh).await?;
+    cluster::decode_id(&data).map_err(|error| StartError::Other(error.to_string()))
+}
+
+/// From the configuration, else from `meta.properties`, else generated.
+async fn broker_id(
+    coordinator: &dyn Coordinator,
+    config: &BrokerConfig,
+    dirs: &LogDirs,
+) -> Result<BrokerId, StartError> {
+    match config.broker_id.or(dirs.found_identity().broker_id) {
+        Some(id) => Ok(id),
+        None => Ok(recipe::broker_id::generate(coordinator, config.reserved_broker_id_max).await?),
+    }
+}
+
+fn registration(config: &BrokerConfig, doors: &[Door], ports: &Ports) -> Registration {
+    let endpoint = |door: &Door| {
+        let protocol = config.listeners.iter().find(|listener| listener.name == door.listener);
+        Endpoint {
+            listener: door.listener.clone(),
+            security_protocol: protocol.map_or("PLAINTEXT", |listener| listener.security_protocol.name()).to_owned(),
+            host: door.advertised.0.clone(),
+            port: door.advertised.1,
+        }
+    };
+    Registration {
+        endpoints: doors.iter().map(endpoint).collect(),
+        jmx_port: -1,
+        registered_at: ports.clock.timestamp(),
+        rack: config.rack.clone(),
+        features: BTreeMap::new(),
+    }
+}
+
+/// Asks an actor something and waits for the answer; `None` when the actor is gone or cannot answer.
+pub(crate) fn ask<A, C, T, F>(addr: &Addr<A>, command: F) -> impl Future<Output = Option<T>> + use<A, C, T, F>
+where
+    F: FnOnce(oneshot::Sender<T>) -> C,
+    A: Actor + Handler<C>,
+    A::Context: ToEnvelope<A, C>,
+    C: Message<Result = ()> + Send + 'static,
+    T: Send,
+{
+    let (reply, answer) = oneshot::channel();
+    let sent = addr.send(command(reply));
+    async move {
+        sent.await.ok()?;
+        answer.await.ok()
+    }
+}

@@ -8,9 +8,11 @@ use clap::Args;
 use super::failure::Failure;
 use super::file::cannot_read;
 use super::output::notice;
-use crate::config::{Loaded, load, quickstart_properties};
+use crate::broker::process;
+use crate::config::{Loaded, Warning, load, quickstart_properties};
 use crate::storage::disk::os::OsDisk;
 use crate::storage::disk::read_file;
+use crate::telemetry::{self, Event as _, event};
 
 /// Longest configuration file. Kafka's own, with all its comments, has 7 KiB.
 const FILE_BYTES_MAX: usize = 4 << 20;
@@ -37,10 +39,8 @@ pub(super) struct Arguments {
 
 pub(super) fn run(arguments: &Arguments) -> Result<ExitCode, Failure> {
     let loaded = configuration(arguments)?;
-    for warning in &loaded.warnings {
-        notice(format_args!("warning: {warning}"));
-    }
-    Ok(serve(loaded))
+    serve(loaded)?;
+    Ok(ExitCode::SUCCESS)
 }
 
 fn configuration(arguments: &Arguments) -> Result<Loaded, Failure> {
@@ -60,11 +60,22 @@ fn text_of(path: &Path) -> Result<String, Failure> {
     Ok(String::from_utf8(bytes).unwrap_or_else(|error| error.into_bytes().into_iter().map(char::from).collect()))
 }
 
-/// Runs the broker.
-fn serve(loaded: Loaded) -> ExitCode {
-    let _ = loaded;
-    notice("error: this build has no broker");
-    ExitCode::FAILURE
+/// Runs the broker, and says one line when it serves: the rest of what it has to say are events.
+fn serve(loaded: Loaded) -> Result<(), Failure> {
+    let Loaded { config, layers, warnings } = loaded;
+    let format = if config.logging.json { telemetry::Format::Json } else { telemetry::Format::Text };
+    telemetry::init(&config.logging.level, format).map_err(Failure::new)?;
+    for Warning { place, key, reason } in warnings {
+        event::ConfigKeyInert { key, place: place.to_string(), reason: reason.to_string() }.emit();
+    }
+    let run = process::run(config, layers, |serving| {
+        let listening = serving.addresses.iter().map(ToString::to_string).collect::<Vec<_>>().join(", ");
+        let example = serving.addresses.first().map(ToString::to_string).unwrap_or_default();
+        notice(format_args!(
+            "dohle serves on {listening}. Try: echo hello | dohle produce greetings --bootstrap-server {example}"
+        ));
+    });
+    run.map_err(Failure::new)
 }
 
 #[cfg(test)]

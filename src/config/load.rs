@@ -197,7 +197,7 @@ impl Loading {
             Ok(config) if self.problems.is_empty() => {
                 mirror(&mut self.settings, "broker.id", "node.id");
                 let layers = Layers { from_file: self.settings, ..Layers::default() };
-                self.warnings.sort_by(|one, other| one.place.cmp(&other.place));
+                self.warnings.sort_by_key(|warning| warning.place);
                 return Ok(Loaded { config, layers, warnings: self.warnings });
             }
             Ok(_) => Vec::new(),
@@ -208,7 +208,7 @@ impl Loading {
             let message = format!("{}: {}", conflict.key, conflict.reason);
             self.problem(place, message);
         }
-        self.problems.sort_by(|one, other| one.place.cmp(&other.place));
+        self.problems.sort_by_key(|problem| problem.place);
         Err(Problems(self.problems))
     }
 }
@@ -448,6 +448,19 @@ mod tests {
                 "line 5: listener.name.x.oauth.thing has no effect: it belongs to a plugin of Kafka's",
             ]
         );
+    }
+
+    #[test]
+    fn the_settings_of_a_stock_kafka_file_are_taken() {
+        let text = "broker.id=0\nnum.network.threads=3\nnum.io.threads=8\nsocket.send.buffer.bytes=102400\n\
+                    socket.receive.buffer.bytes=102400\nsocket.request.max.bytes=104857600\nlog.dirs=/tmp/kafka-logs\n\
+                    num.partitions=1\nnum.recovery.threads.per.data.dir=1\noffsets.topic.replication.factor=1\n\
+                    transaction.state.log.replication.factor=1\ntransaction.state.log.min.isr=1\n\
+                    log.retention.hours=168\nlog.retention.check.interval.ms=300000\nzookeeper.connect=localhost:2181\n\
+                    zookeeper.connection.timeout.ms=18000\ngroup.initial.rebalance.delay.ms=0\n";
+        let loaded = good(text);
+        assert_eq!(loaded.layers.from_file.len(), text.lines().count() + 1, "node.id follows broker.id");
+        assert!(loaded.config.zookeeper.is_some());
     }
 
     #[test]

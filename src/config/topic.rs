@@ -192,10 +192,8 @@ impl Values<'_> {
     }
 
     fn number(&self, name: &str) -> i64 {
-        match self.value(name) {
-            Value::Number(number) => *number,
-            other => panic!("the topic key {name} is no number in the table: {other}"),
-        }
+        let Value::Number(number) = self.value(name) else { panic!("the topic key {name} is no number in the table") };
+        *number
     }
 
     /// A number of an int key, none of which goes below zero here.
@@ -217,10 +215,8 @@ impl Values<'_> {
     }
 
     fn double(&self, name: &str) -> f64 {
-        match self.value(name) {
-            Value::Double(number) => *number,
-            other => panic!("the topic key {name} is no double in the table: {other}"),
-        }
+        let Value::Double(number) = self.value(name) else { panic!("the topic key {name} is no double in the table") };
+        *number
     }
 
     fn flag(&self, name: &str) -> bool {

@@ -13,8 +13,15 @@ use tokio::sync::{mpsc, watch};
 use crate::model::Timestamp;
 
 pub mod embedded;
+#[cfg(any(test, feature = "sim"))]
+pub mod faulty;
+pub mod path;
+pub mod recipe;
 pub mod znode;
 pub mod zookeeper;
+
+#[cfg(test)]
+mod conformance;
 
 /// A future of the port. Not `Send`: it lives on the arbiter of the actor that asked.
 pub type Reply<T> = Pin<Box<dyn Future<Output = Result<T, CoordinationError>>>>;
@@ -104,6 +111,61 @@ pub enum CoordinationError {
     Other(String),
 }
 
+impl Op {
+    /// The path that the step speaks of.
+    #[must_use]
+    pub fn path(&self) -> &str {
+        match self {
+            Self::Check { path, .. }
+            | Self::Create { path, .. }
+            | Self::Set { path, .. }
+            | Self::Delete { path, .. } => path,
+        }
+    }
+}
+
+impl CoordinationError {
+    /// A reply that does not fit its request: a bug of the coordinator, not of ours.
+    fn unexpected(reply: &dyn std::fmt::Debug) -> Self {
+        Self::Other(format!("the coordinator gave an answer that fits no question of ours: {reply:?}"))
+    }
+}
+
+/// Largest request, in bytes: ZooKeeper's `jute.maxbuffer`, less what a request has beside paths and data. An ensemble
+/// does not answer a larger one but cuts the connection, which would be tried again for ever; so it is refused here.
+/// [`request_size`] says how large a step is: whoever builds a long multi splits it by that.
+pub const REQUEST_BYTES_MAX: usize = 0xf_ffff - 1024;
+
+/// About the bytes that a step takes in a request.
+#[must_use]
+pub fn request_size(op: &Op) -> usize {
+    /// Lengths, versions, operation heading and an ACL of three entries.
+    const STEP_BYTES: usize = 128;
+    let data = match op {
+        Op::Check { .. } | Op::Delete { .. } => 0,
+        Op::Create { data, .. } => data.as_ref().map_or(0, Vec::len),
+        Op::Set { data, .. } => data.len(),
+    };
+    op.path().len().saturating_add(data).saturating_add(STEP_BYTES)
+}
+
+/// Refuses what no ensemble would take, before any of it is sent.
+fn check_ops(ops: &[Op]) -> Result<(), CoordinationError> {
+    for op in ops {
+        match op {
+            Op::Check { path, .. } | Op::Delete { path, .. } | Op::Set { path, .. } => path::check(path, false)?,
+            Op::Create { path, mode, .. } => path::check(path, *mode == CreateMode::PersistentSequential)?,
+        }
+    }
+    let bytes = ops.iter().map(request_size).fold(0_usize, usize::saturating_add);
+    if REQUEST_BYTES_MAX < bytes {
+        return Err(CoordinationError::Refused(format!(
+            "a request of {bytes} bytes is larger than jute.maxbuffer allows ({REQUEST_BYTES_MAX})"
+        )));
+    }
+    Ok(())
+}
+
 /// What a watch tells. Paths are those of the port, relative to the chroot.
 #[derive(Clone, PartialEq, Eq, Debug)]
 pub enum WatchEvent {
@@ -165,4 +227,59 @@ pub struct EnsembleConfig {
     pub session_timeout: Duration,
     /// `zookeeper.connection.timeout.ms`: how long to try at start.
     pub connection_timeout: Duration,
+    /// `zookeeper.set.acl`: whether znodes are made for their maker alone to write (see [`znode::access`]). Needs a
+    /// login or a TLS identity.
+    pub set_acl: bool,
+    /// TLS towards the ensemble: `zookeeper.ssl.client.enable`.
+    pub tls: Option<EnsembleTls>,
+    /// Who we are to the ensemble; `None` for nobody in particular.
+    pub login: Option<EnsembleLogin>,
+}
+
+impl EnsembleConfig {
+    /// An ensemble without TLS, login and ACLs.
+    #[must_use]
+    pub fn plain(connect: &str, session_timeout: Duration, connection_timeout: Duration) -> Self {
+        let connect = connect.to_owned();
+        Self { connect, session_timeout, connection_timeout, set_acl: false, tls: None, login: None }
+    }
+}
+
+/// TLS material, as PEM text.
+///
+/// Of Kafka's keys these have an effect: `zookeeper.ssl.client.enable`; `zookeeper.ssl.truststore.location` (type PEM: the
+/// authorities, and revocation lists when there are any) and `zookeeper.ssl.keystore.location` (type PEM: certificate
+/// chain and unencrypted key). Host names are always verified: an empty
+/// `zookeeper.ssl.endpoint.identification.algorithm`, JKS and PKCS12 stores, store passwords, cipher and protocol lists,
+/// CRL and OCSP switches and `zookeeper.clientCnxnSocket` have none.
+#[derive(Clone)]
+pub struct EnsembleTls {
+    /// Authorities that the ensemble's certificates must come from.
+    pub authorities_pem: String,
+    /// Our certificate chain and key, where the ensemble asks for them.
+    pub identity_pem: Option<String>,
+}
+
+/// Shows no key.
+impl std::fmt::Debug for EnsembleTls {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        f.debug_struct("EnsembleTls").field("identity", &self.identity_pem.is_some()).finish_non_exhaustive()
+    }
+}
+
+/// How we log in to the ensemble.
+#[derive(Clone)]
+pub enum EnsembleLogin {
+    /// SASL with DIGEST-MD5, as a Kafka broker does whose JAAS file has a `DigestLoginModule` in its `Client` section.
+    SaslDigest { user: String, password: String },
+    /// ZooKeeper's own `digest` scheme (`addauth digest user:password`).
+    Digest { user: String, password: String },
+}
+
+/// Shows no password.
+impl std::fmt::Debug for EnsembleLogin {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        let (Self::SaslDigest { user, .. } | Self::Digest { user, .. }) = self;
+        f.debug_struct("EnsembleLogin").field("user", user).finish_non_exhaustive()
+    }
 }

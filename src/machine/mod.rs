@@ -3,3 +3,9 @@
 //! *Invariant*: total functions of state, time and event.
 //! *Does not know*: async, files, clocks, randomness, logging.
 #![warn(missing_docs)]
+
+pub mod assignment;
+pub mod controller;
+pub mod fetch_session;
+pub mod partition;
+pub mod restart;

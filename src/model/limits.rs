@@ -11,7 +11,7 @@ pub const PARTITIONS_PER_TOPIC_MAX: i32 = 100_000;
 /// flight, librdkafka to a million that it never reaches; more would only wait in our memory.
 pub const REQUESTS_IN_FLIGHT_PER_CONNECTION_MAX: usize = 128;
 
-/// Unknown tagged fields kept per struct while decoding; more is a malformed request. Kafka's own messages have at most 10.
+/// Tagged fields one struct of a message may have; more is a malformed request. Kafka's own messages have at most 10.
 pub const TAGGED_FIELDS_MAX: u32 = 64;
 
 /// Elements reserved in memory before they were seen: an array grows beyond it only as its elements arrive.

@@ -17,5 +17,5 @@ pub use ids::{
     BrokerEpoch, BrokerId, ControllerEpoch, LeaderEpoch, Offset, PartitionEpoch, PartitionIndex, ProducerEpoch,
     ProducerId,
 };
-pub use time::{Clock, Moment, Timestamp};
+pub use time::{Clock, Entropy, Moment, Timestamp};
 pub use topic::{InvalidTopicName, TopicId, TopicName, TopicPartition};

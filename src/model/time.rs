@@ -1,4 +1,4 @@
-//! Time is an argument. Wall-clock time stamps records; monotonic time measures waits.
+//! Time and chance are arguments. Wall-clock time stamps records; monotonic time measures waits.
 
 use std::fmt;
 use std::time::Duration;
@@ -50,4 +50,10 @@ pub trait Clock: Send + Sync {
     fn timestamp(&self) -> Timestamp;
     /// Monotonic time. Never goes back.
     fn moment(&self) -> Moment;
+}
+
+/// The randomness port: the operating system's, or the simulator's seed.
+pub trait Entropy: Send + Sync {
+    /// Fills `bytes` with random ones.
+    fn fill(&self, bytes: &mut [u8]);
 }

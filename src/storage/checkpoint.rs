@@ -244,6 +244,8 @@ mod tests {
     }
 
     proptest! {
+        #![proptest_config(crate::storage::cases::same_every_run())]
+
         #[test]
         fn offsets_survive(entries in prop::collection::btree_map(("[a-zA-Z0-9._-]{1,9}x", any::<i32>()), any::<i64>(), 0..20)) {
             let offsets = entries.iter().map(|((topic, at), offset)| entry(topic, *at, *offset)).collect::<Offsets>();

@@ -100,6 +100,8 @@ mod tests {
     }
 
     proptest! {
+        #![proptest_config(crate::storage::cases::same_every_run())]
+
         #[test]
         fn any_bytes_are_taken_or_refused(bytes in prop::collection::vec(any::<u8>(), 0..40), text in "[{}\":0-9a-z]{0,30}") {
             let _refused = decode(&bytes);

@@ -180,6 +180,8 @@ mod tests {
     }
 
     proptest! {
+        #![proptest_config(crate::storage::cases::same_every_run())]
+
         #[test]
         fn names_survive(topic in "[a-zA-Z0-9_-][a-zA-Z0-9._-]{0,248}", number in 0..i32::MAX, unique in any::<[u8; 16]>()) {
             let partition = partition(&topic, number);

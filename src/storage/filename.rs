@@ -165,6 +165,8 @@ mod tests {
     }
 
     proptest! {
+        #![proptest_config(crate::storage::cases::same_every_run())]
+
         #[test]
         fn what_is_read_is_written_back(name in "[0-9]{19,21}\\.[a-z.]{0,14}|\\PC{0,30}") {
             if let Some(parsed) = SegmentFileName::parse(&name) {

@@ -6,8 +6,13 @@
 //! that neither waits for long; chunks published one by one would save nanoseconds and cost a second structure for
 //! truncation.
 //!
-//! *Invariant*: entries ascend. An index is derived from its segment and only a hint where to start to read: whoever
-//! follows an entry still finds batches there, or something is corrupt.
+//! *Invariant*: entries ascend. The files have no checksum, and damage that keeps the order is not seen here. So whoever
+//! follows an entry checks what it leads to, and otherwise builds the index anew:
+//! * an [`OffsetPosition`] leads to a batch whose base offset is at most the entry's offset. (Equal to its last offset it
+//!   need not be: Kafka makes one entry for all batches of an append, with the position of the first and the offset of the
+//!   last.)
+//! * a [`TimestampOffset`] names an offset in a batch whose largest timestamp is the entry's.
+//!
 //! *Does not know*: when an entry is due (the log counts the bytes).
 //!
 //! Source: Kafka 3.9 `AbstractIndex`, `OffsetIndex`, `TimeIndex`.
@@ -269,6 +274,21 @@ impl OffsetIndex {
         entries.get(at).map(|entry| self.entry(entry))
     }
 
+    /// The last entry below `offset` and not behind `position`.
+    #[must_use]
+    pub fn last_before(&self, offset: Offset, position: u64) -> Option<OffsetPosition> {
+        let found = self.entries.last_where(|entry| {
+            let entry = self.entry(entry);
+            entry.offset < offset && u64::from(entry.position) <= position
+        });
+        found.map(|entry| self.entry(&entry))
+    }
+
+    /// Drops an entry that a reader found wrong: what is left is a sparser index.
+    pub fn remove(&self, wrong: OffsetPosition) {
+        self.entries.write().retain(|entry| self.entry(entry) != wrong);
+    }
+
     /// Drops the entries at or above `offset`.
     pub fn truncate_to(&self, offset: Offset) {
         self.entries.truncate_where(|entry| self.entry(entry).offset < offset);
@@ -286,9 +306,11 @@ impl OffsetIndex {
     }
 
     fn check(&self) -> Result<(), IndexError> {
-        let entries = self.to_vec();
-        ascending(&entries, |last, next| last.offset < next.offset && last.position < next.position)?;
-        entries.iter().try_for_each(|entry| self.relative(entry.offset).map(|_| ()))
+        let entries = self.entries.read();
+        ascending(entries.iter().map(|entry| self.entry(entry)), |last, next| {
+            last.offset < next.offset && last.position < next.position
+        })?;
+        entries.iter().try_for_each(|entry| self.relative(self.entry(entry).offset).map(|_| ()))
     }
 }
 
@@ -325,6 +347,11 @@ impl TimeIndex {
         found.map_or(TimestampOffset { timestamp: Timestamp::NONE, offset: self.base }, |entry| self.entry(&entry))
     }
 
+    /// Drops an entry that a reader found wrong: what is left is a sparser index.
+    pub fn remove(&self, wrong: TimestampOffset) {
+        self.entries.write().retain(|entry| self.entry(entry) != wrong);
+    }
+
     /// Drops the entries at or above `offset`.
     pub fn truncate_to(&self, offset: Offset) {
         self.entries.truncate_where(|entry| self.entry(entry).offset < offset);
@@ -342,9 +369,11 @@ impl TimeIndex {
     }
 
     fn check(&self) -> Result<(), IndexError> {
-        let entries = self.to_vec();
-        ascending(&entries, |last, next| last.timestamp < next.timestamp && last.offset <= next.offset)?;
-        entries.iter().try_for_each(|entry| self.relative(entry.offset).map(|_| ()))
+        let entries = self.entries.read();
+        ascending(entries.iter().map(|entry| self.entry(entry)), |last, next| {
+            last.timestamp < next.timestamp && last.offset <= next.offset
+        })?;
+        entries.iter().try_for_each(|entry| self.relative(self.entry(entry).offset).map(|_| ()))
     }
 }
 
@@ -359,8 +388,8 @@ fn absolute(base: Offset, relative: [u8; 4]) -> Offset {
     Offset(base.0.saturating_add(i64::from(i32::from_be_bytes(relative))))
 }
 
-fn ascending<T>(entries: &[T], ascend: impl Fn(&T, &T) -> bool) -> Result<(), IndexError> {
-    let mut pairs = entries.iter().zip(entries.iter().skip(1));
+fn ascending<T>(entries: impl Iterator<Item = T> + Clone, ascend: impl Fn(T, T) -> bool) -> Result<(), IndexError> {
+    let mut pairs = entries.clone().zip(entries.skip(1));
     match pairs.position(|(last, next)| !ascend(last, next)) {
         Some(at) => Err(IndexError::NotAscending { entry: at.saturating_add(1) }),
         None => Ok(()),
@@ -481,6 +510,8 @@ mod tests {
     }
 
     proptest! {
+        #![proptest_config(crate::storage::cases::same_every_run())]
+
         /// Against a scan over the list of entries.
         #[test]
         fn lookups_are_a_scan(

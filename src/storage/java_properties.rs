@@ -217,6 +217,8 @@ mod tests {
     }
 
     proptest! {
+        #![proptest_config(crate::storage::cases::same_every_run())]
+
         #[test]
         fn what_is_written_is_read(properties in prop::collection::vec((".{1,12}", ".{0,12}"), 0..6), time in any::<i64>()) {
             let pairs = properties.iter().map(|(key, value)| (key.as_str(), value.as_str()));

@@ -3,11 +3,14 @@
 
 use std::collections::BTreeMap;
 
+use super::filename::SegmentFileName;
 use super::index::{OffsetIndex, TimeIndex};
-use super::producer_snapshot;
+use super::leader_epoch::LeaderEpochCache;
+use super::meta_properties::MetaProperties;
 use super::producer_state::{AppendOrigin, Marker, ProducerStates, Verdict};
 use super::transaction_index::{AbortedTransaction, TransactionIndex};
-use crate::model::{Offset, ProducerId, Timestamp};
+use super::{checkpoint, clean_shutdown, directory, partition_metadata, producer_snapshot};
+use crate::model::{LeaderEpoch, Offset, ProducerId, Timestamp};
 use crate::wire::record::{
     BATCH_HEADER_BYTES, BatchHeader, EndTransactionMarker, Records, TransactionOutcome, verify_crc,
 };
@@ -101,6 +104,44 @@ fn what_a_killed_kafka_left_reserved_is_left_out() {
     assert_eq!(TimeIndex::decode(Offset(68), time_index_file).unwrap().to_vec(), times.to_vec());
 }
 
+/// Every bit of the index files, one at a time: the damage is refused, or seen by who follows an entry, or harmless.
+#[test]
+fn no_flipped_bit_of_an_index_skips_a_record() {
+    let batches = segments().remove(&Offset(0)).unwrap();
+    let flipped = |file: &[u8], bit: usize| {
+        let mut bytes = file.to_vec();
+        *bytes.get_mut(bit / 8).unwrap() ^= 1 << (bit % 8);
+        bytes
+    };
+    let holding = |offset: Offset| {
+        batches.iter().find(|batch| batch.header.base_offset <= offset && offset <= batch.header.last_offset())
+    };
+    let file = fixture!("clean", "00.index");
+    for bit in 0..file.len() * 8 {
+        let Ok(index) = OffsetIndex::decode(Offset(0), &flipped(file, bit)) else { continue };
+        for target in (0..34).map(Offset) {
+            let start = index.lookup(target);
+            let batch = batches.iter().find(|batch| batch.position == start.position);
+            let Some(batch) = batch.filter(|batch| batch.header.base_offset <= start.offset) else { continue };
+            assert!(batch.header.base_offset <= target, "bit {bit} hides offset {target}");
+        }
+    }
+    let file = fixture!("clean", "00.timeindex");
+    let times = batches.iter().map(|batch| batch.header.max_timestamp);
+    for bit in 0..file.len() * 8 {
+        let Ok(index) = TimeIndex::decode(Offset(0), &flipped(file, bit)) else { continue };
+        for target in times.clone() {
+            let start = index.lookup(target);
+            let seen = holding(start.offset).is_none_or(|batch| batch.header.max_timestamp != start.timestamp);
+            if seen && start.timestamp != Timestamp::NONE {
+                continue;
+            }
+            let first = batches.iter().find(|batch| target <= batch.header.max_timestamp).unwrap();
+            assert!(start.offset <= first.header.last_offset(), "bit {bit} hides timestamp {target}");
+        }
+    }
+}
+
 #[test]
 fn replaying_the_log_gives_the_snapshots_and_the_transaction_indexes() {
     let snapshots = BTreeMap::from([
@@ -148,5 +189,79 @@ fn replaying_the_log_gives_the_snapshots_and_the_transaction_indexes() {
     for (base, file) in files {
         assert_eq!(aborted.get(&Offset(base)).unwrap(), file, "segment {base}");
         assert_eq!(TransactionIndex::decode(Offset(base), file).unwrap().encode(), file);
+    }
+}
+
+/// All files of the fixtures under every decoder, damaged by a fixed stream of accidents: taken or refused, never a panic.
+#[test]
+fn damaged_files_are_taken_or_refused() {
+    let files: [&[u8]; 14] = [
+        fixture!("clean", "00.index"),
+        fixture!("clean", "00.timeindex"),
+        fixture!("clean", "00.txnindex"),
+        fixture!("clean", "77.snapshot"),
+        fixture!("clean", "00.log"),
+        fixture!("crashed", "68.index"),
+        include_bytes!("fixtures/clean/meta.properties"),
+        include_bytes!("fixtures/clean/.kafka_cleanshutdown"),
+        include_bytes!("fixtures/clean/recovery-point-offset-checkpoint"),
+        include_bytes!("fixtures/clean/log-start-offset-checkpoint"),
+        include_bytes!("fixtures/clean/fixture-0/leader-epoch-checkpoint"),
+        include_bytes!("fixtures/clean/fixture-0/partition.metadata"),
+        b"gone-0.b2ec0684ceb44de1b9bd62f443cea13c-delete",
+        b"00000000000000000034.timeindex.deleted",
+    ];
+    let mut accidents = Accidents(1);
+    for round in 0..400 {
+        for file in files {
+            let mut bytes = file.to_vec();
+            for _ in 0..=round % 4 {
+                accidents.damage(&mut bytes);
+            }
+            decode_as_everything(&bytes);
+        }
+    }
+}
+
+fn decode_as_everything(bytes: &[u8]) {
+    let base = Offset(34);
+    let _offsets = OffsetIndex::decode(base, bytes).map(|index| index.lookup(Offset(40)));
+    let _times = TimeIndex::decode(base, bytes).map(|index| index.lookup(Timestamp(40)));
+    let _aborted = TransactionIndex::decode(base, bytes).map(|index| index.collect(base, Offset(90), &mut Vec::new()));
+    let _producers = producer_snapshot::decode(bytes);
+    let _offsets = checkpoint::decode(bytes);
+    let _epochs = LeaderEpochCache::decode(bytes).map(|cache| cache.end_offset_for(LeaderEpoch(0), base));
+    let _properties = MetaProperties::decode(bytes);
+    let _topic = partition_metadata::decode(bytes);
+    let _epoch = clean_shutdown::decode(bytes);
+    let name = String::from_utf8_lossy(bytes);
+    let _partition = directory::parse(&name);
+    let _file = SegmentFileName::parse(&name);
+}
+
+/// A xorshift of accidents.
+struct Accidents(u64);
+
+impl Accidents {
+    fn below(&mut self, bound: usize) -> usize {
+        self.0 ^= self.0 << 13;
+        self.0 ^= self.0 >> 7;
+        self.0 ^= self.0 << 17;
+        usize::try_from(self.0 >> 16).unwrap().checked_rem(bound).unwrap_or(0)
+    }
+
+    fn damage(&mut self, bytes: &mut Vec<u8>) {
+        let at = self.below(bytes.len());
+        match self.below(5) {
+            0 => bytes.truncate(at),
+            1 => bytes.extend_from_within(at..),
+            2 => drop(bytes.drain(..at)),
+            3 => bytes.insert(at, u8::try_from(self.below(256)).unwrap()),
+            _ => {
+                if let Some(byte) = bytes.get_mut(at) {
+                    *byte ^= 1 << self.below(8);
+                }
+            }
+        }
     }
 }

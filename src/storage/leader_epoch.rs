@@ -297,6 +297,8 @@ mod tests {
     }
 
     proptest! {
+        #![proptest_config(crate::storage::cases::same_every_run())]
+
         /// Against a map that is searched as Kafka words it.
         #[test]
         fn the_cache_is_the_map(steps in prop::collection::vec(step(), 1..40)) {

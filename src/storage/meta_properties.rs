@@ -196,6 +196,8 @@ mod tests {
     }
 
     proptest! {
+        #![proptest_config(crate::storage::cases::same_every_run())]
+
         #[test]
         fn properties_survive(cluster_id in prop::option::of(".{0,20}"), id in prop::option::of(any::<i32>())) {
             let broker_id = id.map(BrokerId);

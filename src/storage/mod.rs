@@ -4,6 +4,12 @@
 //! *Does not know*: who leads, who follows, who asks.
 #![warn(clippy::indexing_slicing, clippy::expect_used)]
 
+pub mod log;
+pub mod log_dirs;
+pub mod open_files;
+mod scan;
+mod segment;
+
 pub mod disk;
 
 // Files, from the log directory down to a segment.
@@ -20,5 +26,7 @@ pub mod producer_snapshot;
 pub mod producer_state;
 pub mod transaction_index;
 
+#[cfg(test)]
+mod cases;
 #[cfg(test)]
 mod kafka_files;

@@ -158,6 +158,8 @@ mod tests {
     }
 
     proptest! {
+        #![proptest_config(crate::storage::cases::same_every_run())]
+
         #[test]
         fn snapshots_survive_and_damage_does_not_pass(
             producers in prop::collection::btree_map(any::<i64>(), (any::<i16>(), any::<i32>(), 0..i64::MAX, -1..99_i64), 0..20),

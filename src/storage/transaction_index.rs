@@ -266,6 +266,8 @@ mod tests {
     }
 
     proptest! {
+        #![proptest_config(crate::storage::cases::same_every_run())]
+
         #[test]
         fn any_bytes_are_taken_or_refused(bytes in prop::collection::vec(0..3_u8, 0..150), base in -5..99_i64) {
             if let Ok(index) = TransactionIndex::decode(Offset(base), &bytes) {

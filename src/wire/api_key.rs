@@ -142,10 +142,12 @@ impl ApiKey {
     /// client ids), 1 has one, 2 has tagged fields too.
     #[must_use]
     pub const fn request_header_version(self, version: i16) -> i16 {
-        match self {
-            Self::ControlledShutdown if version == 0 => 0,
-            _ if self.is_flexible(version) => 2,
-            _ => 1,
+        if self.is_flexible(version) {
+            2
+        } else if matches!(self, Self::ControlledShutdown) && version == 0 {
+            0
+        } else {
+            1
         }
     }
 
@@ -153,11 +155,7 @@ impl ApiKey {
     /// reader may not know yet that there is another (KIP-511).
     #[must_use]
     pub const fn response_header_version(self, version: i16) -> i16 {
-        match self {
-            Self::ApiVersions => 0,
-            _ if self.is_flexible(version) => 1,
-            _ => 0,
-        }
+        if self.is_flexible(version) && !matches!(self, Self::ApiVersions) { 1 } else { 0 }
     }
 }
 

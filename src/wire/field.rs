@@ -65,8 +65,9 @@ macro_rules! numbers {
             }
 
             #[cfg(test)]
+            #[allow(clippy::cast_possible_truncation, clippy::cast_sign_loss, reason = "what wraps is as arbitrary")]
             fn arbitrary(random: &mut super::arbitrary::Random, _: Dialect) -> Self {
-                random.number() as Self // wraps, which is as arbitrary
+                random.number() as Self
             }
         }
     )*};

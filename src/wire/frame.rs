@@ -158,3 +158,106 @@ pub fn encode_response(
     response.encode(&mut out, version)?;
     out.finish_frame()
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::wire::DecodeErrorKind;
+    use crate::wire::message::{
+        ApiVersionsRequest, ApiVersionsResponse, ControlledShutdownRequest, DeleteRecordsRequest,
+    };
+
+    /// The first frame that `kcat -L` sends (librdkafka 2.0.2), without its length.
+    const KCAT: &[u8] = b"\x00\x12\x00\x03\x00\x00\x00\x01\x00\x07rdkafka\x00\x0blibrdkafka\x062.0.2\x00";
+
+    /// The first frame that Kafka 3.9.1's Java admin client sends, without its length.
+    const JAVA: &[u8] = b"\x00\x12\x00\x04\x00\x00\x00\x00\x00\radminclient-1\x00\x12apache-kafka-java\x063.9.1\x00";
+
+    fn read(frame: &[u8]) -> Result<RequestHeader, HeaderError> {
+        decode_request(Bytes::copy_from_slice(frame)).map(|(header, _)| header)
+    }
+
+    #[test]
+    fn the_first_frame_of_real_clients_is_read_and_written_the_same() {
+        for (frame, client, software) in [(KCAT, "rdkafka", "librdkafka"), (JAVA, "adminclient-1", "apache-kafka-java")]
+        {
+            let (header, mut body) = decode_request(Bytes::from_static(frame)).expect("a request");
+            assert_eq!((header.key, header.client_id.as_deref()), (ApiKey::ApiVersions, Some(client)));
+            let request = ApiVersionsRequest::decode(&mut body, header.version).expect("a body");
+            assert_eq!((request.client_software_name.as_str(), body.remaining()), (software, 0));
+            let written = encode_request(&header, &request).expect("a frame").bytes;
+            assert_eq!(written[..4], u32::try_from(frame.len()).expect("a short frame").to_be_bytes());
+            assert_eq!(written[4..], *frame);
+        }
+    }
+
+    #[test]
+    fn every_way_in_which_a_header_can_be_wrong_has_its_error() {
+        assert_eq!(read(&[]), Err(HeaderError::Truncated { len: 0 }));
+        assert_eq!(read(&KCAT[..7]), Err(HeaderError::Truncated { len: 7 }));
+        let unknown = HeaderError::UnknownKey { code: 999, version: 1, correlation_id: 7 };
+        assert_eq!(read(&[3, 231, 0, 1, 0, 0, 0, 7]), Err(unknown));
+        let source = DecodeError { field: "header", kind: DecodeErrorKind::Truncated { needed: 7, remaining: 6 } };
+        let key = ApiKey::ApiVersions;
+        let malformed = HeaderError::Malformed { key, version: 3, correlation_id: 1, source };
+        assert_eq!(read(&KCAT[..16]), Err(malformed));
+    }
+
+    #[test]
+    fn a_version_too_new_or_negative_is_told_from_a_broken_header() {
+        let key = ApiKey::ApiVersions;
+        let too_new = [&[0, 18, 3, 231], &KCAT[4..]].concat();
+        let unsupported = |version| Err(HeaderError::UnsupportedVersion { key, version, correlation_id: 1 });
+        assert_eq!(read(&too_new), unsupported(999), "a header v2 is expected of a version that is newer than ours");
+        assert_eq!(read(&[0, 18, 255, 255, 0, 0, 0, 1, 255, 255]), unsupported(-1), "a header v1 of one that is older");
+        let header_v1 = &too_new[..17];
+        assert!(matches!(read(header_v1), Err(HeaderError::Malformed { version: 999, .. })), "{:?}", read(header_v1));
+    }
+
+    #[test]
+    fn a_client_may_call_itself_anything() {
+        let nameless = read(&[0, 3, 0, 1, 0, 0, 0, 1, 255, 255]).expect("null is a client id");
+        assert_eq!(nameless.client_id, None);
+        let odd = read(&[0, 3, 0, 1, 0, 0, 0, 1, 0, 2, b'a', 0xff]).expect("so is what is not UTF-8");
+        assert_eq!(odd.client_id.as_deref(), Some("a\u{fffd}"));
+    }
+
+    #[test]
+    fn the_oldest_request_has_no_client_id() {
+        let header = RequestHeader {
+            key: ApiKey::ControlledShutdown,
+            version: 0,
+            correlation_id: 5,
+            client_id: Some("not sent".into()),
+        };
+        let request = ControlledShutdownRequest { broker_id: 2, ..ControlledShutdownRequest::default() };
+        let written = encode_request(&header, &request).expect("a frame").bytes;
+        assert_eq!(written[..], [0, 0, 0, 12, 0, 7, 0, 0, 0, 0, 0, 5, 0, 0, 0, 2]);
+        assert_eq!(read(&written[4..]), Ok(RequestHeader { client_id: None, ..header }));
+    }
+
+    #[test]
+    fn bytes_behind_a_request_are_counted_not_refused() {
+        let request = DeleteRecordsRequest { timeout_ms: 9, ..DeleteRecordsRequest::default() };
+        let header = RequestHeader { key: ApiKey::DeleteRecords, version: 2, correlation_id: 1, client_id: None };
+        let written = encode_request(&header, &request).expect("a frame").bytes;
+        let (_, mut body) = decode_request([&written[4..], b"xyz"].concat().into()).expect("a request");
+        assert_eq!(DeleteRecordsRequest::decode(&mut body, 2), Ok(request));
+        assert_eq!(body.remaining(), 3);
+    }
+
+    #[test]
+    fn an_api_versions_response_has_the_oldest_header_in_every_version() {
+        for version in ApiKey::ApiVersions.versions() {
+            let response = ApiVersionsResponse::default();
+            let written = encode_response(77, ApiKey::ApiVersions, version, &response).expect("a frame").bytes;
+            let mut body = Encoder::new();
+            response.encode(&mut body, version).expect("a body");
+            assert_eq!(written[4..8], 77_i32.to_be_bytes());
+            assert_eq!(written[8..], body.finish().bytes, "v{version}");
+            let (correlation_id, mut body) =
+                decode_response(written.slice(4..), ApiKey::ApiVersions, version).expect("a response");
+            assert_eq!((correlation_id, ApiVersionsResponse::decode(&mut body, version)), (77, Ok(response)));
+        }
+    }
+}

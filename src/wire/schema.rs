@@ -101,7 +101,11 @@ macro_rules! structs {
         }
 
         impl $crate::wire::Field for $name {
-            fn put(&self, out: &mut $crate::wire::Encoder, dialect: $crate::wire::Dialect) -> Result<(), $crate::wire::EncodeError> {
+            fn put(
+                &self,
+                out: &mut $crate::wire::Encoder,
+                dialect: $crate::wire::Dialect,
+            ) -> Result<(), $crate::wire::EncodeError> {
                 let version = dialect.version;
                 $(
                     out.at(concat!(stringify!($name), ".", stringify!($field)));
@@ -131,9 +135,12 @@ macro_rules! structs {
                 Ok(())
             }
 
-            fn take(input: &mut $crate::wire::Decoder, dialect: $crate::wire::Dialect) -> Result<Self, $crate::wire::DecodeError> {
+            #[allow(unused_mut, unused_variables, reason = "for structs without tagged fields")]
+            fn take(
+                input: &mut $crate::wire::Decoder,
+                dialect: $crate::wire::Dialect,
+            ) -> Result<Self, $crate::wire::DecodeError> {
                 let version = dialect.version;
-                #[allow(unused_mut, reason = "only tagged fields change it")]
                 let mut value = Self {$(
                     $field: tagged!([$($tag)?] { default_of!($($default)?) } else {
                         if $versions.contains(&version) {
@@ -148,10 +155,10 @@ macro_rules! structs {
                 )*};
                 if dialect.flexible {
                     input.at(concat!(stringify!($name), ", tagged fields"));
-                    input.take_tagged_fields(&mut |tag, _input| match tag {
+                    input.take_tagged_fields(&mut |tag, input| match tag {
                         $($($tag if $versions.contains(&version) => {
-                            _input.at(concat!(stringify!($name), ".", stringify!($field)));
-                            value.$field = $crate::wire::Field::take(_input, dialect)?;
+                            input.at(concat!(stringify!($name), ".", stringify!($field)));
+                            value.$field = $crate::wire::Field::take(input, dialect)?;
                             Ok(true)
                         })?)*
                         _ => Ok(false),
@@ -166,7 +173,10 @@ macro_rules! structs {
                 Self {$(
                     $field: if $versions.contains(&version) {
                         let value: $type = $crate::wire::Field::arbitrary(random, dialect);
-                        $(let value = if $nullable.contains(&version) { value } else { value.or(Some(Default::default())) };)?
+                        $(
+                            let null_allowed = $nullable.contains(&version);
+                            let value = if null_allowed { value } else { value.or(Some(Default::default())) };
+                        )?
                         value
                     } else {
                         default_of!($($default)?)

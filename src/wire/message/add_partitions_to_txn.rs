@@ -1,78 +1,79 @@
-//! AddPartitionsToTxn (key 24).
+//! AddPartitionsToTxn (key 24): partitions take part in a transaction.
 
 use crate::model::ErrorCode;
 use crate::wire::Str;
 
 structs! {
-    /// TODO
+    /// Adds partitions before records go to them. Versions 0 to 3 are sent by producers; later ones by brokers, which
+    /// may only want to verify (KIP-98, KIP-890).
     struct AddPartitionsToTxnRequest {
-        /// TODO
+        /// One entry per transactional id.
         transactions: Vec<AddPartitionsToTxnTransaction> [4..],
-        /// TODO
+        /// The transactional id, up to version 3.
         v3_and_below_transactional_id: Str [0..=3],
-        /// TODO
+        /// The producer's id, up to version 3.
         v3_and_below_producer_id: i64 [0..=3],
-        /// TODO
+        /// The producer's epoch, up to version 3.
         v3_and_below_producer_epoch: i16 [0..=3],
-        /// TODO
+        /// The partitions to add, by topic, up to version 3.
         v3_and_below_topics: Vec<AddPartitionsToTxnTopic> [0..=3],
     }
 
     /// An element of [`AddPartitionsToTxnRequest::transactions`].
     struct AddPartitionsToTxnTransaction {
-        /// TODO
+        /// The transactional id.
         transactional_id: Str [4..],
-        /// TODO
+        /// The producer's id; −1 for none.
         producer_id: i64 [4..],
-        /// TODO
+        /// The producer's epoch; −1 for none.
         producer_epoch: i16 [4..],
-        /// TODO
+        /// Whether only to check that the partitions are in the transaction, and not to add them (KIP-890).
         verify_only: bool [4..],
-        /// TODO
+        /// One entry per topic.
         topics: Vec<AddPartitionsToTxnTopic> [4..],
     }
 
-    /// An element of [`AddPartitionsToTxnRequest::v3_and_below_topics`].
+    /// Partitions of one topic, to be added.
     struct AddPartitionsToTxnTopic {
-        /// TODO
+        /// The topic's name.
         name: Str [0..],
-        /// TODO
+        /// The partitions' numbers.
         partitions: Vec<i32> [0..],
     }
 
-    /// TODO
+    /// Answers [`AddPartitionsToTxnRequest`]: the outcome per partition.
     struct AddPartitionsToTxnResponse {
-        /// TODO
+        /// How long the client should be quiet since it went over a quota, in ms; 0 for not at all.
         throttle_time_ms: i32 [0..],
-        /// TODO
+        /// What went wrong, if anything.
         error_code: ErrorCode [4..; ignorable],
-        /// TODO
+        /// One entry per transactional id, from version 4 on.
         results_by_transaction: Vec<AddPartitionsToTxnResult> [4..],
-        /// TODO
+        /// One entry per topic, up to version 3.
         results_by_topic_v3_and_below: Vec<AddPartitionsToTxnTopicResult> [0..=3],
     }
 
     /// An element of [`AddPartitionsToTxnResponse::results_by_transaction`].
     struct AddPartitionsToTxnResult {
-        /// TODO
+        /// The transactional id.
         transactional_id: Str [4..],
-        /// TODO
+        /// One entry per topic.
         topic_results: Vec<AddPartitionsToTxnTopicResult> [4..],
     }
 
-    /// An element of [`AddPartitionsToTxnResponse::results_by_topic_v3_and_below`].
+    /// The outcome for one topic.
     struct AddPartitionsToTxnTopicResult {
-        /// TODO
+        /// The topic's name.
         name: Str [0..],
-        /// TODO
+        /// One entry per partition.
         results_by_partition: Vec<AddPartitionsToTxnPartitionResult> [0..],
     }
 
-    /// An element of [`AddPartitionsToTxnTopicResult::results_by_partition`].
+    /// The outcome for one partition.
     struct AddPartitionsToTxnPartitionResult {
-        /// TODO
+        /// The partition's number.
         partition_index: i32 [0..],
-        /// TODO
+        /// What went wrong, if anything.
         partition_error_code: ErrorCode [0..],
     }
 }

@@ -1,52 +1,52 @@
-//! AlterConfigs (key 33).
+//! AlterConfigs (key 33): replaces the configuration of topics and brokers as a whole.
 
 use crate::model::ErrorCode;
 use crate::wire::Str;
 
 structs! {
-    /// TODO
+    /// Sets the whole dynamic configuration of resources: what is not named is reset (KIP-133).
     struct AlterConfigsRequest {
-        /// TODO
+        /// One entry per resource.
         resources: Vec<AlterConfigsResource> [0..],
-        /// TODO
+        /// Whether to check only, and change nothing.
         validate_only: bool [0..],
     }
 
     /// An element of [`AlterConfigsRequest::resources`].
     struct AlterConfigsResource {
-        /// TODO
+        /// What kind of resource, as Kafka numbers them.
         resource_type: i8 [0..],
-        /// TODO
+        /// The resource's name.
         resource_name: Str [0..],
-        /// TODO
+        /// The configuration, key by key.
         configs: Vec<AlterableConfig> [0..],
     }
 
     /// An element of [`AlterConfigsResource::configs`].
     struct AlterableConfig {
-        /// TODO
+        /// The key.
         name: Str [0..],
-        /// TODO
+        /// The value; null resets it to its default.
         value: Option<Str> [0..],
     }
 
-    /// TODO
+    /// Answers [`AlterConfigsRequest`]: the outcome per resource.
     struct AlterConfigsResponse {
-        /// TODO
+        /// How long the client should be quiet since it went over a quota, in ms; 0 for not at all.
         throttle_time_ms: i32 [0..],
-        /// TODO
+        /// One entry per thing asked for.
         responses: Vec<AlterConfigsResourceResponse> [0..],
     }
 
     /// An element of [`AlterConfigsResponse::responses`].
     struct AlterConfigsResourceResponse {
-        /// TODO
+        /// What went wrong, if anything.
         error_code: ErrorCode [0..],
-        /// TODO
+        /// What went wrong, in words; null when nothing did.
         error_message: Option<Str> [0..],
-        /// TODO
+        /// What kind of resource, as Kafka numbers them.
         resource_type: i8 [0..],
-        /// TODO
+        /// The resource's name.
         resource_name: Str [0..],
     }
 }

@@ -1,60 +1,60 @@
-//! AlterPartitionReassignments (key 45).
+//! AlterPartitionReassignments (key 45): moves replicas between brokers.
 
 use crate::model::ErrorCode;
 use crate::wire::Str;
 
 structs! {
-    /// TODO
+    /// Sets or cancels the target replicas of partitions (KIP-455).
     struct AlterPartitionReassignmentsRequest {
-        /// TODO
+        /// How long the broker may take, in ms.
         timeout_ms: i32 = 60_000 [0..],
-        /// TODO
+        /// One entry per topic.
         topics: Vec<ReassignableTopic> [0..],
     }
 
     /// An element of [`AlterPartitionReassignmentsRequest::topics`].
     struct ReassignableTopic {
-        /// TODO
+        /// The topic's name.
         name: Str [0..],
-        /// TODO
+        /// One entry per partition.
         partitions: Vec<ReassignablePartition> [0..],
     }
 
     /// An element of [`ReassignableTopic::partitions`].
     struct ReassignablePartition {
-        /// TODO
+        /// The partition's number.
         partition_index: i32 [0..],
-        /// TODO
+        /// The brokers that are to hold a replica, the preferred leader first; null cancels the reassignment.
         replicas: Option<Vec<i32>> [0..],
     }
 
-    /// TODO
+    /// Answers [`AlterPartitionReassignmentsRequest`]: the outcome per partition.
     struct AlterPartitionReassignmentsResponse {
-        /// TODO
+        /// How long the client should be quiet since it went over a quota, in ms; 0 for not at all.
         throttle_time_ms: i32 [0..],
-        /// TODO
+        /// What went wrong, if anything.
         error_code: ErrorCode [0..],
-        /// TODO
+        /// What went wrong, in words; null when nothing did.
         error_message: Option<Str> [0..],
-        /// TODO
+        /// One entry per thing asked for.
         responses: Vec<ReassignableTopicResponse> [0..],
     }
 
     /// An element of [`AlterPartitionReassignmentsResponse::responses`].
     struct ReassignableTopicResponse {
-        /// TODO
+        /// The topic's name.
         name: Str [0..],
-        /// TODO
+        /// One entry per partition.
         partitions: Vec<ReassignablePartitionResponse> [0..],
     }
 
     /// An element of [`ReassignableTopicResponse::partitions`].
     struct ReassignablePartitionResponse {
-        /// TODO
+        /// The partition's number.
         partition_index: i32 [0..],
-        /// TODO
+        /// What went wrong, if anything.
         error_code: ErrorCode [0..],
-        /// TODO
+        /// What went wrong, in words; null when nothing did.
         error_message: Option<Str> [0..],
     }
 }

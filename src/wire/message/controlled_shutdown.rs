@@ -1,30 +1,30 @@
-//! ControlledShutdown (key 7).
+//! ControlledShutdown (key 7): a broker asks the controller to take its leaderships away.
 
 use crate::model::ErrorCode;
 use crate::wire::Str;
 
 structs! {
-    /// TODO
+    /// A broker is about to stop (KIP-49, KIP-380).
     struct ControlledShutdownRequest {
-        /// TODO
+        /// The broker that is about to stop.
         broker_id: i32 [0..],
-        /// TODO
+        /// The broker's epoch: which incarnation of it is meant; −1 when it is not checked.
         broker_epoch: i64 = -1 [2..; ignorable],
     }
 
-    /// TODO
+    /// Answers [`ControlledShutdownRequest`]: the partitions that the broker still leads.
     struct ControlledShutdownResponse {
-        /// TODO
+        /// What went wrong, if anything.
         error_code: ErrorCode [0..],
-        /// TODO
+        /// Partitions that the broker still leads: it should not stop yet.
         remaining_partitions: Vec<RemainingPartition> [0..],
     }
 
     /// An element of [`ControlledShutdownResponse::remaining_partitions`].
     struct RemainingPartition {
-        /// TODO
+        /// The topic's name.
         topic_name: Str [0..],
-        /// TODO
+        /// The partition's number.
         partition_index: i32 [0..],
     }
 }

@@ -1,46 +1,46 @@
-//! CreateAcls (key 30).
+//! CreateAcls (key 30): new access rules.
 
 use crate::model::ErrorCode;
 use crate::wire::Str;
 
 structs! {
-    /// TODO
+    /// Adds rules (KIP-140, KIP-290).
     struct CreateAclsRequest {
-        /// TODO
+        /// The rules to add.
         creations: Vec<AclCreation> [0..],
     }
 
     /// An element of [`CreateAclsRequest::creations`].
     struct AclCreation {
-        /// TODO
+        /// What kind of resource, as Kafka numbers them.
         resource_type: i8 [0..],
-        /// TODO
+        /// The resource's name.
         resource_name: Str [0..],
-        /// TODO
+        /// How the resource's name is meant: 3 literally, 4 as a prefix (KIP-290).
         resource_pattern_type: i8 = 3 [1..],
-        /// TODO
+        /// The principal, with its kind: `User:alice`.
         principal: Str [0..],
-        /// TODO
+        /// The host that the rule is about; `*` for any.
         host: Str [0..],
-        /// TODO
+        /// Which operation, as Kafka numbers them.
         operation: i8 [0..],
-        /// TODO
+        /// Whether the rule allows or denies, as Kafka numbers it.
         permission_type: i8 [0..],
     }
 
-    /// TODO
+    /// Answers [`CreateAclsRequest`]: the outcome per rule, in the order of the request.
     struct CreateAclsResponse {
-        /// TODO
+        /// How long the client should be quiet since it went over a quota, in ms; 0 for not at all.
         throttle_time_ms: i32 [0..],
-        /// TODO
+        /// One entry per thing asked for.
         results: Vec<AclCreationResult> [0..],
     }
 
     /// An element of [`CreateAclsResponse::results`].
     struct AclCreationResult {
-        /// TODO
+        /// What went wrong, if anything.
         error_code: ErrorCode [0..],
-        /// TODO
+        /// What went wrong, in words; null when nothing did.
         error_message: Option<Str> [0..],
     }
 }

@@ -1,4 +1,4 @@
-//! CreateDelegationToken (key 38).
+//! CreateDelegationToken (key 38): a new delegation token.
 
 use bytes::Bytes;
 
@@ -6,49 +6,49 @@ use crate::model::ErrorCode;
 use crate::wire::Str;
 
 structs! {
-    /// TODO
+    /// Asks for a token (KIP-48, KIP-373).
     struct CreateDelegationTokenRequest {
-        /// TODO
+        /// What kind of principal owns the token; null for the asker's (KIP-373).
         owner_principal_type: Option<Str> [3..],
-        /// TODO
+        /// Who owns the token; null for the asker (KIP-373).
         owner_principal_name: Option<Str> [3..],
-        /// TODO
+        /// Who may renew the token.
         renewers: Vec<CreatableRenewers> [0..],
-        /// TODO
+        /// How long the token may live if it is renewed, in ms; −1 for the broker's limit.
         max_lifetime_ms: i64 [0..],
     }
 
     /// An element of [`CreateDelegationTokenRequest::renewers`].
     struct CreatableRenewers {
-        /// TODO
+        /// What kind of principal, for instance `User`.
         principal_type: Str [0..],
-        /// TODO
+        /// The principal's name.
         principal_name: Str [0..],
     }
 
-    /// TODO
+    /// Answers [`CreateDelegationTokenRequest`]: the token.
     struct CreateDelegationTokenResponse {
-        /// TODO
+        /// What went wrong, if anything.
         error_code: ErrorCode [0..],
-        /// TODO
+        /// What kind of principal, for instance `User`.
         principal_type: Str [0..],
-        /// TODO
+        /// The principal's name.
         principal_name: Str [0..],
-        /// TODO
+        /// What kind of principal asked for the token.
         token_requester_principal_type: Str [3..],
-        /// TODO
+        /// Who asked for the token.
         token_requester_principal_name: Str [3..],
-        /// TODO
+        /// When the token was made, in ms since 1970.
         issue_timestamp_ms: i64 [0..],
-        /// TODO
+        /// When the token ends, in ms since 1970.
         expiry_timestamp_ms: i64 [0..],
-        /// TODO
+        /// Until when the token can be renewed, in ms since 1970.
         max_timestamp_ms: i64 [0..],
-        /// TODO
+        /// The token's public half.
         token_id: Str [0..],
-        /// TODO
+        /// The token's secret half.
         hmac: Bytes [0..],
-        /// TODO
+        /// How long the client should be quiet since it went over a quota, in ms; 0 for not at all.
         throttle_time_ms: i32 [0..],
     }
 }

@@ -1,50 +1,50 @@
-//! CreatePartitions (key 37).
+//! CreatePartitions (key 37): more partitions for topics.
 
 use crate::model::ErrorCode;
 use crate::wire::Str;
 
 structs! {
-    /// TODO
+    /// Raises the number of partitions (KIP-195, KIP-599).
     struct CreatePartitionsRequest {
-        /// TODO
+        /// One entry per topic.
         topics: Vec<CreatePartitionsTopic> [0..],
-        /// TODO
+        /// How long the broker may take, in ms.
         timeout_ms: i32 [0..],
-        /// TODO
+        /// Whether to check only, and change nothing.
         validate_only: bool [0..],
     }
 
     /// An element of [`CreatePartitionsRequest::topics`].
     struct CreatePartitionsTopic {
-        /// TODO
+        /// The topic's name.
         name: Str [0..],
-        /// TODO
+        /// How many partitions the topic is to have.
         count: i32 [0..],
-        /// TODO
+        /// Where the replicas of the new partitions are to be; null to let the broker choose.
         assignments: Option<Vec<CreatePartitionsAssignment>> [0..],
     }
 
     /// An element of [`CreatePartitionsTopic::assignments`].
     struct CreatePartitionsAssignment {
-        /// TODO
+        /// Brokers, the preferred leader first.
         broker_ids: Vec<i32> [0..],
     }
 
-    /// TODO
+    /// Answers [`CreatePartitionsRequest`]: the outcome per topic.
     struct CreatePartitionsResponse {
-        /// TODO
+        /// How long the client should be quiet since it went over a quota, in ms; 0 for not at all.
         throttle_time_ms: i32 [0..],
-        /// TODO
+        /// One entry per thing asked for.
         results: Vec<CreatePartitionsTopicResult> [0..],
     }
 
     /// An element of [`CreatePartitionsResponse::results`].
     struct CreatePartitionsTopicResult {
-        /// TODO
+        /// The topic's name.
         name: Str [0..],
-        /// TODO
+        /// What went wrong, if anything.
         error_code: ErrorCode [0..],
-        /// TODO
+        /// What went wrong, in words; null when nothing did.
         error_message: Option<Str> [0..],
     }
 }

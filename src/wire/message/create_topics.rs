@@ -1,88 +1,88 @@
-//! CreateTopics (key 19).
+//! CreateTopics (key 19): new topics.
 
 use crate::model::{ErrorCode, TopicId};
 use crate::wire::Str;
 
 structs! {
-    /// TODO
+    /// Creates topics (KIP-4, KIP-464, KIP-525).
     struct CreateTopicsRequest {
-        /// TODO
+        /// One entry per topic.
         topics: Vec<CreatableTopic> [0..],
-        /// TODO
+        /// How long the broker may take, in ms.
         timeout_ms: i32 = 60_000 [0..],
-        /// TODO
+        /// Whether to check only, and change nothing.
         validate_only: bool [1..],
     }
 
     /// An element of [`CreateTopicsRequest::topics`].
     struct CreatableTopic {
-        /// TODO
+        /// The topic's name.
         name: Str [0..],
-        /// TODO
+        /// How many partitions; −1 for the broker's default, or when the assignment says it.
         num_partitions: i32 [0..],
-        /// TODO
+        /// How many replicas each partition has; −1 for the broker's default, or when the assignment says it.
         replication_factor: i16 [0..],
-        /// TODO
+        /// Which brokers hold which replicas; empty to let the broker choose.
         assignments: Vec<CreatableReplicaAssignment> [0..],
-        /// TODO
+        /// The configuration, key by key.
         configs: Vec<CreatableTopicConfig> [0..],
     }
 
     /// An element of [`CreatableTopic::assignments`].
     struct CreatableReplicaAssignment {
-        /// TODO
+        /// The partition's number.
         partition_index: i32 [0..],
-        /// TODO
+        /// Brokers, the preferred leader first.
         broker_ids: Vec<i32> [0..],
     }
 
     /// An element of [`CreatableTopic::configs`].
     struct CreatableTopicConfig {
-        /// TODO
+        /// The key.
         name: Str [0..],
-        /// TODO
+        /// The value; null for none.
         value: Option<Str> [0..],
     }
 
-    /// TODO
+    /// Answers [`CreateTopicsRequest`]: the outcome per topic.
     struct CreateTopicsResponse {
-        /// TODO
+        /// How long the client should be quiet since it went over a quota, in ms; 0 for not at all.
         throttle_time_ms: i32 [2..; ignorable],
-        /// TODO
+        /// One entry per topic.
         topics: Vec<CreatableTopicResult> [0..],
     }
 
     /// An element of [`CreateTopicsResponse::topics`].
     struct CreatableTopicResult {
-        /// TODO
+        /// The topic's name.
         name: Str [0..],
-        /// TODO
+        /// The topic's id; zero when it is not known.
         topic_id: TopicId [7..; ignorable],
-        /// TODO
+        /// What went wrong, if anything.
         error_code: ErrorCode [0..],
-        /// TODO
+        /// What went wrong, in words; null when nothing did.
         error_message: Option<Str> [1..; ignorable],
-        /// TODO
+        /// How many partitions it has; −1 when that is not told.
         num_partitions: i32 = -1 [5..; ignorable],
-        /// TODO
+        /// How many replicas each partition has; −1 when that is not told.
         replication_factor: i16 = -1 [5..; ignorable],
-        /// TODO
+        /// The topic's configuration; null when it is not told (KIP-525).
         configs: Option<Vec<CreatableTopicConfigs>> [5..; ignorable],
-        /// TODO
+        /// Why the configuration is not told, if it is not (KIP-525).
         topic_config_error_code: ErrorCode [5.., tag 0; ignorable],
     }
 
     /// An element of [`CreatableTopicResult::configs`].
     struct CreatableTopicConfigs {
-        /// TODO
+        /// The key.
         name: Str [5..],
-        /// TODO
+        /// The value; null for none.
         value: Option<Str> [5..],
-        /// TODO
+        /// Whether it cannot be changed while the broker runs.
         read_only: bool [5..],
-        /// TODO
+        /// Where the value comes from, as Kafka numbers the sources.
         config_source: i8 = -1 [5..; ignorable],
-        /// TODO
+        /// Whether the value is secret, and therefore null here.
         is_sensitive: bool [5..],
     }
 }

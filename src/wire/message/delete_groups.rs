@@ -1,28 +1,28 @@
-//! DeleteGroups (key 42).
+//! DeleteGroups (key 42): groups to be gone.
 
 use crate::model::ErrorCode;
 use crate::wire::Str;
 
 structs! {
-    /// TODO
+    /// Deletes groups that have no members (KIP-229).
     struct DeleteGroupsRequest {
-        /// TODO
+        /// The groups' names.
         groups_names: Vec<Str> [0..],
     }
 
-    /// TODO
+    /// Answers [`DeleteGroupsRequest`]: the outcome per group.
     struct DeleteGroupsResponse {
-        /// TODO
+        /// How long the client should be quiet since it went over a quota, in ms; 0 for not at all.
         throttle_time_ms: i32 [0..],
-        /// TODO
+        /// One entry per thing asked for.
         results: Vec<DeletableGroupResult> [0..],
     }
 
     /// An element of [`DeleteGroupsResponse::results`].
     struct DeletableGroupResult {
-        /// TODO
+        /// The group's name.
         group_id: Str [0..],
-        /// TODO
+        /// What went wrong, if anything.
         error_code: ErrorCode [0..],
     }
 }

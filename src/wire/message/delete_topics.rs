@@ -1,44 +1,44 @@
-//! DeleteTopics (key 20).
+//! DeleteTopics (key 20): topics to be gone.
 
 use crate::model::{ErrorCode, TopicId};
 use crate::wire::Str;
 
 structs! {
-    /// TODO
+    /// Deletes topics, by name or, from version 6 on, by id (KIP-516, KIP-599).
     struct DeleteTopicsRequest {
-        /// TODO
+        /// One entry per topic.
         topics: Vec<DeleteTopicState> [6..],
-        /// TODO
+        /// The topics' names, up to version 5.
         topic_names: Vec<Str> [0..=5; ignorable],
-        /// TODO
+        /// How long the broker may take, in ms.
         timeout_ms: i32 [0..],
     }
 
     /// An element of [`DeleteTopicsRequest::topics`].
     struct DeleteTopicState {
-        /// TODO
+        /// The topic's name; null to name it by id.
         name: Option<Str> [6..],
-        /// TODO
+        /// The topic's id; zero when it is not known.
         topic_id: TopicId [6..],
     }
 
-    /// TODO
+    /// Answers [`DeleteTopicsRequest`]: the outcome per topic.
     struct DeleteTopicsResponse {
-        /// TODO
+        /// How long the client should be quiet since it went over a quota, in ms; 0 for not at all.
         throttle_time_ms: i32 [1..; ignorable],
-        /// TODO
+        /// One entry per thing asked for.
         responses: Vec<DeletableTopicResult> [0..],
     }
 
     /// An element of [`DeleteTopicsResponse::responses`].
     struct DeletableTopicResult {
-        /// TODO
+        /// The topic's name; null when it was named by an unknown id.
         name: Option<Str> [0.., nullable 6..],
-        /// TODO
+        /// The topic's id; zero when it is not known.
         topic_id: TopicId [6..; ignorable],
-        /// TODO
+        /// What went wrong, if anything.
         error_code: ErrorCode [0..],
-        /// TODO
+        /// What went wrong, in words; null when nothing did.
         error_message: Option<Str> [5..; ignorable],
     }
 }

@@ -1,60 +1,60 @@
-//! DescribeClientQuotas (key 48).
+//! DescribeClientQuotas (key 48): which quotas there are.
 
 use crate::model::ErrorCode;
 use crate::wire::Str;
 
 structs! {
-    /// TODO
+    /// Asks for the quotas that match a filter (KIP-546).
     struct DescribeClientQuotasRequest {
-        /// TODO
+        /// What the entity consists of.
         components: Vec<ComponentData> [0..],
-        /// TODO
+        /// Whether entities with further components are left out.
         strict: bool [0..],
     }
 
     /// An element of [`DescribeClientQuotasRequest::components`].
     struct ComponentData {
-        /// TODO
+        /// What kind of entity, for instance `user` or `client-id`.
         entity_type: Str [0..],
-        /// TODO
+        /// 0 matches the given name, 1 the default, 2 any given name.
         match_type: i8 [0..],
-        /// TODO
+        /// The name to match; null unless the type asks for one.
         matched: Option<Str> [0..],
     }
 
-    /// TODO
+    /// Answers [`DescribeClientQuotasRequest`]: the quotas.
     struct DescribeClientQuotasResponse {
-        /// TODO
+        /// How long the client should be quiet since it went over a quota, in ms; 0 for not at all.
         throttle_time_ms: i32 [0..],
-        /// TODO
+        /// What went wrong, if anything.
         error_code: ErrorCode [0..],
-        /// TODO
+        /// What went wrong, in words; null when nothing did.
         error_message: Option<Str> [0..],
-        /// TODO
+        /// The entities that match; null when something went wrong.
         entries: Option<Vec<EntryData>> [0..],
     }
 
     /// An element of [`DescribeClientQuotasResponse::entries`].
     struct EntryData {
-        /// TODO
+        /// What the entity consists of.
         entity: Vec<EntityData> [0..],
-        /// TODO
+        /// The quotas, key by key.
         values: Vec<ValueData> [0..],
     }
 
     /// An element of [`EntryData::entity`].
     struct EntityData {
-        /// TODO
+        /// What kind of entity, for instance `user` or `client-id`.
         entity_type: Str [0..],
-        /// TODO
+        /// The entity's name; null for the default.
         entity_name: Option<Str> [0..],
     }
 
     /// An element of [`EntryData::values`].
     struct ValueData {
-        /// TODO
+        /// The quota's name, for instance `producer_byte_rate`.
         key: Str [0..],
-        /// TODO
+        /// The quota.
         value: f64 [0..],
     }
 }

@@ -1,46 +1,46 @@
-//! DescribeCluster (key 60).
+//! DescribeCluster (key 60): which brokers there are.
 
 use crate::model::ErrorCode;
 use crate::wire::Str;
 
 structs! {
-    /// TODO
+    /// Asks for the brokers (KIP-700, KIP-919).
     struct DescribeClusterRequest {
-        /// TODO
+        /// Whether to say what the asker may do with the cluster.
         include_cluster_authorized_operations: bool [0..],
-        /// TODO
+        /// Whose addresses: 1 of brokers, 2 of controllers (KIP-919).
         endpoint_type: i8 = 1 [1..],
     }
 
-    /// TODO
+    /// Answers [`DescribeClusterRequest`]: the brokers.
     struct DescribeClusterResponse {
-        /// TODO
+        /// How long the client should be quiet since it went over a quota, in ms; 0 for not at all.
         throttle_time_ms: i32 [0..],
-        /// TODO
+        /// What went wrong, if anything.
         error_code: ErrorCode [0..],
-        /// TODO
+        /// What went wrong, in words; null when nothing did.
         error_message: Option<Str> [0..],
-        /// TODO
+        /// Whose addresses: 1 of brokers, 2 of controllers (KIP-919).
         endpoint_type: i8 = 1 [1..],
-        /// TODO
+        /// The cluster's id; null when it is not known.
         cluster_id: Str [0..],
-        /// TODO
+        /// The controller's broker id; −1 when there is none.
         controller_id: i32 = -1 [0..],
-        /// TODO
+        /// The live brokers.
         brokers: Vec<DescribeClusterBroker> [0..],
-        /// TODO
+        /// What the asker may do with the cluster, one bit per operation; `i32::MIN` when that was not asked.
         cluster_authorized_operations: i32 = -2_147_483_648 [0..],
     }
 
     /// An element of [`DescribeClusterResponse::brokers`].
     struct DescribeClusterBroker {
-        /// TODO
+        /// The broker's id.
         broker_id: i32 [0..],
-        /// TODO
+        /// The host to connect to.
         host: Str [0..],
-        /// TODO
+        /// The port to connect to.
         port: i32 [0..],
-        /// TODO
+        /// Where the broker stands; null when it does not say.
         rack: Option<Str> [0..],
     }
 }

@@ -1,80 +1,80 @@
-//! DescribeConfigs (key 32).
+//! DescribeConfigs (key 32): the configuration of topics and brokers.
 
 use crate::model::ErrorCode;
 use crate::wire::Str;
 
 structs! {
-    /// TODO
+    /// Asks for configuration (KIP-133, KIP-226, KIP-569).
     struct DescribeConfigsRequest {
-        /// TODO
+        /// One entry per resource.
         resources: Vec<DescribeConfigsResource> [0..],
-        /// TODO
+        /// Whether to tell the sources that a value overrides.
         include_synonyms: bool [1..],
-        /// TODO
+        /// Whether to tell what a key means (KIP-569).
         include_documentation: bool [3..],
     }
 
     /// An element of [`DescribeConfigsRequest::resources`].
     struct DescribeConfigsResource {
-        /// TODO
+        /// What kind of resource, as Kafka numbers them.
         resource_type: i8 [0..],
-        /// TODO
+        /// The resource's name.
         resource_name: Str [0..],
-        /// TODO
+        /// The keys asked for; null for all.
         configuration_keys: Option<Vec<Str>> [0..],
     }
 
-    /// TODO
+    /// Answers [`DescribeConfigsRequest`]: the configuration.
     struct DescribeConfigsResponse {
-        /// TODO
+        /// How long the client should be quiet since it went over a quota, in ms; 0 for not at all.
         throttle_time_ms: i32 [0..],
-        /// TODO
+        /// One entry per thing asked for.
         results: Vec<DescribeConfigsResult> [0..],
     }
 
     /// An element of [`DescribeConfigsResponse::results`].
     struct DescribeConfigsResult {
-        /// TODO
+        /// What went wrong, if anything.
         error_code: ErrorCode [0..],
-        /// TODO
+        /// What went wrong, in words; null when nothing did.
         error_message: Option<Str> [0..],
-        /// TODO
+        /// What kind of resource, as Kafka numbers them.
         resource_type: i8 [0..],
-        /// TODO
+        /// The resource's name.
         resource_name: Str [0..],
-        /// TODO
+        /// The configuration, key by key.
         configs: Vec<DescribeConfigsResourceResult> [0..],
     }
 
     /// An element of [`DescribeConfigsResult::configs`].
     struct DescribeConfigsResourceResult {
-        /// TODO
+        /// The key.
         name: Str [0..],
-        /// TODO
+        /// The value; null for none.
         value: Option<Str> [0..],
-        /// TODO
+        /// Whether it cannot be changed while the broker runs.
         read_only: bool [0..],
-        /// TODO
+        /// Whether the value is the default; in version 0, which has no sources.
         is_default: bool [0..=0],
-        /// TODO
+        /// Where the value comes from, as Kafka numbers the sources.
         config_source: i8 = -1 [1..; ignorable],
-        /// TODO
+        /// Whether the value is secret, and therefore null here.
         is_sensitive: bool [0..],
-        /// TODO
+        /// Where else a value is set, the strongest first.
         synonyms: Vec<DescribeConfigsSynonym> [1..; ignorable],
-        /// TODO
+        /// The value's type, as Kafka numbers them (KIP-569).
         config_type: i8 [3..; ignorable],
-        /// TODO
+        /// What the key means.
         documentation: Option<Str> [3..; ignorable],
     }
 
     /// An element of [`DescribeConfigsResourceResult::synonyms`].
     struct DescribeConfigsSynonym {
-        /// TODO
+        /// The key that is set there.
         name: Str [1..],
-        /// TODO
+        /// The value; null for none.
         value: Option<Str> [1..],
-        /// TODO
+        /// Where the value comes from, as Kafka numbers the sources.
         source: i8 [1..],
     }
 }

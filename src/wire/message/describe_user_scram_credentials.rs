@@ -1,50 +1,50 @@
-//! DescribeUserScramCredentials (key 50).
+//! DescribeUserScramCredentials (key 50): which users have SCRAM credentials.
 
 use crate::model::ErrorCode;
 use crate::wire::Str;
 
 structs! {
-    /// TODO
+    /// Asks for the mechanisms of users, never for secrets (KIP-554).
     struct DescribeUserScramCredentialsRequest {
-        /// TODO
+        /// The users; null for all.
         users: Option<Vec<UserName>> [0..],
     }
 
     /// An element of [`DescribeUserScramCredentialsRequest::users`].
     struct UserName {
-        /// TODO
+        /// The user's name.
         name: Str [0..],
     }
 
-    /// TODO
+    /// Answers [`DescribeUserScramCredentialsRequest`]: the users.
     struct DescribeUserScramCredentialsResponse {
-        /// TODO
+        /// How long the client should be quiet since it went over a quota, in ms; 0 for not at all.
         throttle_time_ms: i32 [0..],
-        /// TODO
+        /// What went wrong, if anything.
         error_code: ErrorCode [0..],
-        /// TODO
+        /// What went wrong, in words; null when nothing did.
         error_message: Option<Str> [0..],
-        /// TODO
+        /// One entry per thing asked for.
         results: Vec<DescribeUserScramCredentialsResult> [0..],
     }
 
     /// An element of [`DescribeUserScramCredentialsResponse::results`].
     struct DescribeUserScramCredentialsResult {
-        /// TODO
+        /// The user's name.
         user: Str [0..],
-        /// TODO
+        /// What went wrong, if anything.
         error_code: ErrorCode [0..],
-        /// TODO
+        /// What went wrong, in words; null when nothing did.
         error_message: Option<Str> [0..],
-        /// TODO
+        /// One entry per mechanism.
         credential_infos: Vec<CredentialInfo> [0..],
     }
 
     /// An element of [`DescribeUserScramCredentialsResult::credential_infos`].
     struct CredentialInfo {
-        /// TODO
+        /// The mechanism's number: 1 SCRAM-SHA-256, 2 SCRAM-SHA-512.
         mechanism: i8 [0..],
-        /// TODO
+        /// How often the password was hashed.
         iterations: i32 [0..],
     }
 }

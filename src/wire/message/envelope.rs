@@ -1,25 +1,25 @@
-//! Envelope (key 58).
+//! Envelope (key 58): a broker passes a client's request on to the controller.
 
 use bytes::Bytes;
 
 use crate::model::ErrorCode;
 
 structs! {
-    /// TODO
+    /// A request, and who asked (KIP-590).
     struct EnvelopeRequest {
-        /// TODO
+        /// The request, header included.
         request_data: Bytes [0..],
-        /// TODO
+        /// Who asked, encoded; null when nobody was authenticated.
         request_principal: Option<Bytes> [0..],
-        /// TODO
+        /// The client's address: 4 or 16 bytes.
         client_host_address: Bytes [0..],
     }
 
-    /// TODO
+    /// Answers [`EnvelopeRequest`]: the response to pass back.
     struct EnvelopeResponse {
-        /// TODO
+        /// The response, header included; null when there is none.
         response_data: Option<Bytes> [0..],
-        /// TODO
+        /// What went wrong, if anything.
         error_code: ErrorCode [0..],
     }
 }

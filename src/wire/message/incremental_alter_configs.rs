@@ -1,54 +1,54 @@
-//! IncrementalAlterConfigs (key 44).
+//! IncrementalAlterConfigs (key 44): changes single keys of the configuration.
 
 use crate::model::ErrorCode;
 use crate::wire::Str;
 
 structs! {
-    /// TODO
+    /// Changes keys and leaves the others as they are (KIP-339).
     struct IncrementalAlterConfigsRequest {
-        /// TODO
+        /// One entry per resource.
         resources: Vec<AlterConfigsResource> [0..],
-        /// TODO
+        /// Whether to check only, and change nothing.
         validate_only: bool [0..],
     }
 
     /// An element of [`IncrementalAlterConfigsRequest::resources`].
     struct AlterConfigsResource {
-        /// TODO
+        /// What kind of resource, as Kafka numbers them.
         resource_type: i8 [0..],
-        /// TODO
+        /// The resource's name.
         resource_name: Str [0..],
-        /// TODO
+        /// The configuration, key by key.
         configs: Vec<AlterableConfig> [0..],
     }
 
     /// An element of [`AlterConfigsResource::configs`].
     struct AlterableConfig {
-        /// TODO
+        /// The key.
         name: Str [0..],
-        /// TODO
+        /// 0 sets, 1 deletes, 2 appends to a list, 3 takes out of a list.
         config_operation: i8 [0..],
-        /// TODO
+        /// The value; null to delete.
         value: Option<Str> [0..],
     }
 
-    /// TODO
+    /// Answers [`IncrementalAlterConfigsRequest`]: the outcome per resource.
     struct IncrementalAlterConfigsResponse {
-        /// TODO
+        /// How long the client should be quiet since it went over a quota, in ms; 0 for not at all.
         throttle_time_ms: i32 [0..],
-        /// TODO
+        /// One entry per thing asked for.
         responses: Vec<AlterConfigsResourceResponse> [0..],
     }
 
     /// An element of [`IncrementalAlterConfigsResponse::responses`].
     struct AlterConfigsResourceResponse {
-        /// TODO
+        /// What went wrong, if anything.
         error_code: ErrorCode [0..],
-        /// TODO
+        /// What went wrong, in words; null when nothing did.
         error_message: Option<Str> [0..],
-        /// TODO
+        /// What kind of resource, as Kafka numbers them.
         resource_type: i8 [0..],
-        /// TODO
+        /// The resource's name.
         resource_name: Str [0..],
     }
 }

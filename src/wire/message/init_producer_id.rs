@@ -1,30 +1,30 @@
-//! InitProducerId (key 22).
+//! InitProducerId (key 22): an id for an idempotent or transactional producer.
 
 use crate::model::ErrorCode;
 use crate::wire::Str;
 
 structs! {
-    /// TODO
+    /// Asks for a producer id and epoch; ends what a former incarnation left open (KIP-98, KIP-360).
     struct InitProducerIdRequest {
-        /// TODO
+        /// The transactional id; null for a producer that is only idempotent.
         transactional_id: Option<Str> [0..],
-        /// TODO
+        /// How long a transaction may stay open, in ms.
         transaction_timeout_ms: i32 [0..],
-        /// TODO
+        /// The id that the producer has already; −1 for none (KIP-360).
         producer_id: i64 = -1 [3..],
-        /// TODO
+        /// The epoch that the producer has already; −1 for none (KIP-360).
         producer_epoch: i16 = -1 [3..],
     }
 
-    /// TODO
+    /// Answers [`InitProducerIdRequest`]: the id and epoch.
     struct InitProducerIdResponse {
-        /// TODO
+        /// How long the client should be quiet since it went over a quota, in ms; 0 for not at all.
         throttle_time_ms: i32 [0..; ignorable],
-        /// TODO
+        /// What went wrong, if anything.
         error_code: ErrorCode [0..],
-        /// TODO
+        /// The producer's id; −1 for none.
         producer_id: i64 = -1 [0..],
-        /// TODO
+        /// The producer's epoch; −1 for none.
         producer_epoch: i16 [0..],
     }
 }

@@ -1,4 +1,4 @@
-//! JoinGroup (key 11).
+//! JoinGroup (key 11): a member enters a classic consumer group.
 
 use bytes::Bytes;
 
@@ -6,63 +6,63 @@ use crate::model::ErrorCode;
 use crate::wire::Str;
 
 structs! {
-    /// TODO
+    /// Joins, or stays through a rebalance (KIP-345, KIP-394, KIP-559, KIP-800, KIP-814).
     struct JoinGroupRequest {
-        /// TODO
+        /// The group's name.
         group_id: Str [0..],
-        /// TODO
+        /// How long the member may be silent before it counts as dead, in ms.
         session_timeout_ms: i32 [0..],
-        /// TODO
+        /// How long the member may take to rejoin in a rebalance, in ms; −1 for unsaid.
         rebalance_timeout_ms: i32 = -1 [1..; ignorable],
-        /// TODO
+        /// The member's id, which the coordinator gives out; empty before that.
         member_id: Str [0..],
-        /// TODO
+        /// The name of a static member; null for a dynamic one.
         group_instance_id: Option<Str> [5..],
-        /// TODO
+        /// What kind of group it is, for instance `consumer`; all members must agree.
         protocol_type: Str [0..],
-        /// TODO
+        /// What the member can do, the best first.
         protocols: Vec<JoinGroupRequestProtocol> [0..],
-        /// TODO
+        /// Why the member joins, in words; null for unsaid (KIP-800).
         reason: Option<Str> [8..; ignorable],
     }
 
     /// An element of [`JoinGroupRequest::protocols`].
     struct JoinGroupRequestProtocol {
-        /// TODO
+        /// The protocol's name: for consumers, that of an assignor.
         name: Str [0..],
-        /// TODO
+        /// What the member says of itself to the assignor.
         metadata: Bytes [0..],
     }
 
-    /// TODO
+    /// Answers [`JoinGroupRequest`]: who the member is, and for the leader who the others are.
     struct JoinGroupResponse {
-        /// TODO
+        /// How long the client should be quiet since it went over a quota, in ms; 0 for not at all.
         throttle_time_ms: i32 [2..; ignorable],
-        /// TODO
+        /// What went wrong, if anything.
         error_code: ErrorCode [0..],
-        /// TODO
+        /// Which rebalance of the group is meant; −1 when the sender is no member.
         generation_id: i32 = -1 [0..],
-        /// TODO
+        /// What kind of group it is; null when that is not known.
         protocol_type: Option<Str> [7..; ignorable],
-        /// TODO
+        /// The protocol that the group chose; null when it has none.
         protocol_name: Option<Str> [0.., nullable 7..],
-        /// TODO
+        /// The member that is to compute the assignment.
         leader: Str [0..],
-        /// TODO
+        /// Whether the leader is to leave the assignment as it is (KIP-814).
         skip_assignment: bool [9..],
-        /// TODO
+        /// The member's id, which the coordinator gives out; empty before that.
         member_id: Str [0..],
-        /// TODO
+        /// All members, for the leader; empty for the others.
         members: Vec<JoinGroupResponseMember> [0..],
     }
 
     /// An element of [`JoinGroupResponse::members`].
     struct JoinGroupResponseMember {
-        /// TODO
+        /// The member's id, which the coordinator gives out; empty before that.
         member_id: Str [0..],
-        /// TODO
+        /// The name of a static member; null for a dynamic one.
         group_instance_id: Option<Str> [5..; ignorable],
-        /// TODO
+        /// What the member says of itself to the assignor.
         metadata: Bytes [0..],
     }
 }

@@ -1,36 +1,36 @@
-//! ListGroups (key 16).
+//! ListGroups (key 16): which groups there are.
 
 use crate::model::ErrorCode;
 use crate::wire::Str;
 
 structs! {
-    /// TODO
+    /// Asks for the groups that the broker coordinates (KIP-518, KIP-848).
     struct ListGroupsRequest {
-        /// TODO
+        /// Only groups in these states; empty for all.
         states_filter: Vec<Str> [4..],
-        /// TODO
+        /// Only groups of these types; empty for all (KIP-848).
         types_filter: Vec<Str> [5..],
     }
 
-    /// TODO
+    /// Answers [`ListGroupsRequest`]: the groups.
     struct ListGroupsResponse {
-        /// TODO
+        /// How long the client should be quiet since it went over a quota, in ms; 0 for not at all.
         throttle_time_ms: i32 [1..; ignorable],
-        /// TODO
+        /// What went wrong, if anything.
         error_code: ErrorCode [0..],
-        /// TODO
+        /// One entry per group.
         groups: Vec<ListedGroup> [0..],
     }
 
     /// An element of [`ListGroupsResponse::groups`].
     struct ListedGroup {
-        /// TODO
+        /// The group's name.
         group_id: Str [0..],
-        /// TODO
+        /// What kind of group it is, for instance `consumer`.
         protocol_type: Str [0..],
-        /// TODO
+        /// The group's state, by name.
         group_state: Str [4..; ignorable],
-        /// TODO
+        /// `classic` or `consumer` (KIP-848).
         group_type: Str [5..; ignorable],
     }
 }

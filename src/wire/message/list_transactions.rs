@@ -1,38 +1,38 @@
-//! ListTransactions (key 66).
+//! ListTransactions (key 66): which transactional ids there are.
 
 use crate::model::ErrorCode;
 use crate::wire::Str;
 
 structs! {
-    /// TODO
+    /// Asks a coordinator for its transactional ids (KIP-664, KIP-994).
     struct ListTransactionsRequest {
-        /// TODO
+        /// Only transactions in these states; empty for all.
         state_filters: Vec<Str> [0..],
-        /// TODO
+        /// Only transactions of these producers; empty for all.
         producer_id_filters: Vec<i64> [0..],
-        /// TODO
+        /// Only transactions that are open for more than this, in ms; −1 for all (KIP-994).
         duration_filter: i64 = -1 [1..],
     }
 
-    /// TODO
+    /// Answers [`ListTransactionsRequest`]: the transactional ids.
     struct ListTransactionsResponse {
-        /// TODO
+        /// How long the client should be quiet since it went over a quota, in ms; 0 for not at all.
         throttle_time_ms: i32 [0..],
-        /// TODO
+        /// What went wrong, if anything.
         error_code: ErrorCode [0..],
-        /// TODO
+        /// States of the request that the broker does not know.
         unknown_state_filters: Vec<Str> [0..],
-        /// TODO
+        /// The transactional ids.
         transaction_states: Vec<TransactionState> [0..],
     }
 
     /// An element of [`ListTransactionsResponse::transaction_states`].
     struct TransactionState {
-        /// TODO
+        /// The transactional id.
         transactional_id: Str [0..],
-        /// TODO
+        /// The producer's id; −1 for none.
         producer_id: i64 [0..],
-        /// TODO
+        /// The transaction's state, by name.
         transaction_state: Str [0..],
     }
 }

@@ -13,7 +13,8 @@ pub enum RewriteError {
     /// The bytes are no such message.
     #[error(transparent)]
     Decode(#[from] DecodeError),
-    /// What was read cannot be written: a fault of the codec's, for any bytes.
+    /// What was read cannot be written: text that was not UTF-8 has grown beyond a string's length, see
+    /// [`Str::from_wire`](super::Str::from_wire).
     #[error(transparent)]
     Encode(#[from] EncodeError),
 }

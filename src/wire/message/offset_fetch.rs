@@ -1,112 +1,113 @@
-//! OffsetFetch (key 9).
+//! OffsetFetch (key 9): how far a group has read.
 
 use crate::model::ErrorCode;
 use crate::wire::Str;
 
 structs! {
-    /// TODO
+    /// Asks for offsets that groups stored (KIP-709, KIP-447, KIP-848). Versions 0 to 7 ask for one group, later ones
+    /// for several.
     struct OffsetFetchRequest {
-        /// TODO
+        /// The group's name, up to version 7.
         group_id: Str [0..=7],
-        /// TODO
+        /// The partitions asked for, by topic, up to version 7; null for all.
         topics: Option<Vec<OffsetFetchRequestTopic>> [0..=7, nullable 2..=7],
-        /// TODO
+        /// The groups asked for, from version 8 on.
         groups: Vec<OffsetFetchRequestGroup> [8..],
-        /// TODO
+        /// Whether to refuse while a transaction may still change the offsets (KIP-447).
         require_stable: bool [7..],
     }
 
     /// An element of [`OffsetFetchRequest::topics`].
     struct OffsetFetchRequestTopic {
-        /// TODO
+        /// The topic's name.
         name: Str [0..=7],
-        /// TODO
+        /// The partitions' numbers.
         partition_indexes: Vec<i32> [0..=7],
     }
 
     /// An element of [`OffsetFetchRequest::groups`].
     struct OffsetFetchRequestGroup {
-        /// TODO
+        /// The group's name.
         group_id: Str [8..],
-        /// TODO
+        /// The member that asks, in a consumer group of the new protocol; null for anybody (KIP-848).
         member_id: Option<Str> [9..; ignorable],
-        /// TODO
+        /// The member's epoch; −1 when there is no member.
         member_epoch: i32 = -1 [9..; ignorable],
-        /// TODO
+        /// The partitions asked for, by topic; null for all.
         topics: Option<Vec<OffsetFetchRequestTopics>> [8..],
     }
 
     /// An element of [`OffsetFetchRequestGroup::topics`].
     struct OffsetFetchRequestTopics {
-        /// TODO
+        /// The topic's name.
         name: Str [8..],
-        /// TODO
+        /// The partitions' numbers.
         partition_indexes: Vec<i32> [8..],
     }
 
-    /// TODO
+    /// Answers [`OffsetFetchRequest`]: stored offsets.
     struct OffsetFetchResponse {
-        /// TODO
+        /// How long the client should be quiet since it went over a quota, in ms; 0 for not at all.
         throttle_time_ms: i32 [3..; ignorable],
-        /// TODO
+        /// One entry per topic, up to version 7.
         topics: Vec<OffsetFetchResponseTopic> [0..=7],
-        /// TODO
+        /// What went wrong with the group, up to version 7.
         error_code: ErrorCode [2..=7; ignorable],
-        /// TODO
+        /// One entry per group, from version 8 on.
         groups: Vec<OffsetFetchResponseGroup> [8..],
     }
 
     /// An element of [`OffsetFetchResponse::topics`].
     struct OffsetFetchResponseTopic {
-        /// TODO
+        /// The topic's name.
         name: Str [0..=7],
-        /// TODO
+        /// One entry per partition.
         partitions: Vec<OffsetFetchResponsePartition> [0..=7],
     }
 
     /// An element of [`OffsetFetchResponse::groups`].
     struct OffsetFetchResponseGroup {
-        /// TODO
+        /// The group's name.
         group_id: Str [8..],
-        /// TODO
+        /// One entry per topic.
         topics: Vec<OffsetFetchResponseTopics> [8..],
-        /// TODO
+        /// What went wrong, if anything.
         error_code: ErrorCode [8..],
     }
 
     /// An element of [`OffsetFetchResponseTopic::partitions`].
     struct OffsetFetchResponsePartition {
-        /// TODO
+        /// The partition's number.
         partition_index: i32 [0..=7],
-        /// TODO
+        /// The offset to continue from; −1 when none is stored.
         committed_offset: i64 [0..=7],
-        /// TODO
+        /// The leader epoch of the last record read; −1 for unknown (KIP-320).
         committed_leader_epoch: i32 = -1 [5..=7; ignorable],
-        /// TODO
+        /// What the client stored along with the offset.
         metadata: Option<Str> [0..=7],
-        /// TODO
+        /// What went wrong, if anything.
         error_code: ErrorCode [0..=7],
     }
 
     /// An element of [`OffsetFetchResponseGroup::topics`].
     struct OffsetFetchResponseTopics {
-        /// TODO
+        /// The topic's name.
         name: Str [8..],
-        /// TODO
+        /// One entry per partition.
         partitions: Vec<OffsetFetchResponsePartitions> [8..],
     }
 
     /// An element of [`OffsetFetchResponseTopics::partitions`].
     struct OffsetFetchResponsePartitions {
-        /// TODO
+        /// The partition's number.
         partition_index: i32 [8..],
-        /// TODO
+        /// The offset to continue from; −1 when none is stored.
         committed_offset: i64 [8..],
-        /// TODO
+        /// The leader epoch of the last record read; −1 for unknown (KIP-320).
         committed_leader_epoch: i32 = -1 [8..; ignorable],
-        /// TODO
+        /// What the client stored along with the offset.
         metadata: Option<Str> [8..],
-        /// TODO
+        /// What went wrong, if anything.
         error_code: ErrorCode [8..],
     }
 }

@@ -1,4 +1,4 @@
-//! Produce (key 0).
+//! Produce (key 0): appends record batches to partitions.
 
 use bytes::Bytes;
 
@@ -6,97 +6,98 @@ use crate::model::ErrorCode;
 use crate::wire::Str;
 
 structs! {
-    /// TODO
+    /// Appends records (KIP-98, KIP-951).
     struct ProduceRequest {
-        /// TODO
+        /// The transactional id; null for a producer without transactions.
         transactional_id: Option<Str> [3..],
-        /// TODO
+        /// Who must have the records before the answer: 0 nobody, there is no answer; 1 the leader; −1 all in-sync
+        /// replicas.
         acks: i16 [0..],
-        /// TODO
+        /// How long to wait for the in-sync replicas, in ms.
         timeout_ms: i32 [0..],
-        /// TODO
+        /// The records, by topic.
         topic_data: Vec<TopicProduceData> [0..],
     }
 
     /// An element of [`ProduceRequest::topic_data`].
     struct TopicProduceData {
-        /// TODO
+        /// The topic's name.
         name: Str [0..],
-        /// TODO
+        /// The records, one entry per partition.
         partition_data: Vec<PartitionProduceData> [0..],
     }
 
     /// An element of [`TopicProduceData::partition_data`].
     struct PartitionProduceData {
-        /// TODO
+        /// The partition's number.
         index: i32 [0..],
-        /// TODO
+        /// The record batches, as a slice of the frame; message sets in versions 0 to 2.
         records: Option<Bytes> [0..],
     }
 
-    /// TODO
+    /// Answers [`ProduceRequest`]: the outcome per partition. Not sent at all when `acks` was 0.
     struct ProduceResponse {
-        /// TODO
+        /// One entry per thing asked for.
         responses: Vec<TopicProduceResponse> [0..],
-        /// TODO
+        /// How long the client should be quiet since it went over a quota, in ms; 0 for not at all.
         throttle_time_ms: i32 [1..; ignorable],
-        /// TODO
+        /// Where the new leaders are (KIP-951).
         node_endpoints: Vec<NodeEndpoint> [10.., tag 0],
     }
 
     /// An element of [`ProduceResponse::responses`].
     struct TopicProduceResponse {
-        /// TODO
+        /// The topic's name.
         name: Str [0..],
-        /// TODO
+        /// One entry per partition.
         partition_responses: Vec<PartitionProduceResponse> [0..],
     }
 
-    /// An element of [`ProduceResponse::node_endpoints`].
+    /// Where a broker listens.
     struct NodeEndpoint {
-        /// TODO
+        /// The broker's id.
         node_id: i32 [10..],
-        /// TODO
+        /// The host to connect to.
         host: Str [10..],
-        /// TODO
+        /// The port to connect to.
         port: i32 [10..],
-        /// TODO
+        /// Where the broker stands; null when it does not say.
         rack: Option<Str> [10..],
     }
 
     /// An element of [`TopicProduceResponse::partition_responses`].
     struct PartitionProduceResponse {
-        /// TODO
+        /// The partition's number.
         index: i32 [0..],
-        /// TODO
+        /// What went wrong, if anything.
         error_code: ErrorCode [0..],
-        /// TODO
+        /// The offset of the first record appended; −1 when none was.
         base_offset: i64 [0..],
-        /// TODO
+        /// The time that the broker gave the records, in ms since 1970; −1 when it left the producer's.
         log_append_time_ms: i64 = -1 [2..; ignorable],
-        /// TODO
+        /// The first offset that can be read; −1 for unknown.
         log_start_offset: i64 = -1 [5..; ignorable],
-        /// TODO
+        /// Which records were refused, when single ones were (KIP-467).
         record_errors: Vec<BatchIndexAndErrorMessage> [8..; ignorable],
-        /// TODO
+        /// What all refused records have in common, in words; null for nothing (KIP-467).
         error_message: Option<Str> [8..; ignorable],
-        /// TODO
+        /// Who leads now, when the error says that the receiver does not (KIP-951).
         current_leader: LeaderIdAndEpoch [10.., tag 0],
     }
 
     /// An element of [`PartitionProduceResponse::record_errors`].
     struct BatchIndexAndErrorMessage {
-        /// TODO
+        /// The record's place in the batch, from 0.
         batch_index: i32 [8..],
-        /// TODO
+        /// What is wrong with the record, in words.
         batch_index_error_message: Option<Str> [8..],
     }
 
-    /// See [`PartitionProduceResponse::current_leader`].
+    /// Who leads a partition; unset when both are −1 (KIP-951).
     struct LeaderIdAndEpoch {
-        /// TODO
+        /// The leader's broker id; −1 when there is none.
         leader_id: i32 = -1 [10..],
-        /// TODO
+        /// The partition's leader epoch; −1 for unknown.
         leader_epoch: i32 = -1 [10..],
     }
 }

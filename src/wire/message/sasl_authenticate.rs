@@ -1,4 +1,4 @@
-//! SaslAuthenticate (key 36).
+//! SaslAuthenticate (key 36): one step of a SASL exchange.
 
 use bytes::Bytes;
 
@@ -6,21 +6,21 @@ use crate::model::ErrorCode;
 use crate::wire::Str;
 
 structs! {
-    /// TODO
+    /// What the client's side of the mechanism says (KIP-152, KIP-368).
     struct SaslAuthenticateRequest {
-        /// TODO
+        /// What the mechanism says.
         auth_bytes: Bytes [0..],
     }
 
-    /// TODO
+    /// Answers [`SaslAuthenticateRequest`]: what the broker's side answers.
     struct SaslAuthenticateResponse {
-        /// TODO
+        /// What went wrong, if anything.
         error_code: ErrorCode [0..],
-        /// TODO
+        /// What went wrong, in words; null when nothing did.
         error_message: Option<Str> [0..],
-        /// TODO
+        /// What the mechanism says.
         auth_bytes: Bytes [0..],
-        /// TODO
+        /// How long until the client must authenticate again, in ms; 0 for never (KIP-368).
         session_lifetime_ms: i64 [1..; ignorable],
     }
 }

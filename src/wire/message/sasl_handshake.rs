@@ -1,20 +1,20 @@
-//! SaslHandshake (key 17).
+//! SaslHandshake (key 17): which SASL mechanism follows.
 
 use crate::model::ErrorCode;
 use crate::wire::Str;
 
 structs! {
-    /// TODO
+    /// Chooses a mechanism (KIP-43, KIP-152).
     struct SaslHandshakeRequest {
-        /// TODO
+        /// The mechanism's name, for instance `SCRAM-SHA-512`.
         mechanism: Str [0..],
     }
 
-    /// TODO
+    /// Answers [`SaslHandshakeRequest`]: whether the mechanism is there, and which are.
     struct SaslHandshakeResponse {
-        /// TODO
+        /// What went wrong, if anything.
         error_code: ErrorCode [0..],
-        /// TODO
+        /// The mechanisms that the broker offers.
         mechanisms: Vec<Str> [0..],
     }
 }

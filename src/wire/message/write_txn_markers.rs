@@ -1,64 +1,64 @@
-//! WriteTxnMarkers (key 27).
+//! WriteTxnMarkers (key 27): the transaction coordinator writes the end of a transaction into the partitions.
 
 use crate::model::ErrorCode;
 use crate::wire::Str;
 
 structs! {
-    /// TODO
+    /// Markers to append (KIP-98).
     struct WriteTxnMarkersRequest {
-        /// TODO
+        /// One entry per producer.
         markers: Vec<WritableTxnMarker> [0..],
     }
 
     /// An element of [`WriteTxnMarkersRequest::markers`].
     struct WritableTxnMarker {
-        /// TODO
+        /// The producer's id; −1 for none.
         producer_id: i64 [0..],
-        /// TODO
+        /// The producer's epoch; −1 for none.
         producer_epoch: i16 [0..],
-        /// TODO
+        /// Whether the transaction commits.
         transaction_result: bool [0..],
-        /// TODO
+        /// The partitions to mark, by topic.
         topics: Vec<WritableTxnMarkerTopic> [0..],
-        /// TODO
+        /// The epoch of the transaction coordinator: the leader epoch of its partition.
         coordinator_epoch: i32 [0..],
     }
 
     /// An element of [`WritableTxnMarker::topics`].
     struct WritableTxnMarkerTopic {
-        /// TODO
+        /// The topic's name.
         name: Str [0..],
-        /// TODO
+        /// The partitions' numbers.
         partition_indexes: Vec<i32> [0..],
     }
 
-    /// TODO
+    /// Answers [`WriteTxnMarkersRequest`]: the outcome per partition.
     struct WriteTxnMarkersResponse {
-        /// TODO
+        /// One entry per producer.
         markers: Vec<WritableTxnMarkerResult> [0..],
     }
 
     /// An element of [`WriteTxnMarkersResponse::markers`].
     struct WritableTxnMarkerResult {
-        /// TODO
+        /// The producer's id; −1 for none.
         producer_id: i64 [0..],
-        /// TODO
+        /// One entry per topic.
         topics: Vec<WritableTxnMarkerTopicResult> [0..],
     }
 
     /// An element of [`WritableTxnMarkerResult::topics`].
     struct WritableTxnMarkerTopicResult {
-        /// TODO
+        /// The topic's name.
         name: Str [0..],
-        /// TODO
+        /// One entry per partition.
         partitions: Vec<WritableTxnMarkerPartitionResult> [0..],
     }
 
     /// An element of [`WritableTxnMarkerTopicResult::partitions`].
     struct WritableTxnMarkerPartitionResult {
-        /// TODO
+        /// The partition's number.
         partition_index: i32 [0..],
-        /// TODO
+        /// What went wrong, if anything.
         error_code: ErrorCode [0..],
     }
 }

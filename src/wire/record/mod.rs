@@ -1,6 +1,6 @@
 //! Record batches (magic 2) and what is inside them.
 //!
-//! A batch travels and is stored as it came: the broker patches [`BatchHeader::BASE_OFFSET`] and the leader epoch in place,
+//! A batch travels and is stored as it came: the broker patches offset and leader epoch in place ([`assign_offset`]),
 //! which lie outside the CRC, and looks inside only where a topic's settings demand it.
 //!
 //! Source: Kafka 3.9 `DefaultRecordBatch.java`; KIP-98, KIP-101.

@@ -362,6 +362,13 @@ impl State {
         struck
     }
 
+    /// Bytes of the file at `path`; 0 when there is none.
+    fn named_bytes(&self, path: &Path) -> u64 {
+        let node = self.tree.find_file(path);
+        let file = node.and_then(|node| self.tree.file(node));
+        file.map_or(0, |file| byte_count(file.content.live().len()))
+    }
+
     fn usable(&self) -> u64 {
         self.capacity.unwrap_or(u64::MAX).saturating_sub(self.used)
     }

@@ -50,16 +50,18 @@ impl Disk for SimDisk {
 
     fn rename(&self, from: &Path, to: &Path) -> io::Result<()> {
         self.act(Operation::Rename, from, |state| {
+            let replaced = state.named_bytes(to);
+            let moves = state.tree.find(from).ok() != state.tree.find(to).ok();
             state.tree.rename(from, to)?;
-            state.used = state.tree.used();
+            state.used = state.used.saturating_sub(if moves { replaced } else { 0 });
             Ok(())
         })
     }
 
     fn remove_file(&self, path: &Path) -> io::Result<()> {
         self.act(Operation::Remove, path, |state| {
-            let node = state.tree.find_file(path)?;
-            let len = byte_count(state.tree.file(node)?.content.live().len());
+            state.tree.find_file(path)?;
+            let len = state.named_bytes(path);
             state.tree.remove(path)?;
             state.used = state.used.saturating_sub(len);
             Ok(())

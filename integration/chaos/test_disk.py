@@ -1,0 +1,80 @@
+"""A disk that is full, and a disk whose fsync fails."""
+
+import os
+import re
+import subprocess
+
+import pytest
+
+from harness import admin
+from harness.process import run, until
+from harness.records import Batch, values
+
+LARGE = Batch([os.urandom(200_000)]).encode()
+KAFKA_STORAGE_ERROR = 56
+
+
+@pytest.fixture
+def small_disk(folder):
+    """A file system of 12 MiB."""
+    place = folder / "disk"
+    place.mkdir()
+    mounted = run(["mount", "-t", "tmpfs", "-o", "size=12m", "tmpfs", place], check=False)
+    assert mounted.returncode == 0, f"this test mounts a tmpfs and needs to be root: {mounted.stderr}"
+    yield place
+    subprocess.run(["umount", "-l", place], check=True)
+
+
+@pytest.mark.dohle
+def test_a_full_disk_refuses_writes_serves_reads_and_resumes(brokers, coordination, small_disk):
+    """Apache Kafka 3.9 ends here: its only log dir is offline."""
+    broker = brokers(properties={"log.dirs": small_disk / "data", "log.index.size.max.bytes": 4096, "log.segment.bytes": 4 << 20}).start()
+    broker.create_topic("t")
+    with broker.connect() as connection:
+        kept = 0
+        while (error := admin.produce(connection, "t", LARGE)[0]) == 0:
+            kept += 1
+            assert kept < 100, "the disk never filled"
+        assert error == KAFKA_STORAGE_ERROR
+        assert 20 < kept
+        assert admin.produce(connection, "t", LARGE)[0] == KAFKA_STORAGE_ERROR
+        for offset in (0, kept - 1):
+            error, _, data = admin.fetch(connection, "t", offset)
+            assert (error, values(data)[0][0]) == (0, offset)
+
+        run(["mount", "-o", "remount,size=64m", small_disk])
+        until(10, lambda: admin.produce(connection, "t", LARGE) == (0, kept), "produce resumes when there is space")
+        assert values(admin.fetch(connection, "t", kept)[2])[0][0] == kept
+    broker.stop()
+    broker.start()
+    with broker.connect() as connection:
+        until(20, lambda: admin.offset(connection, "t") == (0, kept + 1), "everything acknowledged is there")
+
+
+@pytest.mark.dohle
+def test_after_a_failed_fsync_nothing_is_acknowledged_until_reopened(brokers, coordination):
+    """fdatasync answers EIO from its tenth call on, for a while: no acknowledgement in between, none lost."""
+    injected = ("strace", "-f", "-o", "/dev/null", "-e", "trace=fdatasync,fsync", "-e", "inject=fdatasync,fsync:error=EIO:when=40..60")
+    broker = brokers(wrapper=injected, properties={"zookeeper.session.timeout.ms": 10_000})
+    broker.start(60)
+    broker.create_topic("t")
+    acknowledged, refused = {}, 0
+    with broker.connect() as connection:
+        for number in range(400):
+            error, offset = admin.produce(connection, "t", Batch([b"%d" % number]).encode())
+            if error == 0:
+                acknowledged[offset] = b"%d" % number
+            else:
+                assert error in (KAFKA_STORAGE_ERROR, 6, 3), f"error {error}"
+                refused += 1
+        assert 0 < refused, "the injected failures never came"
+        until(60, lambda: admin.produce(connection, "t", Batch([b"after"]).encode())[0] == 0, "service resumes")
+    broker.kill()
+    again = brokers(zookeeper=broker.zookeeper, at=broker.folder).start()
+    with again.connect() as connection:
+        until(20, lambda: admin.offset(connection, "t")[0] == 0, "the partition is led")
+        records, end = {}, admin.offset(connection, "t")[1]
+        while len(records) < end:
+            records.update(values(admin.fetch(connection, "t", len(records))[2]))
+    assert {offset: records[offset] for offset in acknowledged} == acknowledged
+    assert re.search(r"fsync|flush|log dir", broker.log.read_text(), re.I)

@@ -1,0 +1,185 @@
+//! The actor that follows `/config`: reads every entity's settings at start, and again what a change notice names, whoever
+//! wrote it; and removes old notices.
+//!
+//! *Who calls*: the coordinator's watch. Source: Kafka 3.9 `ZkConfigManager.scala`, `ZkNodeChangeNotificationListener.scala`.
+
+use std::rc::Rc;
+use std::time::Duration;
+
+use actix::{Actor, ActorContext as _, ActorFutureExt as _, Addr, AsyncContext as _, Context, WrapFuture as _};
+use futures::future::join_all;
+
+use super::ports::Ports;
+use super::replicas::{Replicas, ReplicasCommand};
+use super::settings::SettingsStore;
+use super::supervisor::DeathNotice;
+use crate::config::Settings;
+use crate::coordination::znode::config::{self as config_znode, Entity};
+use crate::coordination::znode::{self, sequence_number};
+use crate::coordination::{CoordinationError, Coordinator, WatchEvent};
+use crate::model::{BrokerId, TopicName};
+use crate::telemetry::{Event as _, event};
+
+/// How long a change notice is kept for brokers that were away (`changeExpirationMs`).
+const NOTICE_KEPT: Duration = Duration::from_secs(15 * 60);
+
+/// Wait before trying again when the coordinator failed.
+const RETRY: Duration = Duration::from_secs(1);
+
+/// Puts settings into force.
+#[derive(Clone)]
+pub struct Applier {
+    /// This broker.
+    pub local: BrokerId,
+    /// Where settings are kept.
+    pub settings: SettingsStore,
+    /// Tells the partitions.
+    pub replicas: Addr<Replicas>,
+}
+
+/// Puts an entity's settings into force, if they are of any concern here.
+pub fn apply(applier: &Applier, entity: &Entity, settings: Settings) {
+    let concerned = match entity {
+        Entity::Topic(name) => {
+            applier.settings.set_topic(name, settings);
+            Some(name.clone())
+        }
+        Entity::Broker(None) => {
+            applier.settings.set_dynamic(|layers| layers.dynamic_default = settings);
+            None
+        }
+        Entity::Broker(Some(id)) if *id == applier.local => {
+            applier.settings.set_dynamic(|layers| layers.dynamic_broker = settings);
+            None
+        }
+        // Another broker's, or quotas, which are not there yet.
+        Entity::Broker(Some(_)) | Entity::Client(_) | Entity::User(_) | Entity::UserClient(..) | Entity::Ip(_) => {
+            return;
+        }
+    };
+    event::ConfigChanged { resource: entity.entity_path() }.emit();
+    if applier.replicas.try_send(ReplicasCommand::Configure(concerned)).is_err() {
+        event::MailboxFull { actor: "replicas", command: "configure" }.emit();
+    }
+}
+
+/// Reads and applies the settings of one entity.
+///
+/// # Errors
+/// The coordinator's.
+pub async fn load(coordinator: &dyn Coordinator, applier: &Applier, entity: &Entity) -> Result<(), CoordinationError> {
+    let read = coordinator.get(&entity.path()).await?;
+    match read.map(|(data, _)| config_znode::decode(&data)).transpose() {
+        Ok(settings) => apply(applier, entity, settings.unwrap_or_default()),
+        Err(error) => event::ZnodeUnreadable { path: entity.path(), cause: error.to_string() }.emit(),
+    }
+    Ok(())
+}
+
+/// Reads and applies the settings of all topics and of this broker.
+///
+/// # Errors
+/// The coordinator's.
+pub async fn load_all(coordinator: &dyn Coordinator, applier: &Applier) -> Result<(), CoordinationError> {
+    let names = coordinator.children("/config/topics").await?;
+    let topics = names.iter().filter_map(|name| TopicName::new(name).ok()).map(Entity::Topic);
+    let brokers = [Entity::Broker(None), Entity::Broker(Some(applier.local))];
+    let entities = brokers.into_iter().chain(topics).collect::<Vec<_>>();
+    let loads = entities.iter().map(|entity| load(coordinator, applier, entity));
+    join_all(loads).await.into_iter().collect()
+}
+
+/// The watching actor.
+pub struct ConfigWatch {
+    watching: Option<Watching>,
+    notice: DeathNotice,
+}
+
+struct Watching {
+    coordinator: Rc<dyn Coordinator>,
+    applier: Applier,
+    ports: Ports,
+    /// Notices up to this one were followed.
+    followed: i64,
+}
+
+impl ConfigWatch {
+    /// A watch that was not started.
+    #[must_use]
+    pub fn new(coordinator: Rc<dyn Coordinator>, applier: Applier, ports: Ports, notice: DeathNotice) -> Self {
+        Self { watching: Some(Watching { coordinator, applier, ports, followed: -1 }), notice }
+    }
+}
+
+impl Actor for ConfigWatch {
+    type Context = Context<Self>;
+
+    fn started(&mut self, ctx: &mut Context<Self>) {
+        if let Some(watching) = self.watching.take() {
+            ctx.spawn(watching.run().into_actor(self).map(|(), actor, ctx| {
+                actor.notice.disarm();
+                ctx.stop();
+            }));
+        }
+    }
+}
+
+impl Watching {
+    async fn run(mut self) {
+        loop {
+            match self.watch().await {
+                Ok(()) => return,
+                Err(error) => event::CoordinationFailed { cause: error.to_string() }.emit(),
+            }
+            tokio::time::sleep(RETRY).await;
+        }
+    }
+
+    async fn watch(&mut self) -> Result<(), CoordinationError> {
+        let mut events = self.coordinator.watch(config_znode::CHANGES).await?;
+        load_all(&*self.coordinator, &self.applier).await?;
+        loop {
+            self.follow().await?;
+            match events.recv().await {
+                Some(WatchEvent::Resync) => load_all(&*self.coordinator, &self.applier).await?,
+                Some(WatchEvent::Created(_) | WatchEvent::Deleted(_) | WatchEvent::DataChanged(_)) => {}
+                None => return Ok(()),
+            }
+        }
+    }
+
+    /// Follows the notices that are new, in their order, and removes the old ones.
+    async fn follow(&mut self) -> Result<(), CoordinationError> {
+        let names = self.coordinator.children(config_znode::CHANGES).await?;
+        let number = |name: &str| sequence_number(name, config_znode::CHANGE_PREFIX);
+        let new = names.iter().filter(|name| number(name).is_some_and(|number| self.followed < number));
+        for name in new.cloned().collect::<Vec<_>>() {
+            let path = format!("{}/{name}", config_znode::CHANGES);
+            let Some((data, _)) = self.coordinator.get(&path).await? else { continue };
+            match znode::config::decode_change(&data) {
+                Ok(entity) => load(&*self.coordinator, &self.applier, &entity).await?,
+                Err(error) => event::ZnodeUnreadable { path: path.clone(), cause: error.to_string() }.emit(),
+            }
+            self.followed = self.followed.max(number(&name).unwrap_or(-1));
+        }
+        self.remove_old(&names).await
+    }
+
+    async fn remove_old(&self, names: &[String]) -> Result<(), CoordinationError> {
+        let now = self.ports.clock.timestamp().0;
+        for name in names {
+            let path = format!("{}/{name}", config_znode::CHANGES);
+            let Some(stat) = self.coordinator.exists(&path).await? else { continue };
+            let age = u64::try_from(now.saturating_sub(stat.ctime.0)).unwrap_or(0);
+            if Duration::from_millis(age) < NOTICE_KEPT {
+                // The rest is younger.
+                return Ok(());
+            }
+            match self.coordinator.delete(&path, None).await {
+                Ok(()) | Err(CoordinationError::NoNode { .. }) => {}
+                Err(error) => return Err(error),
+            }
+        }
+        Ok(())
+    }
+}

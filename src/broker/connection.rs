@@ -1,0 +1,394 @@
+//! The actor of one connection: reads requests, answers them in their order.
+//!
+//! *State owned*: the socket, the requests in flight, the peer's fetch session. *Who calls*: the listener (stop).
+//! Produce requests overlap one another; any other request waits until all before it are answered, and those behind it wait
+//! for it, as in Kafka, where a connection has one request at a time. So a client that creates a topic and then asks for
+//! its metadata on the same connection sees it.
+//! When too much is in flight, or the peer does not read its answers, the socket is not read (law 6).
+
+use std::collections::VecDeque;
+use std::future::Future;
+use std::pin::Pin;
+use std::sync::Arc;
+use std::time::Duration;
+
+use actix::{
+    Actor, ActorContext as _, ActorFutureExt as _, AsyncContext as _, Context, Handler, Message, WrapFuture as _,
+};
+use tokio::sync::mpsc;
+
+use super::directory::PartitionHandle;
+use super::env::Env;
+use super::handlers::fetch::FetchAnswer;
+use super::handlers::produce::{self, Appends, PendingProduce, ProduceEnd};
+use super::handlers::{self, Unanswerable};
+use super::partition::{AppendOutcome, AppendReply, PartitionCommand, Ticket};
+use super::peer::{self, Peer};
+use super::supervisor::DeathNotice;
+use crate::model::limits::REQUESTS_IN_FLIGHT_PER_CONNECTION_MAX;
+use crate::model::{Clock, Moment};
+use crate::net::{BufferPool, Chunk, Reader, Stream, Writer};
+use crate::telemetry::{Event as _, event};
+use crate::wire::{ApiKey, Decoder, Encoded, HeaderError, Part, RequestHeader, decode_request};
+
+/// Bytes of answers that may wait for a peer to read them. Most are slices of segments, which take no memory.
+const UNSENT_BYTES_MAX: u64 = 64 << 20;
+
+/// Limits of one connection.
+#[derive(Clone, Copy, Debug)]
+pub struct ConnectionLimits {
+    /// `socket.request.max.bytes`.
+    pub request_bytes_max: usize,
+    /// `connections.max.idle.ms`.
+    pub idle_max: Option<Duration>,
+}
+
+/// One connection.
+pub struct ConnectionActor {
+    serving: Option<Serving>,
+    clock: Arc<dyn Clock>,
+    notice: DeathNotice,
+}
+
+/// Ends the connection once what is in flight was answered.
+#[derive(Message)]
+#[rtype(result = "()")]
+pub struct Stop;
+
+impl ConnectionActor {
+    /// A connection that was just accepted.
+    #[must_use]
+    pub fn new(
+        env: Arc<Env>,
+        stream: Stream,
+        buffers: BufferPool,
+        peer: Peer,
+        limits: ConnectionLimits,
+        notice: DeathNotice,
+    ) -> Self {
+        let clock = Arc::clone(&env.ports.clock);
+        Self { clock, serving: Some(Serving::new(env, stream, buffers, peer, limits)), notice }
+    }
+}
+
+impl Actor for ConnectionActor {
+    type Context = Context<Self>;
+
+    fn started(&mut self, ctx: &mut Context<Self>) {
+        let Some(serving) = self.serving.take() else { return };
+        let address = serving.peer.as_ref().map(|peer| peer.address);
+        ctx.spawn(serving.run().into_actor(self).map(move |end, actor, ctx| {
+            if let Some(peer) = address {
+                end.tell(peer, actor.clock.moment());
+                event::ConnectionClosed { peer, reason: end.reason() }.emit();
+            }
+            actor.notice.disarm();
+            ctx.stop();
+        }));
+    }
+}
+
+impl Handler<Stop> for ConnectionActor {
+    type Result = ();
+
+    fn handle(&mut self, _: Stop, ctx: &mut Context<Self>) {
+        self.notice.disarm();
+        ctx.stop();
+    }
+}
+
+/// Why a connection ends.
+#[derive(Debug, thiserror::Error)]
+pub enum End {
+    /// The peer closed it.
+    #[error("closed by the peer")]
+    Closed,
+    /// The network failed.
+    #[error("{0}")]
+    Network(#[from] std::io::Error),
+    /// What came is no request.
+    #[error("{0}")]
+    Frame(#[from] crate::net::FrameError),
+    /// A request whose header cannot be read or is not served.
+    #[error("{0}")]
+    Header(#[from] HeaderError),
+    /// A request that cannot be answered.
+    #[error("{0}")]
+    Request(#[from] Unanswerable),
+    /// A produce with `acks=0` failed: closing is the only way to tell.
+    #[error("a produce with acks=0 failed: {0}")]
+    SilentProduce(crate::model::ErrorCode),
+    /// Nothing came for `connections.max.idle.ms`.
+    #[error("idle for too long")]
+    Idle,
+}
+
+impl End {
+    /// What the operator should know: a peer that broke the protocol.
+    fn tell(&self, peer: std::net::SocketAddr, now: Moment) {
+        let api = match self {
+            Self::Frame(_) => "frame",
+            Self::Header(_) => "header",
+            Self::Request(_) => "request",
+            Self::Closed | Self::Network(_) | Self::SilentProduce(_) | Self::Idle => return,
+        };
+        peer::bad_request(peer, api, self.to_string(), now);
+    }
+
+    /// A word for the metric.
+    fn reason(&self) -> &'static str {
+        match self {
+            Self::Closed => "closed by the peer",
+            Self::Network(_) => "network",
+            Self::Frame(_) => "frame",
+            Self::Header(_) => "header",
+            Self::Request(_) => "request",
+            Self::SilentProduce(_) => "acks=0 failed",
+            Self::Idle => "idle",
+        }
+    }
+}
+
+/// A request on its way, in the order in which they came.
+enum InFlight {
+    Produce(PendingProduce),
+    /// The one that is not a produce: nothing behind it is started.
+    Other,
+}
+
+/// An answer to any request but Produce, and the peer that it borrowed.
+type Answering = Pin<Box<dyn Future<Output = (Peer, Result<Answer, Unanswerable>)>>>;
+
+enum Answer {
+    Plain(Encoded),
+    Fetch(FetchAnswer),
+}
+
+struct Serving {
+    env: Arc<Env>,
+    limits: ConnectionLimits,
+    reader: Reader,
+    writer: Writer,
+    /// The request that was read and may not be started yet.
+    waiting: Option<(RequestHeader, Decoder)>,
+    in_flight: VecDeque<InFlight>,
+    /// Number of the first request in flight.
+    first: u64,
+    answering: Option<Answering>,
+    /// Away while a request is being answered.
+    peer: Option<Peer>,
+    appends: Appends,
+    reply: AppendReply,
+    outcomes: mpsc::UnboundedReceiver<Vec<(Ticket, AppendOutcome)>>,
+}
+
+/// What woke the connection.
+enum Woken {
+    Outcomes(Vec<(Ticket, AppendOutcome)>),
+    Answered(Peer, Result<Answer, Unanswerable>),
+    Written(std::io::Result<()>),
+    Read(usize),
+    Failed(std::io::Error),
+    Idle,
+}
+
+impl Serving {
+    fn new(env: Arc<Env>, stream: Stream, buffers: BufferPool, peer: Peer, limits: ConnectionLimits) -> Self {
+        let (reply, outcomes) = mpsc::unbounded_channel();
+        let (reader, writer) = stream.split(buffers);
+        Self {
+            env,
+            limits,
+            reader,
+            writer,
+            waiting: None,
+            in_flight: VecDeque::new(),
+            first: 0,
+            answering: None,
+            peer: Some(peer),
+            appends: Appends::default(),
+            reply,
+            outcomes,
+        }
+    }
+
+    async fn run(mut self) -> End {
+        loop {
+            if let Err(end) = self.turn().await {
+                return end;
+            }
+        }
+    }
+
+    async fn turn(&mut self) -> Result<(), End> {
+        self.start_requests()?;
+        self.submit().await;
+        // Most answers fit the socket's buffer: then nobody waits for it to become writable.
+        self.writer.try_flush()?;
+        match self.wake().await {
+            Woken::Outcomes(outcomes) => {
+                self.take(outcomes);
+                while let Ok(outcomes) = self.outcomes.try_recv() {
+                    self.take(outcomes);
+                }
+                self.finish_produces()?;
+            }
+            Woken::Answered(peer, answer) => {
+                self.peer = Some(peer);
+                self.answering = None;
+                self.in_flight.pop_front();
+                self.first += 1;
+                self.send(answer?);
+                self.finish_produces()?;
+            }
+            Woken::Written(done) => done?,
+            Woken::Read(0) => return Err(End::Closed),
+            Woken::Read(_) => {}
+            Woken::Failed(error) => return Err(error.into()),
+            Woken::Idle => return Err(End::Idle),
+        }
+        Ok(())
+    }
+
+    async fn wake(&mut self) -> Woken {
+        let unsent = self.writer.queued_bytes();
+        let wants_more = self.waiting.is_none()
+            && self.answering.is_none()
+            && self.in_flight.len() < REQUESTS_IN_FLIGHT_PER_CONNECTION_MAX
+            && unsent < UNSENT_BYTES_MAX;
+        let idle = self.limits.idle_max.filter(|_| self.in_flight.is_empty() && unsent == 0);
+        let answering = async {
+            match &mut self.answering {
+                Some(answering) => answering.await,
+                None => std::future::pending().await,
+            }
+        };
+        tokio::select! {
+            biased;
+            Some(outcomes) = self.outcomes.recv() => Woken::Outcomes(outcomes),
+            (peer, answer) = answering => Woken::Answered(peer, answer),
+            written = self.writer.flush(), if unsent != 0 => Woken::Written(written),
+            read = self.reader.fill(), if wants_more => read.map_or_else(Woken::Failed, Woken::Read),
+            () = tokio::time::sleep(idle.unwrap_or_default()), if idle.is_some() => Woken::Idle,
+        }
+    }
+
+    /// Starts what may be started: produces overlap, anything else is alone.
+    fn start_requests(&mut self) -> Result<(), End> {
+        while self.answering.is_none() && self.in_flight.len() < REQUESTS_IN_FLIGHT_PER_CONNECTION_MAX {
+            let Some((header, body)) = self.next_request()? else { return Ok(()) };
+            if header.key == ApiKey::Produce {
+                self.start_produce(&header, body)?;
+            } else if self.in_flight.is_empty() {
+                let Some(peer) = self.peer.take() else { return Ok(()) };
+                self.in_flight.push_back(InFlight::Other);
+                self.answering = Some(Box::pin(answer(Arc::clone(&self.env), peer, header, body)));
+            } else {
+                // Its turn comes when the produces before it are answered.
+                self.waiting = Some((header, body));
+                return Ok(());
+            }
+        }
+        Ok(())
+    }
+
+    /// The next request that has arrived whole.
+    fn next_request(&mut self) -> Result<Option<(RequestHeader, Decoder)>, End> {
+        if let Some(waiting) = self.waiting.take() {
+            return Ok(Some(waiting));
+        }
+        let Some(frame) = self.reader.next_frame(self.limits.request_bytes_max)? else { return Ok(None) };
+        match decode_request(frame) {
+            Ok(request) => Ok(Some(request)),
+            Err(HeaderError::UnsupportedVersion { key: ApiKey::ApiVersions, correlation_id, .. })
+                if self.in_flight.is_empty() =>
+            {
+                // A client newer than us asks what we know, and goes on with that (KIP-511).
+                let encoded = handlers::unsupported_api_versions(correlation_id).map_err(Unanswerable::Answer)?;
+                self.send(Answer::Plain(encoded));
+                self.next_request()
+            }
+            Err(error) => Err(error.into()),
+        }
+    }
+
+    fn start_produce(&mut self, header: &RequestHeader, body: Decoder) -> Result<(), End> {
+        let Some(peer) = &self.peer else { return Ok(()) };
+        let request = handlers::decode(peer, header, body)?;
+        let number = self.first + self.in_flight.len() as u64;
+        let pending = produce::begin(&self.env, peer, header, request, number, &self.reply, &mut self.appends);
+        self.in_flight.push_back(InFlight::Produce(pending));
+        self.finish_produces()
+    }
+
+    /// Sends each partition all that this turn brought for it. A full mailbox makes us wait, and so not read.
+    async fn submit(&mut self) {
+        for (PartitionHandle { addr, .. }, items) in self.appends.drain() {
+            match addr.try_send(PartitionCommand::Append { items }) {
+                Ok(()) => {}
+                Err(actix::prelude::SendError::Full(command)) => {
+                    // A partition that dies meanwhile drops the items, and their promises answer.
+                    let _closed = addr.send(command).await;
+                }
+                Err(actix::prelude::SendError::Closed(command)) => drop(command),
+            }
+        }
+    }
+
+    fn take(&mut self, outcomes: Vec<(Ticket, AppendOutcome)>) {
+        for (Ticket { request, slot }, outcome) in outcomes {
+            let index = usize::try_from(request - self.first).ok();
+            if let Some(InFlight::Produce(pending)) = index.and_then(|index| self.in_flight.get_mut(index)) {
+                pending.answered(slot, outcome, self.env.local.0);
+            }
+        }
+    }
+
+    /// Answers produces that are complete and have none before them.
+    fn finish_produces(&mut self) -> Result<(), End> {
+        while let Some(InFlight::Produce(pending)) = self.in_flight.front() {
+            if !pending.is_complete() {
+                break;
+            }
+            match pending.end().map_err(Unanswerable::Answer)? {
+                ProduceEnd::Answer(encoded) => self.send(Answer::Plain(encoded)),
+                ProduceEnd::Silence => {}
+                ProduceEnd::Close(error) => return Err(End::SilentProduce(error)),
+            }
+            self.in_flight.pop_front();
+            self.first += 1;
+        }
+        Ok(())
+    }
+
+    fn send(&mut self, answer: Answer) {
+        let (encoded, slices) = match answer {
+            Answer::Plain(encoded) => (encoded, vec![]),
+            Answer::Fetch(FetchAnswer { encoded, slices }) => (encoded, slices),
+        };
+        for part in encoded.parts() {
+            match part {
+                Part::Bytes(bytes) => self.writer.push(Chunk::Bytes(bytes)),
+                Part::External { token, .. } => {
+                    let slice = usize::try_from(token).ok().and_then(|token| slices.get(token));
+                    let slice = slice.expect("every external payload has its slice");
+                    self.writer.push(super::file_source::chunk(slice));
+                }
+            }
+        }
+    }
+}
+
+async fn answer(
+    env: Arc<Env>,
+    mut peer: Peer,
+    header: RequestHeader,
+    body: Decoder,
+) -> (Peer, Result<Answer, Unanswerable>) {
+    let answer = if header.key == ApiKey::Fetch {
+        handlers::fetch::answer(&env, &mut peer, &header, body).await.map(Answer::Fetch)
+    } else {
+        handlers::answer(&env, &mut peer, &header, body).await.map(Answer::Plain)
+    };
+    (peer, answer)
+}

@@ -1,0 +1,193 @@
+//! Which partitions live in this broker, and how to reach each: by its mailbox to change it, by what it publishes to read it.
+//!
+//! *Owner*: the replicas actor swaps the directory whole; everybody loads it (law 4).
+//! *Does not know*: leadership of partitions elsewhere; that is the metadata image's.
+
+use std::collections::BTreeMap;
+use std::sync::atomic::{AtomicBool, AtomicI64, Ordering};
+use std::sync::{Arc, Mutex, PoisonError, Weak};
+
+use actix::Addr;
+use arc_swap::ArcSwap;
+use tokio::sync::Notify;
+
+use super::partition::PartitionActor;
+use super::placement::LoopId;
+use super::settings::TopicSettings;
+use crate::model::{LeaderEpoch, Offset, PartitionIndex, TopicId, TopicName};
+use crate::storage::log::LogView;
+
+/// All local partitions. Cheap to clone.
+#[derive(Clone, Default)]
+pub struct Directory(Arc<ArcSwap<Partitions>>);
+
+/// Local partitions by topic and number.
+pub type Partitions = BTreeMap<TopicName, BTreeMap<PartitionIndex, PartitionHandle>>;
+
+impl Directory {
+    /// The current directory.
+    #[must_use]
+    pub fn load(&self) -> arc_swap::Guard<Arc<Partitions>> {
+        self.0.load()
+    }
+
+    /// One partition.
+    #[must_use]
+    pub fn find(&self, topic: &str, partition: PartitionIndex) -> Option<PartitionHandle> {
+        self.0.load().get(topic)?.get(&partition).cloned()
+    }
+
+    /// Publishes what `change` makes of the current directory. Only the replicas actor calls it.
+    pub fn publish(&self, change: impl FnOnce(&mut Partitions)) {
+        let mut next = Partitions::clone(&self.0.load());
+        change(&mut next);
+        self.0.store(Arc::new(next));
+    }
+}
+
+/// One local partition. Cheap to clone.
+#[derive(Clone)]
+pub struct PartitionHandle {
+    /// Its mailbox.
+    pub addr: Addr<PartitionActor>,
+    /// The loop that it lives on: connections that use it most move there.
+    pub home: LoopId,
+    /// What anybody may read of it.
+    pub published: Arc<Published>,
+}
+
+/// What a partition publishes for readers on any loop. The partition's actor is the only writer.
+#[derive(Debug)]
+pub struct Published {
+    /// Id of its topic, to refuse requests that mean a namesake.
+    pub topic_id: TopicId,
+    /// The log.
+    pub log: Arc<LogView>,
+    role: ArcSwap<Role>,
+    settings: ArcSwap<TopicSettings>,
+    high_watermark: AtomicI64,
+    last_stable_offset: AtomicI64,
+    waiters: Mutex<Waiters>,
+}
+
+/// Who leads, as the partition's actor last heard.
+#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+pub struct Role {
+    /// Which leadership.
+    pub leader_epoch: LeaderEpoch,
+    /// Whether it is ours.
+    pub leading: bool,
+}
+
+/// A fetch that waits for records. Woken once; it looks again itself.
+#[derive(Debug, Default)]
+pub struct FetchWaiter {
+    woken: Notify,
+    /// Set when woken, so that a partition with many records wakes it only once.
+    spent: AtomicBool,
+}
+
+#[derive(Debug, Default)]
+struct Waiters {
+    /// Each with the offset that the high watermark must pass.
+    waiting: Vec<(Offset, Weak<FetchWaiter>)>,
+    /// Length at which fetches that went away are swept out.
+    sweep_at: usize,
+}
+
+impl Published {
+    /// What a partition that has not heard from the controller publishes.
+    #[must_use]
+    pub fn new(topic_id: TopicId, log: Arc<LogView>, high_watermark: Offset, settings: Arc<TopicSettings>) -> Self {
+        Self {
+            topic_id,
+            log,
+            role: ArcSwap::from_pointee(Role { leader_epoch: LeaderEpoch::NONE, leading: false }),
+            settings: ArcSwap::new(settings),
+            high_watermark: AtomicI64::new(high_watermark.0),
+            last_stable_offset: AtomicI64::new(high_watermark.0),
+            waiters: Mutex::default(),
+        }
+    }
+
+    /// Who leads.
+    #[must_use]
+    pub fn role(&self) -> Role {
+        **self.role.load()
+    }
+
+    /// The topic's settings.
+    #[must_use]
+    pub fn settings(&self) -> arc_swap::Guard<Arc<TopicSettings>> {
+        self.settings.load()
+    }
+
+    /// One past the last committed record.
+    #[must_use]
+    pub fn high_watermark(&self) -> Offset {
+        Offset(self.high_watermark.load(Ordering::Acquire))
+    }
+
+    /// One past the last record that READ_COMMITTED readers may see. Never above the high watermark.
+    #[must_use]
+    pub fn last_stable_offset(&self) -> Offset {
+        Offset(self.last_stable_offset.load(Ordering::Acquire))
+    }
+
+    /// Wakes `waiter` when the high watermark passes `beyond`, or when leadership changes.
+    pub fn watch(&self, beyond: Offset, waiter: &Arc<FetchWaiter>) {
+        let mut waiters = self.waiters.lock().unwrap_or_else(PoisonError::into_inner);
+        if waiters.sweep_at <= waiters.waiting.len() {
+            waiters.waiting.retain(|(_, waiter)| waiter.strong_count() != 0);
+            waiters.sweep_at = (waiters.waiting.len() * 2).max(16);
+        }
+        waiters.waiting.push((beyond, Arc::downgrade(waiter)));
+        drop(waiters);
+        // The high watermark may have moved between the fetch's look and this registration.
+        if beyond < self.high_watermark() {
+            waiter.wake();
+        }
+    }
+
+    /// For the partition's actor.
+    pub(super) fn set_role(&self, role: Role) {
+        self.role.store(Arc::new(role));
+        self.wake_where(|_| true);
+    }
+
+    /// For the partition's actor.
+    pub(super) fn set_settings(&self, settings: Arc<TopicSettings>) {
+        self.settings.store(settings);
+    }
+
+    /// For the partition's actor.
+    pub(super) fn set_offsets(&self, high_watermark: Offset, last_stable_offset: Offset) {
+        self.last_stable_offset.store(last_stable_offset.0, Ordering::Release);
+        self.high_watermark.store(high_watermark.0, Ordering::Release);
+        self.wake_where(|beyond| beyond < high_watermark);
+    }
+
+    fn wake_where(&self, ready: impl Fn(Offset) -> bool) {
+        let mut waiters = self.waiters.lock().unwrap_or_else(PoisonError::into_inner);
+        waiters.waiting.retain(|(beyond, waiter)| {
+            let wake = ready(*beyond);
+            if wake && let Some(waiter) = waiter.upgrade() {
+                waiter.wake();
+            }
+            !wake
+        });
+    }
+}
+
+impl FetchWaiter {
+    /// Returns when a partition that it watches has news. At once, if that was so already.
+    pub async fn woken(&self) {
+        self.woken.notified().await;
+    }
+
+    fn wake(&self) {
+        if !self.spent.swap(true, Ordering::AcqRel) {
+            self.woken.notify_one();
+        }
+    }
+}

@@ -1,0 +1,43 @@
+//! What a request handler may reach. One per broker, shared by all loops; each handler takes from it the two or three things
+//! that it uses.
+
+use std::sync::Arc;
+
+use actix::Addr;
+
+use super::admin::Admin;
+use super::controller::ControllerActor;
+use super::directory::Directory;
+use super::image::Metadata;
+use super::placement::Placement;
+use super::ports::Ports;
+use super::producer_ids::ProducerIds;
+use super::replicas::Replicas;
+use super::settings::SettingsStore;
+use crate::model::BrokerId;
+
+/// See the module.
+pub struct Env {
+    /// This broker.
+    pub local: BrokerId,
+    /// What is known of the cluster.
+    pub metadata: Metadata,
+    /// The partitions that live here.
+    pub directory: Directory,
+    /// Broker and topic settings.
+    pub settings: SettingsStore,
+    /// Disk, clock, chance.
+    pub ports: Ports,
+    /// Loops and disk pool.
+    pub placement: Placement,
+    /// Log dirs.
+    pub replicas: Addr<Replicas>,
+    /// Changes to topics and configuration.
+    pub admin: Addr<Admin>,
+    /// Elections.
+    pub controller: Addr<ControllerActor>,
+    /// Producer ids.
+    pub producer_ids: Addr<ProducerIds>,
+    /// Fetch sessions that may still be opened.
+    pub session_slots: Arc<super::fetch_slots::SessionSlots>,
+}

@@ -1,0 +1,47 @@
+//! CreatePartitions: more partitions for topics that are there.
+
+use super::{is_controller, not_controller, patience};
+use crate::broker::admin::{AdminCommand, MorePartitions};
+use crate::broker::ask;
+use crate::broker::env::Env;
+use crate::broker::peer::Peer;
+use crate::wire::RequestHeader;
+use crate::wire::message::create_partitions::{
+    CreatePartitionsRequest, CreatePartitionsResponse, CreatePartitionsTopic, CreatePartitionsTopicResult,
+};
+
+pub(super) async fn handle(
+    env: &Env,
+    _: &mut Peer,
+    _: &RequestHeader,
+    request: CreatePartitionsRequest,
+) -> CreatePartitionsResponse {
+    let names = request.topics.iter().map(|topic| topic.name.clone()).collect::<Vec<_>>();
+    let answers = if is_controller(env) {
+        let topics = request.topics.into_iter().map(more).collect();
+        let (validate_only, patience) = (request.validate_only, patience(request.timeout_ms));
+        let asked = ask(&env.admin, |reply| AdminCommand::CreatePartitions { topics, validate_only, patience, reply });
+        asked.await.unwrap_or_default()
+    } else {
+        names.iter().map(|_| Err(not_controller())).collect()
+    };
+    let results = names.into_iter().zip(answers).map(|(name, answer)| match answer {
+        Ok(()) => CreatePartitionsTopicResult { name, ..Default::default() },
+        Err((error_code, message)) => {
+            CreatePartitionsTopicResult { name, error_code, error_message: Some(message.into()) }
+        }
+    });
+    CreatePartitionsResponse { results: results.collect(), ..Default::default() }
+}
+
+fn more(topic: CreatePartitionsTopic) -> MorePartitions {
+    let replicas = |assignments: Vec<_>| {
+        assignments
+            .into_iter()
+            .map(|assignment: crate::wire::message::create_partitions::CreatePartitionsAssignment| {
+                assignment.broker_ids
+            })
+            .collect()
+    };
+    MorePartitions { name: topic.name.to_string(), total: topic.count, assignment: topic.assignments.map(replicas) }
+}

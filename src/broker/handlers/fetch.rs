@@ -1,0 +1,370 @@
+//! Fetch: reads what partitions publish, without their mailboxes, and waits for more where the client asks to.
+//!
+//! Records are not read here: the answer names slices of segment files, which the connection sends with `sendfile`.
+
+use std::ops::RangeInclusive;
+use std::sync::Arc;
+use std::time::Duration;
+
+use super::super::directory::{FetchWaiter, PartitionHandle};
+use super::super::env::Env;
+use super::super::fetch_slots::SessionSlot;
+use super::super::peer::Peer;
+use super::super::ports::random;
+use super::Unanswerable;
+use crate::machine::fetch_session::{Answered, Begun, Key, NO_SESSION, Request as SessionRequest, TopicKey, Wanted};
+use crate::model::{ErrorCode, LeaderEpoch, Offset, PartitionIndex, TopicId};
+use crate::storage::log::{Read, ReadError, ReadRequest, Slice, Wait};
+use crate::telemetry::{Event as _, event};
+use crate::wire::message::fetch::{
+    AbortedTransaction, FetchRequest, FetchResponse, FetchableTopicResponse, LeaderIdAndEpoch, PartitionData,
+};
+use crate::wire::{Decoder, Encoded, Payload, RequestHeader, encode_response};
+
+/// Versions 0 to 3 carry message formats that are not converted yet.
+pub(super) const VERSIONS: RangeInclusive<i16> = 4..=17;
+
+/// Longest wait that is honoured, whatever `max_wait_ms` says: a client that waits longer has a request time-out to mind.
+const WAIT_MAX: Duration = Duration::from_secs(300);
+
+/// `READ_COMMITTED`.
+const READ_COMMITTED: i8 = 1;
+
+/// An answer, and the slices that its external payloads stand for, by token.
+pub(in crate::broker) struct FetchAnswer {
+    /// The response's bytes around the records.
+    pub(in crate::broker) encoded: Encoded,
+    /// The records.
+    pub(in crate::broker) slices: Vec<Slice>,
+}
+
+/// What one look at the partitions found.
+#[derive(Default)]
+struct Look {
+    partitions: Vec<(Key, PartitionData, Option<Answered>)>,
+    slices: Vec<Slice>,
+    bytes: usize,
+    /// Something that must be told at once.
+    urgent: bool,
+    /// Partitions to watch, and the offset beyond which they have news.
+    watch: Vec<(PartitionHandle, Offset)>,
+}
+
+struct Limits {
+    read_committed: bool,
+    bytes_max: usize,
+}
+
+/// Answers a fetch.
+///
+/// # Errors
+/// [`Unanswerable`]: the connection is to be closed.
+pub(in crate::broker) async fn answer(
+    env: &Env,
+    peer: &mut Peer,
+    header: &RequestHeader,
+    body: Decoder,
+) -> Result<FetchAnswer, Unanswerable> {
+    let request = super::decode(peer, header, body)?;
+    let (response, slices) = fetch(env, peer, header.version, &request).await;
+    let encoded = encode_response(header.correlation_id, header.key, header.version, &response)?;
+    Ok(FetchAnswer { encoded, slices })
+}
+
+async fn fetch(env: &Env, peer: &mut Peer, version: i16, request: &FetchRequest) -> (FetchResponse, Vec<Slice>) {
+    let asked = session_request(version, request);
+    let mut slot = None;
+    let draw = || draw_session(env, &mut slot);
+    let begun = match peer.sessions.begin(&asked, draw) {
+        Ok(begun) => begun,
+        Err(error) => return (FetchResponse { error_code: error, ..Default::default() }, vec![]),
+    };
+    if slot.is_some() || !peer.sessions.is_open() {
+        peer.session_slot = slot;
+    }
+    let (session_id, incremental) = match begun {
+        Begun::Full { session_id } => (session_id, false),
+        Begun::Incremental { session_id } => (session_id, true),
+    };
+    let wanted = if session_id == NO_SESSION {
+        asked.wanted
+    } else {
+        peer.sessions.partitions().map(|(key, wanted)| (key.clone(), wanted.clone())).collect()
+    };
+    let limits = Limits {
+        read_committed: request.isolation_level == READ_COMMITTED,
+        bytes_max: usize::try_from(request.max_bytes.min(env.settings.fetch_bytes_max())).unwrap_or(0),
+    };
+    let look = look_until(env, &wanted, request, &limits).await;
+    let slices = look.slices;
+    let mut response = FetchResponse { session_id, ..Default::default() };
+    for (key, partition, answered) in look.partitions {
+        let records = !partition.records.is_empty();
+        let news = records
+            || partition.error_code.is_error()
+            || answered.is_none_or(|answered| peer.sessions.has_news(&key, answered));
+        if incremental && !news {
+            continue;
+        }
+        peer.sessions.answered(&key, answered, records);
+        add(&mut response.responses, key, partition);
+    }
+    (response, slices)
+}
+
+/// Looks, and while there is less than the client wants, waits until a partition has news or the time is up.
+async fn look_until(env: &Env, wanted: &[(Key, Wanted)], request: &FetchRequest, limits: &Limits) -> Look {
+    let bytes_min = usize::try_from(request.min_bytes).unwrap_or(0).min(limits.bytes_max);
+    let wait = Duration::from_millis(u64::try_from(request.max_wait_ms).unwrap_or(0)).min(WAIT_MAX);
+    let deadline = env.ports.clock.moment().after(wait);
+    loop {
+        let look = look(env, wanted, limits).await;
+        let left = deadline.since(env.ports.clock.moment());
+        if look.urgent || bytes_min <= look.bytes || left.is_zero() || wanted.is_empty() {
+            return look;
+        }
+        let waiter = Arc::new(FetchWaiter::default());
+        for (partition, beyond) in &look.watch {
+            partition.published.watch(*beyond, &waiter);
+        }
+        if tokio::time::timeout(left, waiter.woken()).await.is_err() {
+            return self::look(env, wanted, limits).await;
+        }
+    }
+}
+
+/// One look at every partition, in order.
+async fn look(env: &Env, wanted: &[(Key, Wanted)], limits: &Limits) -> Look {
+    let mut look = Look::default();
+    for (key, wanted) in wanted {
+        let index = key.1;
+        let partition = match find(env, key) {
+            Ok(partition) => partition,
+            Err(error) => {
+                look.fail(key, index, error, env);
+                continue;
+            }
+        };
+        if let Err(error) = fence(&partition, wanted.current_leader_epoch) {
+            look.fail(key, index, error, env);
+            continue;
+        }
+        match read(env, &partition, wanted, limits, &look).await {
+            Ok((found, upper_bound)) => look.found(key, &partition, found, upper_bound, wanted, limits).await,
+            Err(error) => look.unreadable(key, &partition, &error),
+        }
+    }
+    look
+}
+
+async fn read(
+    env: &Env,
+    partition: &PartitionHandle,
+    wanted: &Wanted,
+    limits: &Limits,
+    look: &Look,
+) -> Result<(Option<Slice>, Offset), ReadError> {
+    let published = &partition.published;
+    let upper_bound = if limits.read_committed { published.last_stable_offset() } else { published.high_watermark() };
+    let room = limits.bytes_max.saturating_sub(look.bytes);
+    let request = ReadRequest {
+        offset: wanted.offset,
+        upper_bound,
+        bytes_max: usize::try_from(wanted.max_bytes).unwrap_or(0).min(room),
+        // A batch larger than all limits must not starve, but only the first of a response may exceed them (KIP-74).
+        at_least_one_batch: look.bytes == 0,
+    };
+    let found = match published.log.read(&request, Wait::Never)? {
+        Read::WouldWait => {
+            let log = Arc::clone(&published.log);
+            let waiting = env.placement.blocking(move || log.read(&request, Wait::Allowed));
+            waiting.await.unwrap_or(Ok(Read::Empty))?
+        }
+        found @ (Read::Batches(_) | Read::Empty) => found,
+    };
+    match found {
+        Read::Batches(slice) => Ok((Some(slice), upper_bound)),
+        Read::Empty | Read::WouldWait => Ok((None, upper_bound)),
+    }
+}
+
+impl Look {
+    fn fail(&mut self, key: &Key, index: PartitionIndex, error: ErrorCode, env: &Env) {
+        let mut data = PartitionData {
+            partition_index: index.0,
+            error_code: error,
+            high_watermark: -1,
+            records: Payload::EMPTY,
+            ..Default::default()
+        };
+        if matches!(error, ErrorCode::NotLeaderOrFollower | ErrorCode::FencedLeaderEpoch) {
+            data.current_leader = current_leader(env, key);
+        }
+        self.partitions.push((key.clone(), data, None));
+        self.urgent = true;
+    }
+
+    fn unreadable(&mut self, key: &Key, partition: &PartitionHandle, error: &ReadError) {
+        let (code, start) = match error {
+            ReadError::OutOfRange { log_start, .. } => (ErrorCode::OffsetOutOfRange, *log_start),
+            ReadError::Corrupt(_) => (ErrorCode::CorruptMessage, Offset::NONE),
+            ReadError::Disk(_) => (ErrorCode::KafkaStorageError, Offset::NONE),
+        };
+        if code != ErrorCode::OffsetOutOfRange {
+            event::ReadFailed { cause: error.to_string() }.emit();
+        }
+        let data = PartitionData {
+            partition_index: key.1.0,
+            error_code: code,
+            high_watermark: if start == Offset::NONE { -1 } else { partition.published.high_watermark().0 },
+            log_start_offset: start.0,
+            records: Payload::EMPTY,
+            ..Default::default()
+        };
+        self.partitions.push((key.clone(), data, None));
+        self.urgent = true;
+    }
+
+    async fn found(
+        &mut self,
+        key: &Key,
+        partition: &PartitionHandle,
+        found: Option<Slice>,
+        upper_bound: Offset,
+        wanted: &Wanted,
+        limits: &Limits,
+    ) {
+        let published = &partition.published;
+        let high_watermark = published.high_watermark();
+        let log_start_offset = published.log.log_start_offset();
+        let aborted = match &found {
+            Some(slice) if limits.read_committed => {
+                published.log.aborted_transactions(wanted.offset, slice.next_offset)
+            }
+            _ => vec![],
+        };
+        let aborted = aborted.into_iter().map(|aborted| AbortedTransaction {
+            producer_id: aborted.producer_id.0,
+            first_offset: aborted.first_offset.0,
+        });
+        let data = PartitionData {
+            partition_index: key.1.0,
+            high_watermark: high_watermark.0,
+            last_stable_offset: published.last_stable_offset().0,
+            log_start_offset: log_start_offset.0,
+            aborted_transactions: limits.read_committed.then(|| aborted.collect()),
+            records: self.take_slice(found),
+            ..Default::default()
+        };
+        self.watch.push((partition.clone(), upper_bound.max(wanted.offset)));
+        self.partitions.push((key.clone(), data, Some(Answered { high_watermark, log_start_offset })));
+    }
+
+    fn take_slice(&mut self, slice: Option<Slice>) -> Payload {
+        let Some(slice) = slice else { return Payload::EMPTY };
+        let (Ok(token), Ok(len)) = (u32::try_from(self.slices.len()), u32::try_from(slice.len)) else {
+            return Payload::EMPTY;
+        };
+        self.bytes += slice.len;
+        self.slices.push(slice);
+        Payload::External { token, len }
+    }
+}
+
+fn find(env: &Env, key: &Key) -> Result<PartitionHandle, ErrorCode> {
+    let (topic, index) = key;
+    let image = env.metadata.load();
+    let (name, id) = match topic {
+        TopicKey::Name(name) => (name.as_str(), None),
+        TopicKey::Id(id) if id.is_zero() => return Err(ErrorCode::UnknownTopicId),
+        TopicKey::Id(id) => {
+            let (name, _) = image.topic_by_id(*id).ok_or(ErrorCode::UnknownTopicId)?;
+            (name.as_str(), Some(*id))
+        }
+    };
+    let known = image.topics.get(name).is_some_and(|topic| topic.partitions.contains_key(index));
+    if !known {
+        return Err(ErrorCode::UnknownTopicOrPartition);
+    }
+    let partition = env.directory.find(name, *index).ok_or(ErrorCode::NotLeaderOrFollower)?;
+    if id.is_some_and(|id| id != partition.published.topic_id) {
+        return Err(ErrorCode::InconsistentTopicId);
+    }
+    Ok(partition)
+}
+
+/// Compares the client's leader epoch with ours (KIP-320), and whether we lead at all.
+///
+/// # Errors
+/// The code for the client.
+pub(in crate::broker) fn fence(partition: &PartitionHandle, theirs: LeaderEpoch) -> Result<(), ErrorCode> {
+    let role = partition.published.role();
+    if theirs != LeaderEpoch::NONE {
+        match theirs.cmp(&role.leader_epoch) {
+            std::cmp::Ordering::Less => return Err(ErrorCode::FencedLeaderEpoch),
+            std::cmp::Ordering::Greater => return Err(ErrorCode::UnknownLeaderEpoch),
+            std::cmp::Ordering::Equal => {}
+        }
+    }
+    if role.leading { Ok(()) } else { Err(ErrorCode::NotLeaderOrFollower) }
+}
+
+fn current_leader(env: &Env, key: &Key) -> LeaderIdAndEpoch {
+    let image = env.metadata.load();
+    let topic = match &key.0 {
+        TopicKey::Name(name) => image.topics.get(name.as_str()),
+        TopicKey::Id(id) => image.topic_by_id(*id).map(|(_, topic)| topic),
+    };
+    let Some(partition) = topic.and_then(|topic| topic.partitions.get(&key.1)) else { return Default::default() };
+    LeaderIdAndEpoch { leader_id: partition.state.leader.0, leader_epoch: partition.state.leader_epoch.0 }
+}
+
+fn draw_session(env: &Env, slot: &mut Option<SessionSlot>) -> Option<i32> {
+    *slot = env.session_slots.take();
+    slot.as_ref()?;
+    // 1 to 2³¹−1: 0 means none.
+    Some((i32::from_be_bytes(random(&*env.ports.entropy)) & i32::MAX).max(1))
+}
+
+fn session_request(version: i16, request: &FetchRequest) -> SessionRequest {
+    let by_id = 13 <= version;
+    let key = |name: &str, id: TopicId, partition: i32| {
+        let topic = if by_id { TopicKey::Id(id) } else { TopicKey::Name(name.to_owned()) };
+        (topic, PartitionIndex(partition))
+    };
+    let wanted = request.topics.iter().flat_map(|topic| {
+        topic.partitions.iter().map(move |partition| {
+            let wanted = Wanted {
+                offset: Offset(partition.fetch_offset),
+                current_leader_epoch: LeaderEpoch(partition.current_leader_epoch),
+                last_fetched_epoch: LeaderEpoch(partition.last_fetched_epoch),
+                log_start_offset: Offset(partition.log_start_offset),
+                max_bytes: partition.partition_max_bytes,
+            };
+            (key(&topic.topic, topic.topic_id, partition.partition), wanted)
+        })
+    });
+    let forgotten = request
+        .forgotten_topics_data
+        .iter()
+        .flat_map(|topic| topic.partitions.iter().map(move |partition| key(&topic.topic, topic.topic_id, *partition)));
+    SessionRequest {
+        session_id: request.session_id,
+        session_epoch: request.session_epoch,
+        wanted: wanted.collect(),
+        forgotten: forgotten.collect(),
+        by_id,
+    }
+}
+
+/// Puts a partition into the response, with its neighbour of the same topic where there is one.
+fn add(topics: &mut Vec<FetchableTopicResponse>, (topic, _): Key, partition: PartitionData) {
+    let (name, id) = match topic {
+        TopicKey::Name(name) => (name, TopicId::ZERO),
+        TopicKey::Id(id) => (String::new(), id),
+    };
+    match topics.last_mut().filter(|last| last.topic_id == id && last.topic.as_str() == name) {
+        Some(last) => last.partitions.push(partition),
+        None => topics.push(FetchableTopicResponse { topic: name.into(), topic_id: id, partitions: vec![partition] }),
+    }
+}

@@ -1,0 +1,132 @@
+//! ListOffsets: where a partition begins and ends, and which record was the first since a time.
+
+use std::sync::Arc;
+
+use super::fetch::fence;
+use super::led;
+use crate::broker::directory::PartitionHandle;
+use crate::broker::env::Env;
+use crate::broker::peer::Peer;
+use crate::model::{ErrorCode, LeaderEpoch, Offset, Timestamp};
+use crate::storage::log::{ReadError, TimestampOffset};
+use crate::telemetry::{Event as _, event};
+use crate::wire::message::list_offsets::{
+    ListOffsetsPartition, ListOffsetsPartitionResponse, ListOffsetsRequest, ListOffsetsResponse,
+    ListOffsetsTopicResponse,
+};
+use crate::wire::{RequestHeader, Str};
+
+/// Times with a meaning of their own (`ListOffsetsRequest.java`).
+const LATEST: i64 = -1;
+const EARLIEST: i64 = -2;
+/// KIP-734.
+const MAX_TIMESTAMP: i64 = -3;
+/// KIP-405: there are no tiers, so the earliest local offset is the earliest.
+const EARLIEST_LOCAL: i64 = -4;
+/// KIP-1005: the latest offset that went to another tier; there is none.
+const LATEST_TIERED: i64 = -5;
+
+const READ_COMMITTED: i8 = 1;
+
+/// What was found: an offset, the time of its record, and its leader epoch.
+struct Found {
+    offset: Offset,
+    timestamp: Timestamp,
+    leader_epoch: LeaderEpoch,
+}
+
+pub(super) async fn handle(
+    env: &Env,
+    _: &mut Peer,
+    header: &RequestHeader,
+    request: ListOffsetsRequest,
+) -> ListOffsetsResponse {
+    let committed = request.isolation_level == READ_COMMITTED;
+    let mut topics = Vec::with_capacity(request.topics.len());
+    for topic in request.topics {
+        let mut partitions = Vec::with_capacity(topic.partitions.len());
+        for wanted in &topic.partitions {
+            let found = look(env, header.version, &topic.name, wanted, committed).await;
+            partitions.push(response(header.version, wanted.partition_index, found));
+        }
+        topics.push(ListOffsetsTopicResponse { name: topic.name, partitions });
+    }
+    ListOffsetsResponse { topics, ..Default::default() }
+}
+
+async fn look(
+    env: &Env,
+    version: i16,
+    topic: &Str,
+    wanted: &ListOffsetsPartition,
+    committed: bool,
+) -> Result<Option<Found>, ErrorCode> {
+    if !is_known(wanted.timestamp, version) {
+        return Err(ErrorCode::UnsupportedVersion);
+    }
+    let partition = led(env, topic, wanted.partition_index)?;
+    fence(&partition, LeaderEpoch(wanted.current_leader_epoch))?;
+    let published = &partition.published;
+    let end = if committed { published.last_stable_offset() } else { published.high_watermark() };
+    let here = |offset| {
+        let leader_epoch = published.role().leader_epoch;
+        Ok(Some(Found { offset, timestamp: Timestamp::NONE, leader_epoch }))
+    };
+    match wanted.timestamp {
+        LATEST => here(end),
+        EARLIEST | EARLIEST_LOCAL => here(published.log.log_start_offset()),
+        LATEST_TIERED => Ok(None),
+        MAX_TIMESTAMP => search(env, &partition, move |log| log.max_timestamp()).await,
+        time => {
+            let found = search(env, &partition, move |log| log.offset_for_timestamp(Timestamp(time))).await?;
+            // A record that is not committed yet does not exist for a client.
+            Ok(found.filter(|found| found.offset < end))
+        }
+    }
+}
+
+/// Which special times a version knows. Anything else below zero is no time.
+fn is_known(timestamp: i64, version: i16) -> bool {
+    match timestamp {
+        LATEST | EARLIEST => true,
+        MAX_TIMESTAMP => 7 <= version,
+        EARLIEST_LOCAL => 8 <= version,
+        LATEST_TIERED => 9 <= version,
+        time => 0 <= time,
+    }
+}
+
+/// Searches may read the disk: they run on its pool.
+async fn search(
+    env: &Env,
+    partition: &PartitionHandle,
+    search: impl FnOnce(&crate::storage::log::LogView) -> Result<Option<TimestampOffset>, ReadError> + Send + 'static,
+) -> Result<Option<Found>, ErrorCode> {
+    let log = Arc::clone(&partition.published.log);
+    let found = env.placement.blocking(move || search(&log)).await;
+    match found.ok_or(ErrorCode::KafkaStorageError)? {
+        Ok(found) => Ok(found.map(|found| Found {
+            offset: found.offset,
+            timestamp: found.timestamp,
+            leader_epoch: found.leader_epoch,
+        })),
+        Err(error) => {
+            event::ReadFailed { cause: error.to_string() }.emit();
+            Err(ErrorCode::KafkaStorageError)
+        }
+    }
+}
+
+fn response(version: i16, partition_index: i32, found: Result<Option<Found>, ErrorCode>) -> ListOffsetsPartitionResponse {
+    let nothing = ListOffsetsPartitionResponse { partition_index, ..Default::default() };
+    match found {
+        Ok(None) => nothing,
+        Ok(Some(found)) => ListOffsetsPartitionResponse {
+            timestamp: found.timestamp.0,
+            offset: found.offset.0,
+            leader_epoch: if 4 <= version { found.leader_epoch.0 } else { LeaderEpoch::NONE.0 },
+            ..nothing
+        },
+        Err(error_code) => ListOffsetsPartitionResponse { error_code, ..nothing },
+    }
+}

@@ -1,0 +1,141 @@
+//! One file per API: wire to domain and back, nothing else is decided here.
+//!
+//! [`SERVED`] is the statement of what this broker supports: ApiVersions answers it, and nothing else is decoded.
+
+use std::ops::RangeInclusive;
+use std::time::Duration;
+
+use super::directory::PartitionHandle;
+use super::env::Env;
+use super::peer::Peer;
+use crate::model::{ErrorCode, PartitionIndex};
+use crate::wire::{ApiKey, DecodeError, Decoder, EncodeError, Encoded, Request, RequestHeader, Str, encode_response};
+
+mod alter_configs;
+mod api_versions;
+mod create_partitions;
+mod create_topics;
+mod delete_records;
+mod delete_topics;
+mod describe_cluster;
+mod describe_configs;
+mod describe_log_dirs;
+mod describe_producers;
+mod elect_leaders;
+pub(super) mod fetch;
+mod init_producer_id;
+mod list_offsets;
+mod metadata;
+mod offset_for_leader_epoch;
+pub(super) mod produce;
+
+pub(super) use api_versions::unsupported as unsupported_api_versions;
+
+/// Why a request has no answer: its connection is closed.
+#[derive(Debug, thiserror::Error)]
+pub enum Unanswerable {
+    /// The body is not what its header says.
+    #[error("malformed request: {0}")]
+    Malformed(#[from] DecodeError),
+    /// Our own answer does not fit the version: a bug of ours.
+    #[error("an answer that cannot be encoded: {0}")]
+    Answer(#[from] EncodeError),
+    /// Not served, though the codec knows it.
+    #[error("{0} version {1} is not served")]
+    NotServed(ApiKey, i16),
+}
+
+/// Declares which APIs are served in which versions, and by whom.
+macro_rules! serve {
+    ($($key:ident $versions:expr => $handler:path;)*) => {
+        /// Every API that works, and in which versions. The connection itself looks after Produce and Fetch.
+        pub const SERVED: &[(ApiKey, RangeInclusive<i16>)] =
+            &[(ApiKey::Produce, produce::VERSIONS), (ApiKey::Fetch, fetch::VERSIONS), $((ApiKey::$key, $versions),)*];
+
+        /// Answers any request but Produce and Fetch.
+        ///
+        /// # Errors
+        /// [`Unanswerable`]: the connection is to be closed.
+        pub async fn answer(
+            env: &Env,
+            peer: &mut Peer,
+            header: &RequestHeader,
+            body: Decoder,
+        ) -> Result<Encoded, Unanswerable> {
+            match header.key {
+                $(ApiKey::$key => {
+                    let request = decode(peer, header, body)?;
+                    let response = Box::pin($handler(env, peer, header, request)).await;
+                    Ok(encode_response(header.correlation_id, header.key, header.version, &response)?)
+                })*
+                other => Err(Unanswerable::NotServed(other, header.version)),
+            }
+        }
+    };
+}
+
+serve! {
+    ListOffsets 1..=9 => list_offsets::handle;
+    Metadata 0..=12 => metadata::handle;
+    ApiVersions 0..=4 => api_versions::handle;
+    CreateTopics 0..=7 => create_topics::handle;
+    DeleteTopics 0..=6 => delete_topics::handle;
+    DeleteRecords 0..=2 => delete_records::handle;
+    InitProducerId 0..=5 => init_producer_id::handle;
+    OffsetForLeaderEpoch 0..=4 => offset_for_leader_epoch::handle;
+    DescribeConfigs 0..=4 => describe_configs::handle;
+    AlterConfigs 0..=2 => alter_configs::handle;
+    DescribeLogDirs 0..=4 => describe_log_dirs::handle;
+    CreatePartitions 0..=3 => create_partitions::handle;
+    ElectLeaders 0..=2 => elect_leaders::handle;
+    IncrementalAlterConfigs 0..=1 => alter_configs::handle_incremental;
+    DescribeCluster 0..=1 => describe_cluster::handle;
+    DescribeProducers 0..=0 => describe_producers::handle;
+}
+
+/// Whether an API is served in a version.
+#[must_use]
+pub fn is_served(key: ApiKey, version: i16) -> bool {
+    SERVED.iter().any(|(served, versions)| *served == key && versions.contains(&version))
+}
+
+/// Reads the body. Bytes behind it are counted and ignored, as Kafka does.
+///
+/// # Errors
+/// [`Unanswerable::NotServed`], [`Unanswerable::Malformed`].
+pub(super) fn decode<R: Request>(peer: &Peer, header: &RequestHeader, mut body: Decoder) -> Result<R, Unanswerable> {
+    if !is_served(header.key, header.version) {
+        return Err(Unanswerable::NotServed(header.key, header.version));
+    }
+    let request = R::decode(&mut body, header.version)?;
+    peer.left_over(header.key, body.remaining());
+    Ok(request)
+}
+
+/// A time-out of a request; negative ones are none at all.
+fn patience(timeout_ms: i32) -> Duration {
+    Duration::from_millis(u64::try_from(timeout_ms).unwrap_or(0))
+}
+
+/// A partition that is led here.
+fn led(env: &Env, topic: &Str, partition: i32) -> Result<PartitionHandle, ErrorCode> {
+    let index = PartitionIndex(partition);
+    let found = env.directory.find(topic, index);
+    let image = env.metadata.load();
+    let known = image.topics.get(topic.as_str()).is_some_and(|topic| topic.partitions.contains_key(&index));
+    match found {
+        _ if !known => Err(ErrorCode::UnknownTopicOrPartition),
+        Some(partition) if partition.published.role().leading => Ok(partition),
+        Some(_) | None => Err(ErrorCode::NotLeaderOrFollower),
+    }
+}
+
+/// Whether this broker is the controller: some requests are refused elsewhere, and the client asks the right one.
+fn is_controller(env: &Env) -> bool {
+    env.metadata.load().controller == env.local
+}
+
+/// The refusal of a request that only the controller may do.
+fn not_controller() -> (ErrorCode, String) {
+    (ErrorCode::NotController, "This is not the controller of the cluster; ask the one that Metadata names.".to_owned())
+}

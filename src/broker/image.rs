@@ -1,0 +1,164 @@
+//! What this broker knows of the cluster: an immutable image, swapped whole, with a version (law 4).
+//!
+//! *Owner*: the metadata publisher on the main loop. Everybody else loads the current image and answers from it.
+//! *Does not know*: how the news came (from our own controller, or in an UpdateMetadata request).
+
+use std::collections::{BTreeMap, BTreeSet};
+use std::sync::Arc;
+
+use arc_swap::ArcSwap;
+use tokio::sync::watch;
+
+use crate::machine::controller::{PartitionNotice, PartitionState};
+use crate::model::{BrokerId, PartitionIndex, TopicId, TopicName};
+
+/// The current image, shared by all loops. Cheap to clone.
+#[derive(Clone)]
+pub struct Metadata {
+    current: Arc<ArcSwap<Image>>,
+    /// The version of the current image, for those who wait for the next.
+    version: watch::Sender<u64>,
+}
+
+/// The cluster at one moment.
+#[derive(Clone, Debug)]
+pub struct Image {
+    /// Grows with each image.
+    pub version: u64,
+    /// `/cluster/id`.
+    pub cluster_id: Arc<str>,
+    /// The active controller, or [`BrokerId::NONE`].
+    pub controller: BrokerId,
+    /// Live brokers.
+    pub brokers: BTreeMap<BrokerId, Arc<BrokerImage>>,
+    /// Topics by name.
+    pub topics: BTreeMap<TopicName, Arc<TopicImage>>,
+    /// Names of topics by id.
+    pub names: BTreeMap<TopicId, TopicName>,
+}
+
+/// A live broker.
+#[derive(Clone, PartialEq, Eq, Debug)]
+pub struct BrokerImage {
+    /// Where it listens, by listener name.
+    pub endpoints: BTreeMap<String, (String, u16)>,
+    /// `broker.rack`.
+    pub rack: Option<String>,
+}
+
+/// A topic.
+#[derive(Clone, PartialEq, Eq, Debug)]
+pub struct TopicImage {
+    /// Its id.
+    pub id: TopicId,
+    /// Its partitions.
+    pub partitions: BTreeMap<PartitionIndex, PartitionImage>,
+}
+
+/// A partition.
+#[derive(Clone, PartialEq, Eq, Debug)]
+pub struct PartitionImage {
+    /// Replicas in order of preference.
+    pub replicas: Vec<BrokerId>,
+    /// Leader, ISR and epochs.
+    pub state: PartitionState,
+}
+
+impl Metadata {
+    /// An image of a cluster of which nothing is known but its id.
+    #[must_use]
+    pub fn new(cluster_id: &str) -> Self {
+        let image = Image {
+            version: 0,
+            cluster_id: cluster_id.into(),
+            controller: BrokerId::NONE,
+            brokers: BTreeMap::new(),
+            topics: BTreeMap::new(),
+            names: BTreeMap::new(),
+        };
+        Self { current: Arc::new(ArcSwap::from_pointee(image)), version: watch::Sender::new(0) }
+    }
+
+    /// The current image.
+    #[must_use]
+    pub fn load(&self) -> arc_swap::Guard<Arc<Image>> {
+        self.current.load()
+    }
+
+    /// The current image, to be kept across an await.
+    #[must_use]
+    pub fn load_full(&self) -> Arc<Image> {
+        self.current.load_full()
+    }
+
+    /// Returns when an image holds what `condition` asks for.
+    pub async fn until(&self, condition: impl Fn(&Image) -> bool) {
+        let mut version = self.version.subscribe();
+        while !condition(&self.load()) {
+            if version.changed().await.is_err() {
+                return;
+            }
+        }
+    }
+
+    /// Publishes the image that `change` makes of the current one. Only the publisher calls it.
+    pub fn publish(&self, change: impl FnOnce(&mut Image)) {
+        let mut next = Image::clone(&self.current.load());
+        next.version += 1;
+        change(&mut next);
+        let version = next.version;
+        self.current.store(Arc::new(next));
+        self.version.send_replace(version);
+    }
+}
+
+impl Image {
+    /// Takes in partitions as UpdateMetadata does: merged, without comparing epochs.
+    pub fn merge(&mut self, notices: Vec<PartitionNotice>) {
+        for notice in notices {
+            let entry = self.topics.entry(notice.topic.clone());
+            let topic =
+                entry.or_insert_with(|| Arc::new(TopicImage { id: notice.topic_id, partitions: BTreeMap::new() }));
+            if topic.id != notice.topic_id {
+                self.names.remove(&topic.id);
+                *topic = Arc::new(TopicImage { id: notice.topic_id, partitions: BTreeMap::new() });
+            }
+            let partition = PartitionImage { replicas: notice.replicas, state: notice.state };
+            Arc::make_mut(topic).partitions.insert(notice.partition, partition);
+            self.names.insert(notice.topic_id, notice.topic);
+        }
+    }
+
+    /// Forgets a topic, unless another topic has taken its name meanwhile.
+    pub fn forget(&mut self, name: &TopicName, id: TopicId) {
+        if self.topics.get(name).is_some_and(|topic| topic.id == id) {
+            self.topics.remove(name);
+        }
+        self.names.remove(&id);
+    }
+
+    /// A topic by its id.
+    #[must_use]
+    pub fn topic_by_id(&self, id: TopicId) -> Option<(&TopicName, &Arc<TopicImage>)> {
+        let name = self.names.get(&id)?;
+        self.topics.get_key_value(name)
+    }
+
+    /// Whether every partition of a topic has a live leader.
+    #[must_use]
+    pub fn has_leaders(&self, name: &TopicName) -> bool {
+        let led = |partition: &PartitionImage| self.brokers.contains_key(&partition.state.leader);
+        self.topics.get(name).is_some_and(|topic| topic.partitions.values().all(led))
+    }
+
+    /// Ids of the live brokers.
+    #[must_use]
+    pub fn live(&self) -> BTreeSet<BrokerId> {
+        self.brokers.keys().copied().collect()
+    }
+
+    /// Replicas of a partition whose broker is not live.
+    pub fn offline<'i>(&'i self, partition: &'i PartitionImage) -> impl Iterator<Item = BrokerId> + 'i {
+        partition.replicas.iter().copied().filter(|id| !self.brokers.contains_key(id))
+    }
+}

@@ -1,0 +1,584 @@
+//! The actor of one partition replica: the only writer of its log. A shell around [`machine::partition`](crate::machine::partition).
+//!
+//! *State owned*: the log, the leader's machine. *Who calls*: connections (append), the replicas actor (the rest).
+//! Readers do not come here: they read what it publishes ([`Published`]).
+//! Everything that arrived in one turn of the mailbox is appended with one write, and answered with one message per
+//! connection.
+
+use std::sync::Arc;
+use std::time::Duration;
+
+use actix::{Actor, ActorFutureExt as _, AsyncContext as _, Context, Handler, Message, WrapFuture as _};
+use tokio::sync::{mpsc, oneshot};
+
+use super::directory::{Published, Role};
+use super::placement::Placement;
+use super::ports::Ports;
+use super::settings::TopicSettings;
+use super::supervisor::DeathNotice;
+use crate::machine::partition::{Effect, Event, Leadership, LogBounds, Partition, Wait};
+use crate::model::{BrokerId, ErrorCode, LeaderEpoch, Moment, Offset, Timestamp, TopicPartition};
+use crate::storage::log::{AppendError, Appended, FlushOutcome, Log, NewBatch, PendingDelete};
+use crate::storage::producer_state::ProducerDescription;
+use crate::telemetry::{Event as _, event};
+
+/// Mailbox bound: appends that may wait for one partition before connections stop reading (law 6). Each carries all that one
+/// connection brought in a turn.
+const MAILBOX: usize = 1_024;
+
+/// One partition replica.
+pub struct PartitionActor {
+    id: TopicPartition,
+    log: Option<Log>,
+    machine: Partition<Answer>,
+    published: Arc<Published>,
+    ports: Ports,
+    placement: Placement,
+    turn: Turn,
+    effects: Vec<Effect<Answer>>,
+    /// When the one timer fires; `None` when none is armed.
+    armed: Option<Moment>,
+    notice: DeathNotice,
+}
+
+/// What arrived in this turn of the mailbox.
+#[derive(Default)]
+struct Turn {
+    batches: Vec<NewBatch>,
+    requests: Vec<Request>,
+    results: Vec<Result<Appended, AppendError>>,
+    draining: bool,
+}
+
+struct Request {
+    promise: Promise,
+    /// `acks=all`: give up at this moment. `None`: answer when it is in the log.
+    all_until: Option<Moment>,
+}
+
+/// An answer that is owed to a connection. Dropped without having been kept (the partition died), it answers by itself, so
+/// that no producer waits for ever.
+#[derive(Debug)]
+pub struct Promise {
+    reply: Option<AppendReply>,
+    ticket: Ticket,
+}
+
+impl Promise {
+    /// Owes `reply` an answer about `ticket`.
+    #[must_use]
+    pub fn new(reply: AppendReply, ticket: Ticket) -> Self {
+        Self { reply: Some(reply), ticket }
+    }
+}
+
+impl Drop for Promise {
+    fn drop(&mut self) {
+        if let Some(reply) = self.reply.take() {
+            // Retriable: the producer asks again, and finds the partition back or learns where it went.
+            let _gone = reply.send(vec![(self.ticket, AppendOutcome::refused(ErrorCode::NotLeaderOrFollower))]);
+        }
+    }
+}
+
+/// Names one partition of one produce request to the connection that sent it.
+#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+pub struct Ticket {
+    /// Number of the request on its connection.
+    pub request: u64,
+    /// Number of the partition within it.
+    pub slot: u32,
+}
+
+/// Where answers go: to the connection, all of one turn together. Bounded by what a connection may have in flight.
+pub type AppendReply = mpsc::UnboundedSender<Vec<(Ticket, AppendOutcome)>>;
+
+/// Answer to one partition of a produce request.
+#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+pub struct AppendOutcome {
+    /// `None` when it is done.
+    pub error: ErrorCode,
+    /// Offset of the first record, or −1.
+    pub base_offset: Offset,
+    /// The broker's time when the topic stamps on append (or a duplicate's time), or −1.
+    pub log_append_time: Timestamp,
+    /// First readable offset.
+    pub log_start_offset: Offset,
+}
+
+impl AppendOutcome {
+    /// Nothing was appended, or nobody knows.
+    #[must_use]
+    pub fn refused(error: ErrorCode) -> Self {
+        Self { error, base_offset: Offset::NONE, log_append_time: Timestamp::NONE, log_start_offset: Offset::NONE }
+    }
+}
+
+/// A produce on its way through the machine.
+#[derive(Debug)]
+struct Answer {
+    promise: Promise,
+    outcome: AppendOutcome,
+}
+
+/// Everything that a partition can be asked.
+#[derive(Message)]
+#[rtype(result = "()")]
+pub enum PartitionCommand {
+    /// Append batches that one connection brought in one turn.
+    Append {
+        /// In order.
+        items: Vec<AppendItem>,
+    },
+    /// The controller decided who leads.
+    Assign(Leadership),
+    /// The session with the coordinator ended: lead no more until told again.
+    Fence,
+    /// The topic's settings changed.
+    Configure(Arc<TopicSettings>),
+    /// Delete all records below an offset; −1 is the high watermark. Answers the new log start offset.
+    DeleteRecords {
+        /// Exclusive.
+        before: Offset,
+        /// Who hears of it.
+        reply: oneshot::Sender<Result<Offset, ErrorCode>>,
+    },
+    /// Remove what retention no longer keeps, and forget silent producers.
+    Housekeep {
+        /// Files to remove later.
+        reply: oneshot::Sender<Option<PendingDelete>>,
+    },
+    /// Where the records of a leader epoch end (OffsetForLeaderEpoch): the largest known epoch up to it, and its end.
+    EndOffsetForEpoch {
+        /// The epoch asked for.
+        epoch: LeaderEpoch,
+        /// Who hears of it; `None` when it is newer than all that is known.
+        reply: oneshot::Sender<Option<(LeaderEpoch, Offset)>>,
+    },
+    /// State of the idempotent producers (DescribeProducers).
+    DescribeProducers {
+        /// Who hears of it.
+        reply: oneshot::Sender<Vec<ProducerDescription>>,
+    },
+    /// Write out everything and end. Answers the log, closed, as its recovery point; `None` when that failed.
+    Close {
+        /// Who hears of it.
+        reply: oneshot::Sender<Option<Offset>>,
+        /// Whether the log will be deleted, so that nothing need be written.
+        discard: bool,
+    },
+}
+
+/// One batch to append.
+pub struct AppendItem {
+    /// Validated.
+    pub batch: NewBatch,
+    /// The answer owed.
+    pub promise: Promise,
+    /// `acks=all`: give up at this moment.
+    pub all_until: Option<Moment>,
+}
+
+/// What a partition actor is made of.
+pub struct PartitionParts {
+    /// Which partition.
+    pub id: TopicPartition,
+    /// This broker.
+    pub local: BrokerId,
+    /// Its log, open.
+    pub log: Log,
+    /// What it publishes.
+    pub published: Arc<Published>,
+    /// From the checkpoint.
+    pub high_watermark: Offset,
+    /// Clock.
+    pub ports: Ports,
+    /// Disk pool.
+    pub placement: Placement,
+    /// Tells the supervisor of an untimely end.
+    pub notice: DeathNotice,
+}
+
+impl PartitionActor {
+    /// An actor that has not heard from the controller.
+    #[must_use]
+    pub fn new(parts: PartitionParts) -> Self {
+        let PartitionParts { id, local, log, published, high_watermark, ports, placement, notice } = parts;
+        let rules = published.settings().leader;
+        let machine = Partition::new(local, bounds(&log), high_watermark, rules);
+        Self {
+            id,
+            log: Some(log),
+            machine,
+            published,
+            ports,
+            placement,
+            turn: Turn::default(),
+            effects: Vec::new(),
+            armed: None,
+            notice,
+        }
+    }
+
+    fn append(&mut self, items: Vec<AppendItem>, ctx: &mut Context<Self>) {
+        for AppendItem { batch, promise, all_until } in items {
+            self.turn.batches.push(batch);
+            self.turn.requests.push(Request { promise, all_until });
+        }
+        if !self.turn.draining {
+            self.turn.draining = true;
+            // Delivered when the mailbox is empty: all that arrived meanwhile is appended with one write.
+            ctx.notify(Drain);
+        }
+    }
+
+    fn drain(&mut self, ctx: &mut Context<Self>) {
+        self.turn.draining = false;
+        let mut requests = std::mem::take(&mut self.turn.requests);
+        let mut results = std::mem::take(&mut self.turn.results);
+        let mut answers = Answers::default();
+        if let Some(log) = &mut self.log {
+            // The ISR may be too small for `acks=all` only: those are refused one by one before anything is appended.
+            match (self.machine.may_append(true), self.machine.may_append(false)) {
+                (Ok(epoch), _) => {
+                    let now = self.ports.clock.timestamp();
+                    log.append_as_leader(&self.turn.batches, epoch, now, &mut results);
+                }
+                (Err(refused), Ok(epoch)) => {
+                    let (kept, kept_requests) = self.turn.refuse_all_acks(&mut requests, refused, &mut answers);
+                    let now = self.ports.clock.timestamp();
+                    log.append_as_leader(&kept, epoch, now, &mut results);
+                    requests = kept_requests;
+                }
+                (Err(refused), Err(_)) => {
+                    requests.drain(..).for_each(|request| answers.push(request.refused(refused)));
+                }
+            }
+        }
+        self.turn.batches.clear();
+        self.appended(requests.drain(..).zip(results.drain(..)), &mut answers, ctx);
+        answers.send();
+        (self.turn.requests, self.turn.results) = (requests, results);
+    }
+
+    /// Tells the machine of what was appended, and answers what need not wait.
+    fn appended(
+        &mut self,
+        appended: impl Iterator<Item = (Request, Result<Appended, AppendError>)>,
+        answers: &mut Answers,
+        ctx: &mut Context<Self>,
+    ) {
+        let Some(log) = &self.log else { return };
+        let (end, log_start_offset) = (log.log_end_offset(), log.log_start_offset());
+        let stamped = self.published.settings().stamps_on_append;
+        let now = if stamped { self.ports.clock.timestamp() } else { Timestamp::NONE };
+        let mut waits = Vec::new();
+        for (request, result) in appended {
+            let appended = match result {
+                Ok(appended) => appended,
+                Err(error) => {
+                    event::AppendRefused { partition: self.id.clone(), cause: error.to_string() }.emit();
+                    answers.push(request.refused(error_code(&error)));
+                    continue;
+                }
+            };
+            let outcome = AppendOutcome {
+                error: ErrorCode::None,
+                base_offset: appended.base_offset,
+                log_append_time: appended.duplicate.unwrap_or(now),
+                log_start_offset,
+            };
+            let answer = Answer { promise: request.promise, outcome };
+            match request.all_until {
+                None => answers.push(answer),
+                Some(deadline) => waits.push(Wait { until: appended.last_offset.next(), deadline, ticket: answer }),
+            }
+        }
+        // A duplicate may wait for an older offset than what was appended before it.
+        waits.sort_by_key(|wait| wait.until);
+        self.step(Event::Appended { end, waits }, answers, ctx);
+    }
+
+    fn step(&mut self, event: Event<Answer>, answers: &mut Answers, ctx: &mut Context<Self>) {
+        let now = self.ports.clock.moment();
+        let mut effects = std::mem::take(&mut self.effects);
+        self.machine.step(now, event, &mut effects);
+        for effect in effects.drain(..) {
+            match effect {
+                Effect::Flush => self.flush(ctx),
+                Effect::HighWatermarkMoved(high_watermark) => self.publish(high_watermark),
+                Effect::Acknowledge(answer) => answers.push(answer),
+                Effect::Refuse(answer, error) => answers.push(answer.refused(error)),
+            }
+        }
+        self.effects = effects;
+        self.arm(now, ctx);
+    }
+
+    fn flush(&mut self, ctx: &mut Context<Self>) {
+        let Some(log) = &mut self.log else { return };
+        match log.flush_task() {
+            Some(task) => {
+                let work = self.placement.blocking(move || task.run());
+                ctx.spawn(work.into_actor(self).map(|outcome, actor, ctx| actor.flushed(outcome, ctx)));
+            }
+            // Another flush covered it already.
+            None => ctx.notify(FlushedTo(log.recovery_point())),
+        }
+    }
+
+    fn flushed(&mut self, outcome: Option<FlushOutcome>, ctx: &mut Context<Self>) {
+        let Some(log) = &mut self.log else { return };
+        let mut answers = Answers::default();
+        let finished = outcome.map(|outcome| log.flush_finished(outcome));
+        let event = match finished {
+            Some(Ok(up_to)) => Event::Flushed { up_to },
+            Some(Err(error)) => {
+                event::FlushFailed { partition: self.id.clone(), cause: error.to_string() }.emit();
+                Event::FlushFailed
+            }
+            None => Event::FlushFailed,
+        };
+        let failed = matches!(event, Event::FlushFailed);
+        self.step(event, &mut answers, ctx);
+        answers.send();
+        if failed {
+            // Only reopening mends it: end, so that the supervisor starts a fresh partition from the disk (law 7).
+            self.notice.failed();
+            actix::ActorContext::stop(ctx);
+        }
+    }
+
+    fn publish(&mut self, high_watermark: Offset) {
+        let Some(log) = &mut self.log else { return };
+        let unstable = log.first_unstable_offset(high_watermark);
+        let stable = unstable.map_or(high_watermark, |unstable| unstable.min(high_watermark));
+        self.published.set_offsets(high_watermark, stable);
+    }
+
+    fn assign(&mut self, leadership: Leadership, ctx: &mut Context<Self>) {
+        if self.machine.begins(&leadership)
+            && let Some(log) = &mut self.log
+        {
+            log.start_leader_epoch(leadership.leader_epoch);
+        }
+        self.role_changed(Event::Assigned(leadership), ctx);
+    }
+
+    fn role_changed(&mut self, event: Event<Answer>, ctx: &mut Context<Self>) {
+        let mut answers = Answers::default();
+        self.step(event, &mut answers, ctx);
+        answers.send();
+        self.publish(self.machine.high_watermark());
+        let leading = self.machine.may_append(false).is_ok();
+        self.published.set_role(Role { leader_epoch: self.machine.leader_epoch(), leading });
+    }
+
+    fn configure(&mut self, settings: Arc<TopicSettings>, ctx: &mut Context<Self>) {
+        if let Some(log) = &mut self.log {
+            log.set_config(settings.log.clone());
+        }
+        let rules = settings.leader;
+        self.published.set_settings(settings);
+        let mut answers = Answers::default();
+        self.step(Event::Configured(rules), &mut answers, ctx);
+        answers.send();
+    }
+
+    fn delete_records(&mut self, before: Offset, ctx: &mut Context<Self>) -> Result<Offset, ErrorCode> {
+        self.machine.may_append(false)?;
+        let high_watermark = self.machine.high_watermark();
+        let before = if before == Offset::NONE { high_watermark } else { before };
+        let log = self.log.as_mut().ok_or(ErrorCode::KafkaStorageError)?;
+        if before < Offset(0) || high_watermark < before {
+            return Err(ErrorCode::OffsetOutOfRange);
+        }
+        log.advance_log_start(before);
+        let start = log.log_start_offset();
+        self.step(Event::StartMoved { start }, &mut Answers::default(), ctx);
+        Ok(start)
+    }
+
+    fn housekeep(&mut self, ctx: &mut Context<Self>) -> Option<PendingDelete> {
+        let (now, moment) = (self.ports.clock.timestamp(), self.ports.clock.moment());
+        let high_watermark = self.machine.high_watermark();
+        let log = self.log.as_mut()?;
+        log.expire_producers(now);
+        let pending = match log.apply_retention(high_watermark, now, moment) {
+            Ok(pending) => pending,
+            Err(error) => {
+                event::RetentionFailed { partition: self.id.clone(), cause: error.to_string() }.emit();
+                None
+            }
+        };
+        let start = log.log_start_offset();
+        self.step(Event::StartMoved { start }, &mut Answers::default(), ctx);
+        pending
+    }
+
+    fn close(&mut self, discard: bool, ctx: &mut Context<Self>) -> Option<Offset> {
+        self.notice.disarm();
+        actix::ActorContext::stop(ctx);
+        let log = self.log.take()?;
+        if discard {
+            return Some(log.recovery_point());
+        }
+        match log.close() {
+            Ok(recovery_point) => Some(recovery_point),
+            Err(error) => {
+                event::FlushFailed { partition: self.id.clone(), cause: error.to_string() }.emit();
+                None
+            }
+        }
+    }
+
+    /// One timer at most, for the machine's next deadline.
+    fn arm(&mut self, now: Moment, ctx: &mut Context<Self>) {
+        let Some(deadline) = self.machine.next_deadline() else { return };
+        if self.armed.is_some_and(|armed| armed <= deadline) {
+            return;
+        }
+        self.armed = Some(deadline);
+        ctx.run_later(deadline.since(now).max(Duration::from_millis(1)), |actor, ctx| {
+            actor.armed = None;
+            let mut answers = Answers::default();
+            actor.step(Event::Tick, &mut answers, ctx);
+            answers.send();
+        });
+    }
+}
+
+impl Turn {
+    /// Splits off what asks for all replicas, refused; the rest is to be appended.
+    fn refuse_all_acks(
+        &mut self,
+        requests: &mut Vec<Request>,
+        refused: ErrorCode,
+        answers: &mut Answers,
+    ) -> (Vec<NewBatch>, Vec<Request>) {
+        let (mut kept, mut kept_requests) = (Vec::new(), Vec::new());
+        for (request, batch) in requests.drain(..).zip(self.batches.drain(..)) {
+            if request.all_until.is_some() {
+                answers.push(request.refused(refused));
+            } else {
+                kept.push(batch);
+                kept_requests.push(request);
+            }
+        }
+        (kept, kept_requests)
+    }
+}
+
+impl Request {
+    fn refused(self, error: ErrorCode) -> Answer {
+        Answer { promise: self.promise, outcome: AppendOutcome::refused(error) }
+    }
+}
+
+impl Answer {
+    fn refused(self, error: ErrorCode) -> Self {
+        Self { outcome: AppendOutcome::refused(error), ..self }
+    }
+}
+
+/// Answers of one turn, collected per connection.
+#[derive(Default)]
+struct Answers(Vec<(AppendReply, Vec<(Ticket, AppendOutcome)>)>);
+
+impl Answers {
+    fn push(&mut self, answer: Answer) {
+        let Answer { mut promise, outcome } = answer;
+        let ticket = promise.ticket;
+        let Some(reply) = promise.reply.take() else { return };
+        match self.0.last_mut().filter(|(last, _)| last.same_channel(&reply)) {
+            Some((_, outcomes)) => outcomes.push((ticket, outcome)),
+            None => self.0.push((reply, vec![(ticket, outcome)])),
+        }
+    }
+
+    fn send(self) {
+        for (reply, outcomes) in self.0 {
+            // The connection may be gone: then nobody waits.
+            let _gone = reply.send(outcomes);
+        }
+    }
+}
+
+fn bounds(log: &Log) -> LogBounds {
+    LogBounds { start: log.log_start_offset(), end: log.log_end_offset(), flushed: log.recovery_point() }
+}
+
+/// The protocol's name for what the log said.
+fn error_code(error: &AppendError) -> ErrorCode {
+    match error {
+        AppendError::BatchTooLarge { .. } => ErrorCode::RecordListTooLarge,
+        AppendError::OutOfOrder { .. } => ErrorCode::UnknownServerError,
+        AppendError::Producer(error) => error.into(),
+        AppendError::NotValidated(_) => ErrorCode::InvalidRecord,
+        AppendError::Disk(_) | AppendError::LogFailed(_) => ErrorCode::KafkaStorageError,
+    }
+}
+
+impl Actor for PartitionActor {
+    type Context = Context<Self>;
+
+    fn started(&mut self, ctx: &mut Context<Self>) {
+        ctx.set_mailbox_capacity(MAILBOX);
+    }
+}
+
+impl Handler<PartitionCommand> for PartitionActor {
+    type Result = ();
+
+    fn handle(&mut self, command: PartitionCommand, ctx: &mut Context<Self>) {
+        match command {
+            PartitionCommand::Append { items } => self.append(items, ctx),
+            PartitionCommand::Assign(leadership) => self.assign(leadership, ctx),
+            PartitionCommand::Fence => self.role_changed(Event::Fenced, ctx),
+            PartitionCommand::Configure(settings) => self.configure(settings, ctx),
+            PartitionCommand::DeleteRecords { before, reply } => {
+                let _gone = reply.send(self.delete_records(before, ctx));
+            }
+            PartitionCommand::Housekeep { reply } => {
+                let _gone = reply.send(self.housekeep(ctx));
+            }
+            PartitionCommand::EndOffsetForEpoch { epoch, reply } => {
+                let _gone = reply.send(self.log.as_ref().and_then(|log| log.end_offset_for_epoch(epoch)));
+            }
+            PartitionCommand::DescribeProducers { reply } => {
+                let _gone = reply.send(self.log.as_ref().map(Log::describe_producers).unwrap_or_default());
+            }
+            PartitionCommand::Close { reply, discard } => {
+                let _gone = reply.send(self.close(discard, ctx));
+            }
+        }
+    }
+}
+
+/// To itself: the mailbox is empty.
+#[derive(Message)]
+#[rtype(result = "()")]
+struct Drain;
+
+impl Handler<Drain> for PartitionActor {
+    type Result = ();
+
+    fn handle(&mut self, _: Drain, ctx: &mut Context<Self>) {
+        self.drain(ctx);
+    }
+}
+
+/// To itself: everything below is on disk already.
+#[derive(Message)]
+#[rtype(result = "()")]
+struct FlushedTo(Offset);
+
+impl Handler<FlushedTo> for PartitionActor {
+    type Result = ();
+
+    fn handle(&mut self, FlushedTo(up_to): FlushedTo, ctx: &mut Context<Self>) {
+        let mut answers = Answers::default();
+        self.step(Event::Flushed { up_to }, &mut answers, ctx);
+        answers.send();
+    }
+}

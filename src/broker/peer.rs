@@ -1,0 +1,59 @@
+//! Who is at the other end of a connection, and what the connection remembers of them.
+
+use std::cell::RefCell;
+use std::net::{IpAddr, SocketAddr};
+use std::sync::Arc;
+
+use super::fetch_slots::SessionSlot;
+use crate::machine::fetch_session::Sessions;
+use crate::model::Moment;
+use crate::telemetry::{Event as _, RateLimit, event};
+use crate::wire::{ApiKey, Str};
+
+/// The other end of one connection.
+#[derive(Debug)]
+pub struct Peer {
+    /// Where it is.
+    pub address: SocketAddr,
+    /// Name of the listener that it came in by: it decides which endpoints Metadata tells.
+    pub listener: Arc<str>,
+    /// Its incremental fetch session.
+    pub sessions: Sessions,
+    /// The room that its session takes.
+    pub session_slot: Option<SessionSlot>,
+}
+
+thread_local! {
+    /// Lines about bad requests, per address: a peer that sends nothing else must not fill the log (one set per loop).
+    static BAD_REQUESTS: RefCell<RateLimit<IpAddr>> = RefCell::new(RateLimit::new(LINES_PER_SECOND_MAX));
+}
+
+/// Lines about bad requests that one address may cause per second; the rest is counted.
+const LINES_PER_SECOND_MAX: u32 = 5;
+
+/// A peer broke the protocol.
+pub fn bad_request(peer: SocketAddr, api: &'static str, detail: String, now: Moment) {
+    BAD_REQUESTS.with_borrow_mut(|limit| {
+        event::BadRequest { peer, api, detail }.emit_limited(limit, &peer.ip(), now);
+    });
+}
+
+impl Peer {
+    /// A peer that just came in.
+    #[must_use]
+    pub fn new(address: SocketAddr, listener: Arc<str>) -> Self {
+        Self { address, listener, sessions: Sessions::default(), session_slot: None }
+    }
+
+    /// It said what software it is (KIP-511).
+    pub fn introduced(&self, name: &Str, version: &Str) {
+        event::ClientIntroduced { peer: self.address, software: name.to_string(), version: version.to_string() }.emit();
+    }
+
+    /// It sent more than its request has.
+    pub fn left_over(&self, key: ApiKey, bytes: usize) {
+        if bytes != 0 {
+            event::TrailingBytes { peer: self.address, api: key.name(), bytes: bytes as u64 }.emit();
+        }
+    }
+}

@@ -1,0 +1,591 @@
+//! The replicas of this broker (Kafka's replica manager): owns the log dirs, starts a partition actor per replica, supervises
+//! them, and publishes the directory.
+//!
+//! *State owned*: log dirs, which partitions live here, their deaths. *Who calls*: the controller's link to this broker
+//! (lead, delete), the configuration (configure), timers (retention, checkpoints), the broker (shutdown).
+//! Disk work runs on the disk pool while the mailbox waits, so commands take effect in their order.
+
+use std::collections::BTreeMap;
+use std::sync::{Arc, Mutex, PoisonError};
+use std::time::Duration;
+
+use actix::{Actor, ActorFutureExt as _, AsyncContext as _, Context, Handler, Message, WrapFuture as _};
+use futures::future::join_all;
+use tokio::sync::oneshot;
+
+use super::directory::{Directory, PartitionHandle, Published};
+use super::partition::{PartitionActor, PartitionCommand, PartitionParts};
+use super::placement::{LoopId, Placement};
+use super::ports::{Ports, random};
+use super::settings::SettingsStore;
+use super::supervisor::{Death, DeathNotice};
+use crate::machine::controller::PartitionNotice;
+use crate::machine::partition::Leadership;
+use crate::machine::restart::{DEATHS_MAX, Intensity, Verdict};
+use crate::model::{BrokerId, ErrorCode, Offset, TopicId, TopicName, TopicPartition};
+use crate::storage::log::{Log, OpenError, OpenReport, PendingDelete};
+use crate::storage::log_dirs::{CheckpointTask, LoadedPartition, LogDirDescription, LogDirs, PartitionOffsets};
+use crate::telemetry::{Event as _, event};
+
+/// Waits for one partition to take a command; far more than a mailbox turn ever takes.
+const COMMAND_PATIENCE: Duration = Duration::from_secs(30);
+
+/// The replicas actor.
+pub struct Replicas {
+    local: BrokerId,
+    /// Locked only by work on the disk pool, one piece at a time.
+    dirs: Arc<Mutex<Option<LogDirs>>>,
+    replicas: BTreeMap<TopicPartition, Replica>,
+    directory: Directory,
+    settings: SettingsStore,
+    ports: Ports,
+    placement: Placement,
+    intervals: Intervals,
+    next_home: usize,
+}
+
+/// How often the background work runs.
+#[derive(Clone, Copy, Debug)]
+pub struct Intervals {
+    /// `log.retention.check.interval.ms`.
+    pub retention: Duration,
+    /// `log.flush.offset.checkpoint.interval.ms` and its kin: recovery points, log starts, high watermarks.
+    pub checkpoint: Duration,
+}
+
+struct Replica {
+    topic_id: TopicId,
+    leadership: Option<Leadership>,
+    deaths: Intensity,
+    /// Counts the actors of this replica, so that a late death notice of an earlier one is told apart.
+    incarnation: u64,
+    /// `None` while it is down.
+    handle: Option<PartitionHandle>,
+}
+
+/// What the replicas actor is made of.
+pub struct ReplicasParts {
+    /// This broker.
+    pub local: BrokerId,
+    /// Open, identity checked, nothing loaded.
+    pub dirs: LogDirs,
+    /// Where to publish.
+    pub directory: Directory,
+    /// Settings of the topics.
+    pub settings: SettingsStore,
+    /// Disk, clock.
+    pub ports: Ports,
+    /// Loops and disk pool.
+    pub placement: Placement,
+    /// Timers.
+    pub intervals: Intervals,
+}
+
+/// Everything that the replicas actor can be asked.
+#[derive(Message)]
+#[rtype(result = "()")]
+pub enum ReplicasCommand {
+    /// Load what lies in the log dirs. Answers how many partitions there are.
+    Load {
+        /// Who hears of it.
+        reply: oneshot::Sender<usize>,
+    },
+    /// The controller says who leads these partitions (LeaderAndIsr). Answers an error code per partition.
+    LeaderAndIsr {
+        /// In the controller's order.
+        partitions: Vec<PartitionNotice>,
+        /// Who hears of it.
+        reply: oneshot::Sender<Vec<(TopicPartition, ErrorCode)>>,
+    },
+    /// The controller says that these replicas go, with their data (StopReplica with delete).
+    Delete {
+        /// Of one topic.
+        partitions: Vec<TopicPartition>,
+        /// Whether all are gone.
+        reply: oneshot::Sender<bool>,
+    },
+    /// The session with the coordinator ended: no partition leads until told again.
+    Fence {
+        /// Who hears that all were told.
+        reply: oneshot::Sender<()>,
+    },
+    /// The settings of a topic changed; `None`: of all.
+    Configure(Option<TopicName>),
+    /// What lies in the log dirs.
+    Describe {
+        /// Who hears of it.
+        reply: oneshot::Sender<Vec<LogDirDescription>>,
+    },
+    /// A partition ended without having been asked to.
+    Died {
+        /// Which.
+        id: TopicPartition,
+        /// Which actor of it.
+        incarnation: u64,
+        /// How.
+        death: Death,
+    },
+    /// Start a partition again that died.
+    Reopen(TopicPartition),
+    /// Flush and close everything, and write the clean-shutdown markers.
+    Shutdown {
+        /// Whether all was written.
+        reply: oneshot::Sender<bool>,
+    },
+}
+
+/// A log that was opened, to be given an actor.
+struct Opened {
+    id: TopicPartition,
+    topic_id: TopicId,
+    log: Log,
+    high_watermark: Offset,
+}
+
+impl Replicas {
+    /// Replicas that are not loaded yet.
+    #[must_use]
+    pub fn new(parts: ReplicasParts) -> Self {
+        let ReplicasParts { local, dirs, directory, settings, ports, placement, intervals } = parts;
+        Self {
+            local,
+            dirs: Arc::new(Mutex::new(Some(dirs))),
+            replicas: BTreeMap::new(),
+            directory,
+            settings,
+            ports,
+            placement,
+            intervals,
+            next_home: 0,
+        }
+    }
+
+    /// Runs `work` on the disk pool with the log dirs; the mailbox waits, then `then` goes on.
+    fn with_dirs<T: Send + 'static>(
+        &self,
+        ctx: &mut Context<Self>,
+        work: impl FnOnce(&mut LogDirs) -> T + Send + 'static,
+        then: impl FnOnce(&mut Self, T, &mut Context<Self>) + 'static,
+    ) {
+        let dirs = Arc::clone(&self.dirs);
+        let work = self.placement.blocking(move || {
+            let mut dirs = dirs.lock().unwrap_or_else(PoisonError::into_inner);
+            dirs.as_mut().map(work)
+        });
+        ctx.wait(work.into_actor(self).map(move |done, actor, ctx| {
+            if let Some(done) = done.flatten() {
+                then(actor, done, ctx);
+            }
+        }));
+    }
+
+    fn load(&mut self, reply: oneshot::Sender<usize>, ctx: &mut Context<Self>) {
+        let settings = self.settings.clone();
+        let now = self.ports.clock.timestamp();
+        let placement = self.placement.clone();
+        self.with_dirs(ctx, LogDirs::load_jobs, move |actor, jobs, ctx| {
+            let loads = jobs.into_iter().map(move |job| {
+                let config = settings.topic(&job.partition.topic).log.clone();
+                placement.blocking(move || job.run(config, now))
+            });
+            ctx.wait(join_all(loads).into_actor(actor).map(move |loaded, actor, ctx| {
+                let opened = loaded.into_iter().flatten().filter_map(|loaded| actor.loaded(loaded)).collect();
+                actor.start(opened, ctx);
+                let _gone = reply.send(actor.replicas.len());
+                actor.start_timers(ctx);
+            }));
+        });
+    }
+
+    /// Says what loading found; `None` when the replica cannot be served.
+    fn loaded(&mut self, loaded: LoadedPartition) -> Option<Opened> {
+        let LoadedPartition { partition: id, topic_id, high_watermark, log, .. } = loaded;
+        match log {
+            Ok((log, report)) => {
+                report_open(&id, &report);
+                Some(Opened { id, topic_id: topic_id.unwrap_or(TopicId::ZERO), log, high_watermark })
+            }
+            Err(error) => {
+                event::PartitionUnusable { partition: id.clone(), cause: error.to_string() }.emit();
+                let topic_id = topic_id.unwrap_or(TopicId::ZERO);
+                self.replicas.insert(id, Replica::down(topic_id));
+                None
+            }
+        }
+    }
+
+    /// Gives each log an actor and publishes them together.
+    fn start(&mut self, opened: Vec<Opened>, ctx: &Context<Self>) {
+        let started = opened.into_iter().map(|opened| self.start_one(opened, ctx)).collect::<Vec<_>>();
+        if started.is_empty() {
+            return;
+        }
+        self.directory.publish(|partitions| {
+            for (id, handle) in started {
+                partitions.entry(id.topic).or_default().insert(id.partition, handle);
+            }
+        });
+    }
+
+    fn start_one(&mut self, opened: Opened, ctx: &Context<Self>) -> (TopicPartition, PartitionHandle) {
+        let Opened { id, topic_id, log, high_watermark } = opened;
+        let settings = self.settings.topic(&id.topic);
+        let published = Arc::new(Published::new(topic_id, log.view(), high_watermark, settings));
+        let replica = self.replicas.entry(id.clone()).or_insert_with(|| Replica::down(topic_id));
+        replica.topic_id = topic_id;
+        replica.incarnation += 1;
+        let home = LoopId(self.next_home % self.placement.loops());
+        self.next_home += 1;
+        let parts = PartitionParts {
+            id: id.clone(),
+            local: self.local,
+            log,
+            published: Arc::clone(&published),
+            high_watermark,
+            ports: self.ports.clone(),
+            placement: self.placement.clone(),
+            notice: death_notice(ctx, &id, replica.incarnation),
+        };
+        let addr = self.placement.start(home, move |_| PartitionActor::new(parts));
+        let handle = PartitionHandle { addr, home, published };
+        replica.handle = Some(handle.clone());
+        if let Some(leadership) = &replica.leadership {
+            // A fresh mailbox has room.
+            let _queued = handle.addr.try_send(PartitionCommand::Assign(leadership.clone()));
+        }
+        (id, handle)
+    }
+
+    fn leader_and_isr(
+        &mut self,
+        partitions: Vec<PartitionNotice>,
+        reply: oneshot::Sender<Vec<(TopicPartition, ErrorCode)>>,
+        ctx: &mut Context<Self>,
+    ) {
+        let missing = partitions.iter().filter(|notice| !self.replicas.contains_key(&notice.id()));
+        let missing = missing.map(|notice| (notice.id(), notice.topic_id)).collect::<Vec<_>>();
+        let settings = self.settings.clone();
+        let now = self.ports.clock.timestamp();
+        let create = move |dirs: &mut LogDirs| {
+            missing
+                .into_iter()
+                .map(|(id, topic_id)| {
+                    let config = settings.topic(&id.topic).log.clone();
+                    let made = dirs.create_partition(&id, Some(topic_id), config, now);
+                    (id, topic_id, made.map(|(_, log)| log))
+                })
+                .collect::<Vec<_>>()
+        };
+        self.with_dirs(ctx, create, move |actor, created, ctx| {
+            let opened = created.into_iter().filter_map(|(id, topic_id, made)| actor.created(id, topic_id, made));
+            let opened = opened.collect();
+            actor.start(opened, ctx);
+            let answers = partitions.into_iter().map(|notice| (notice.id(), actor.assign(&notice))).collect();
+            let _gone = reply.send(answers);
+        });
+    }
+
+    fn created(&self, id: TopicPartition, topic_id: TopicId, made: Result<Log, OpenError>) -> Option<Opened> {
+        match made {
+            Ok(log) => {
+                event::PartitionCreated { partition: id.clone() }.emit();
+                let high_watermark = log.log_start_offset();
+                Some(Opened { id, topic_id, log, high_watermark })
+            }
+            Err(error) => {
+                event::PartitionUnusable { partition: id.clone(), cause: error.to_string() }.emit();
+                None
+            }
+        }
+    }
+
+    /// One partition of a LeaderAndIsr.
+    fn assign(&mut self, notice: &PartitionNotice) -> ErrorCode {
+        let Some(replica) = self.replicas.get_mut(&notice.id()) else { return ErrorCode::KafkaStorageError };
+        if replica.topic_id.is_zero() {
+            replica.topic_id = notice.topic_id;
+        }
+        if replica.topic_id != notice.topic_id {
+            return ErrorCode::InconsistentTopicId;
+        }
+        let leadership = Leadership {
+            leader: notice.state.leader,
+            leader_epoch: notice.state.leader_epoch,
+            partition_epoch: notice.state.partition_epoch,
+            isr: notice.state.isr.iter().copied().collect(),
+            replicas: notice.replicas.len(),
+        };
+        replica.leadership = Some(leadership.clone());
+        let Some(handle) = &replica.handle else { return ErrorCode::KafkaStorageError };
+        match handle.addr.try_send(PartitionCommand::Assign(leadership)) {
+            Ok(()) => ErrorCode::None,
+            // It is dying: its next incarnation is told.
+            Err(_) => ErrorCode::KafkaStorageError,
+        }
+    }
+
+    fn delete(&mut self, ids: Vec<TopicPartition>, reply: oneshot::Sender<bool>, ctx: &mut Context<Self>) {
+        self.directory.publish(|partitions| {
+            for id in &ids {
+                if let Some(topic) = partitions.get_mut(&id.topic) {
+                    topic.remove(&id.partition);
+                    if topic.is_empty() {
+                        partitions.remove(&id.topic);
+                    }
+                }
+            }
+        });
+        let handles = ids.iter().filter_map(|id| self.replicas.remove(id)?.handle).collect::<Vec<_>>();
+        let closed = join_all(handles.into_iter().map(|handle| close(handle, true)));
+        let due = self.ports.clock.moment().after(self.settings.file_delete_delay());
+        let uniques = ids.iter().map(|_| u128::from_be_bytes(random(&*self.ports.entropy))).collect::<Vec<_>>();
+        ctx.wait(closed.into_actor(self).map(move |_, actor, ctx| {
+            let rename = move |dirs: &mut LogDirs| {
+                let known =
+                    ids.into_iter().zip(uniques).filter(|(id, _)| dirs.dir_of(id).is_some()).collect::<Vec<_>>();
+                known.into_iter().map(|(id, unique)| dirs.delete_partition(&id, unique, due)).collect::<Vec<_>>()
+            };
+            actor.with_dirs(ctx, rename, move |actor, renamed, ctx| {
+                let done = renamed.iter().all(Result::is_ok);
+                renamed.into_iter().for_each(|renamed| match renamed {
+                    Ok(pending) => actor.delete_later(pending, ctx),
+                    Err(error) => event::DeleteFailed { cause: error.to_string() }.emit(),
+                });
+                let _gone = reply.send(done);
+            });
+        }));
+    }
+
+    fn delete_later(&self, pending: PendingDelete, ctx: &mut Context<Self>) {
+        let wait = pending.due.since(self.ports.clock.moment());
+        ctx.run_later(wait, move |actor, ctx| {
+            let disk = Arc::clone(&actor.ports.disk);
+            let work = actor.placement.blocking(move || pending.run(&*disk));
+            ctx.spawn(work.into_actor(actor).map(|done, _, _| {
+                if let Some(Err(error)) = done {
+                    event::DeleteFailed { cause: error.to_string() }.emit();
+                }
+            }));
+        });
+    }
+
+    fn configure(&mut self, topic: Option<&TopicName>) {
+        for (id, replica) in &self.replicas {
+            let concerned = topic.is_none_or(|topic| *topic == id.topic);
+            if concerned && let Some(handle) = &replica.handle {
+                let settings = self.settings.topic(&id.topic);
+                if handle.addr.try_send(PartitionCommand::Configure(settings)).is_err() {
+                    event::MailboxFull { actor: "partition", command: "configure" }.emit();
+                }
+            }
+        }
+    }
+
+    fn fence(&mut self, reply: oneshot::Sender<()>, ctx: &mut Context<Self>) {
+        let mut told = Vec::new();
+        for replica in self.replicas.values_mut() {
+            replica.leadership = None;
+            if let Some(handle) = &replica.handle {
+                told.push(handle.addr.send(PartitionCommand::Fence));
+            }
+        }
+        ctx.wait(join_all(told).into_actor(self).map(|_, _, _| {
+            let _gone = reply.send(());
+        }));
+    }
+
+    fn died(&mut self, id: TopicPartition, incarnation: u64, death: Death, ctx: &mut Context<Self>) {
+        let now = self.ports.clock.moment();
+        let Some(replica) = self.replicas.get_mut(&id).filter(|replica| replica.incarnation == incarnation) else {
+            return;
+        };
+        replica.handle = None;
+        let verdict = replica.deaths.died(now);
+        event::ActorDied { actor: "partition", name: id.to_string(), cause: death.to_string() }.emit();
+        match verdict {
+            Verdict::Restart(wait) => {
+                ctx.run_later(wait, move |_, ctx| ctx.notify(ReplicasCommand::Reopen(id)));
+            }
+            Verdict::Escalate => {
+                event::ActorEscalated { actor: "partition", name: id.to_string(), deaths: DEATHS_MAX }.emit();
+                self.directory.publish(|partitions| {
+                    if let Some(topic) = partitions.get_mut(&id.topic) {
+                        topic.remove(&id.partition);
+                    }
+                });
+            }
+        }
+    }
+
+    fn reopen(&mut self, id: TopicPartition, ctx: &mut Context<Self>) {
+        if self.replicas.get(&id).is_none_or(|replica| replica.handle.is_some()) {
+            return;
+        }
+        let config = self.settings.topic(&id.topic).log.clone();
+        let now = self.ports.clock.timestamp();
+        let wanted = id.clone();
+        let open = move |dirs: &mut LogDirs| dirs.reopen_partition(&wanted, config, now);
+        self.with_dirs(ctx, open, move |actor, loaded, ctx| {
+            if let Some(opened) = loaded.and_then(|loaded| actor.loaded(loaded)) {
+                event::ActorRestarted { actor: "partition", name: id.to_string(), deaths: actor.deaths(&id) }.emit();
+                actor.start(vec![opened], ctx);
+            }
+        });
+    }
+
+    /// Deaths of a partition within the last minute.
+    fn deaths(&self, id: &TopicPartition) -> u32 {
+        self.replicas.get(id).map_or(0, |replica| replica.deaths.recent())
+    }
+
+    fn start_timers(&self, ctx: &mut Context<Self>) {
+        ctx.run_interval(self.intervals.retention, |actor, ctx| actor.housekeep(ctx));
+        ctx.run_interval(self.intervals.checkpoint, |actor, ctx| {
+            let task = actor.checkpoint();
+            let work = actor.placement.blocking(move || task.map(CheckpointTask::run));
+            ctx.spawn(work.into_actor(actor).map(|failed, _, _| report_checkpoint(failed)));
+        });
+    }
+
+    fn housekeep(&self, ctx: &mut Context<Self>) {
+        for handle in self.replicas.values().filter_map(|replica| replica.handle.as_ref()) {
+            let (reply, answer) = oneshot::channel();
+            if handle.addr.try_send(PartitionCommand::Housekeep { reply }).is_ok() {
+                ctx.spawn(answer.into_actor(self).map(|pending, actor, ctx| {
+                    if let Ok(Some(pending)) = pending {
+                        actor.delete_later(pending, ctx);
+                    }
+                }));
+            }
+        }
+    }
+
+    /// Checkpoints from what the partitions publish. `None` while the log dirs are busy: the next round will do.
+    fn checkpoint(&self) -> Option<CheckpointTask> {
+        let offsets = self.replicas.iter().filter_map(|(id, replica)| {
+            let published = &replica.handle.as_ref()?.published;
+            let offsets = PartitionOffsets {
+                recovery_point: published.log.recovery_point(),
+                log_start: published.log.log_start_offset(),
+                high_watermark: published.high_watermark(),
+            };
+            Some((id.clone(), offsets))
+        });
+        let offsets = offsets.collect();
+        let dirs = self.dirs.try_lock().ok()?;
+        Some(dirs.as_ref()?.checkpoint_task(offsets))
+    }
+
+    fn shutdown(&mut self, reply: oneshot::Sender<bool>, ctx: &mut Context<Self>) {
+        let high_watermarks = self.replicas.iter().filter_map(|(id, replica)| {
+            let handle = replica.handle.clone()?;
+            Some((id.clone(), handle))
+        });
+        let closing = high_watermarks.map(|(id, handle)| async move {
+            let published = Arc::clone(&handle.published);
+            let recovery_point = close(handle, false).await;
+            let offsets = recovery_point.map(|recovery_point| PartitionOffsets {
+                recovery_point,
+                log_start: published.log.log_start_offset(),
+                high_watermark: published.high_watermark(),
+            });
+            (id, offsets)
+        });
+        let closing = join_all(closing.collect::<Vec<_>>());
+        let down = self.replicas.values().any(|replica| replica.handle.is_none());
+        let dirs = Arc::clone(&self.dirs);
+        let placement = self.placement.clone();
+        ctx.wait(closing.into_actor(self).map(move |closed, actor, ctx| {
+            let clean = !down && closed.iter().all(|(_, offsets)| offsets.is_some());
+            let offsets = closed.into_iter().filter_map(|(id, offsets)| Some((id, offsets?))).collect();
+            let finish = placement.blocking(move || finish(&dirs, offsets, clean));
+            ctx.wait(finish.into_actor(actor).map(move |done, _, _| {
+                let _gone = reply.send(done.unwrap_or(false));
+            }));
+        }));
+    }
+}
+
+impl Replica {
+    fn down(topic_id: TopicId) -> Self {
+        Self { topic_id, leadership: None, deaths: Intensity::default(), incarnation: 0, handle: None }
+    }
+}
+
+impl PartitionNotice {
+    fn id(&self) -> TopicPartition {
+        TopicPartition { topic: self.topic.clone(), partition: self.partition }
+    }
+}
+
+/// The last checkpoint, and the clean-shutdown marker when every log was closed.
+fn finish(dirs: &Mutex<Option<LogDirs>>, offsets: BTreeMap<TopicPartition, PartitionOffsets>, clean: bool) -> bool {
+    let Some(dirs) = dirs.lock().unwrap_or_else(PoisonError::into_inner).take() else { return false };
+    let failed = dirs.checkpoint_task(offsets).run();
+    let written = failed.is_empty();
+    report_checkpoint(Some(Some(failed)));
+    clean && written && dirs.close().is_ok()
+}
+
+async fn close(handle: PartitionHandle, discard: bool) -> Option<Offset> {
+    let (reply, answer) = oneshot::channel();
+    let sent = handle.addr.send(PartitionCommand::Close { reply, discard });
+    tokio::time::timeout(COMMAND_PATIENCE, async {
+        sent.await.ok()?;
+        answer.await.ok()?
+    })
+    .await
+    .ok()?
+}
+
+#[expect(clippy::disallowed_methods, reason = "a death notice must arrive whatever the mailbox holds (law 7)")]
+fn death_notice(ctx: &Context<Replicas>, id: &TopicPartition, incarnation: u64) -> DeathNotice {
+    let (parent, id) = (ctx.address(), id.clone());
+    DeathNotice::new(move |death| parent.do_send(ReplicasCommand::Died { id, incarnation, death }))
+}
+
+fn report_open(id: &TopicPartition, report: &OpenReport) {
+    let partition = id.clone();
+    if let Some(cut) = &report.cut {
+        let (offset, bytes, cause) = (cut.log_end_offset, cut.bytes, cut.reason.clone());
+        event::PartitionTruncated { partition, offset, bytes, cause }.emit();
+    } else if report.segments_scanned != 0 {
+        event::PartitionRecovered { partition, bytes: report.bytes_scanned }.emit();
+    }
+}
+
+type CheckpointFailures = Vec<(crate::storage::log_dirs::LogDirIndex, crate::storage::log::DiskError)>;
+
+fn report_checkpoint(failed: Option<Option<CheckpointFailures>>) {
+    for (_, error) in failed.flatten().into_iter().flatten() {
+        event::CheckpointFailed { cause: error.to_string() }.emit();
+    }
+}
+
+impl Actor for Replicas {
+    type Context = Context<Self>;
+}
+
+impl Handler<ReplicasCommand> for Replicas {
+    type Result = ();
+
+    fn handle(&mut self, command: ReplicasCommand, ctx: &mut Context<Self>) {
+        match command {
+            ReplicasCommand::Load { reply } => self.load(reply, ctx),
+            ReplicasCommand::LeaderAndIsr { partitions, reply } => self.leader_and_isr(partitions, reply, ctx),
+            ReplicasCommand::Delete { partitions, reply } => self.delete(partitions, reply, ctx),
+            ReplicasCommand::Fence { reply } => self.fence(reply, ctx),
+            ReplicasCommand::Configure(topic) => self.configure(topic.as_ref()),
+            ReplicasCommand::Describe { reply } => self.with_dirs(
+                ctx,
+                |dirs| dirs.describe(),
+                move |_, described, _| {
+                    let _gone = reply.send(described);
+                },
+            ),
+            ReplicasCommand::Died { id, incarnation, death } => self.died(id, incarnation, death, ctx),
+            ReplicasCommand::Reopen(id) => self.reopen(id, ctx),
+            ReplicasCommand::Shutdown { reply } => self.shutdown(reply, ctx),
+        }
+    }
+}

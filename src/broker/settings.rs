@@ -1,0 +1,238 @@
+//! The settings in force: the file's, and over them what `/config` in the coordinator says, for the broker and per topic.
+//!
+//! *Owner*: the configuration watcher on the main loop swaps them; everybody loads them.
+//! *Does not know*: keys and defaults; they are [`config`](crate::config)'s.
+
+use std::collections::BTreeMap;
+use std::sync::Arc;
+use std::time::Duration;
+
+use arc_swap::ArcSwap;
+
+use crate::config::{self, BrokerConfig, Layers, Settings, TopicConfig};
+use crate::machine::partition::Rules as LeaderRules;
+use crate::model::{Timestamp, TopicName};
+use crate::storage::log::{CleanupPolicy, LogConfig};
+use crate::telemetry::{Event as _, event};
+use crate::wire::record::{Codec, Compression, DecompressionLimit, Rules as BatchRules, TimestampType};
+
+/// Most that a batch may grow to where its records must be looked at, as a multiple of `max.message.bytes`: text rarely
+/// shrinks to a tenth, bombs shrink to a thousandth.
+const DECOMPRESSED_PER_BYTE_MAX: usize = 10;
+/// But at least this much, so that small limits do not forbid ordinary compression.
+const DECOMPRESSED_BYTES_MIN: usize = 16 << 20;
+
+/// The settings of this broker and its topics. Cheap to clone.
+#[derive(Clone)]
+pub struct SettingsStore(Arc<ArcSwap<Stored>>);
+
+struct Stored {
+    layers: Layers,
+    broker: Arc<BrokerConfig>,
+    overrides: BTreeMap<TopicName, Settings>,
+    topics: BTreeMap<TopicName, Arc<TopicSettings>>,
+    /// Of a topic that sets nothing.
+    default_topic: Arc<TopicSettings>,
+}
+
+/// What a partition needs of its topic's settings, ready for use.
+#[derive(Clone, Debug)]
+pub struct TopicSettings {
+    /// For the log.
+    pub log: LogConfig,
+    /// For the leader.
+    pub leader: LeaderRules,
+    /// For checking batches; what belongs to the request is filled in per request.
+    pub batch: BatchRules,
+    /// `message.timestamp.type=LogAppendTime`.
+    pub stamps_on_append: bool,
+    /// Clients may not write to it.
+    pub internal: bool,
+}
+
+impl SettingsStore {
+    /// Settings of which only the file's layer is known.
+    #[must_use]
+    pub fn new(from_file: Settings, broker: BrokerConfig) -> Self {
+        let layers = Layers { from_file, ..Layers::default() };
+        let broker = Arc::new(broker);
+        let default_topic = Arc::new(TopicSettings::of(&broker, &Settings::new(), false));
+        Self(Arc::new(ArcSwap::from_pointee(Stored {
+            layers,
+            broker,
+            overrides: BTreeMap::new(),
+            topics: BTreeMap::new(),
+            default_topic,
+        })))
+    }
+
+    /// The broker's settings.
+    #[must_use]
+    pub fn broker(&self) -> Arc<BrokerConfig> {
+        Arc::clone(&self.0.load().broker)
+    }
+
+    /// The broker's settings with their layers.
+    #[must_use]
+    pub fn layers(&self) -> Layers {
+        self.0.load().layers.clone()
+    }
+
+    /// What a topic sets itself.
+    #[must_use]
+    pub fn overrides(&self, topic: &TopicName) -> Settings {
+        self.0.load().overrides.get(topic).cloned().unwrap_or_default()
+    }
+
+    /// `auto.create.topics.enable`.
+    #[must_use]
+    pub fn auto_create_topics(&self) -> bool {
+        self.0.load().broker.topics.auto_create
+    }
+
+    /// `fetch.max.bytes`.
+    #[must_use]
+    pub fn fetch_bytes_max(&self) -> i32 {
+        i32::try_from(self.0.load().broker.fetch_bytes_max).unwrap_or(i32::MAX)
+    }
+
+    /// The settings of a topic.
+    #[must_use]
+    pub fn topic(&self, topic: &TopicName) -> Arc<TopicSettings> {
+        let stored = self.0.load();
+        match stored.topics.get(topic) {
+            Some(settings) => Arc::clone(settings),
+            None if topic.is_internal() => Arc::new(TopicSettings::of(&stored.broker, &Settings::new(), true)),
+            None => Arc::clone(&stored.default_topic),
+        }
+    }
+
+    /// `file.delete.delay.ms` of a topic that sets nothing.
+    #[must_use]
+    pub fn file_delete_delay(&self) -> Duration {
+        self.0.load().default_topic.log.file_delete_delay
+    }
+
+    /// What a topic sets itself changed. Only the configuration watcher calls it.
+    pub fn set_topic(&self, topic: &TopicName, overrides: Settings) {
+        self.change(|stored| {
+            if overrides.is_empty() {
+                stored.overrides.remove(topic);
+                stored.topics.remove(topic);
+            } else {
+                let settings = TopicSettings::of(&stored.broker, &overrides, topic.is_internal());
+                stored.topics.insert(topic.clone(), Arc::new(settings));
+                stored.overrides.insert(topic.clone(), overrides);
+            }
+        });
+    }
+
+    /// The dynamic settings of the broker changed. Values that do not fit the others are left out and told. Only the
+    /// configuration watcher calls it.
+    pub fn set_dynamic(&self, change: impl FnOnce(&mut Layers)) {
+        self.change(|stored| {
+            change(&mut stored.layers);
+            match BrokerConfig::of(&stored.layers.effective()) {
+                Ok(broker) => stored.broker = Arc::new(broker),
+                Err(conflicts) => conflicts.iter().for_each(|conflict| {
+                    event::ConfigIgnored {
+                        resource: "the broker".to_owned(),
+                        cause: format!("{} {}", conflict.key, conflict.reason),
+                    }
+                    .emit();
+                }),
+            }
+            stored.default_topic = Arc::new(TopicSettings::of(&stored.broker, &Settings::new(), false));
+            for (topic, overrides) in &stored.overrides {
+                let settings = TopicSettings::of(&stored.broker, overrides, topic.is_internal());
+                stored.topics.insert(topic.clone(), Arc::new(settings));
+            }
+        });
+    }
+
+    fn change(&self, change: impl FnOnce(&mut Stored)) {
+        let stored = self.0.load();
+        let mut next = Stored {
+            layers: stored.layers.clone(),
+            broker: Arc::clone(&stored.broker),
+            overrides: stored.overrides.clone(),
+            topics: stored.topics.clone(),
+            default_topic: Arc::clone(&stored.default_topic),
+        };
+        drop(stored);
+        change(&mut next);
+        self.0.store(Arc::new(next));
+    }
+}
+
+impl TopicSettings {
+    fn of(broker: &BrokerConfig, overrides: &Settings, internal: bool) -> Self {
+        let (topic, bad) = TopicConfig::layered(&broker.topic_defaults, overrides);
+        for bad in &bad {
+            event::ConfigIgnored { resource: "a topic".to_owned(), cause: bad.to_string() }.emit();
+        }
+        Self {
+            log: log_config(broker, &topic),
+            leader: LeaderRules {
+                durability: topic.durability,
+                min_insync_replicas: usize::try_from(topic.min_insync_replicas).unwrap_or(usize::MAX),
+            },
+            batch: batch_rules(&topic),
+            stamps_on_append: topic.timestamp_type == config::TimestampType::LogAppendTime,
+            internal,
+        }
+    }
+}
+
+fn log_config(broker: &BrokerConfig, topic: &TopicConfig) -> LogConfig {
+    LogConfig {
+        segment_bytes: topic.segment_bytes,
+        segment_age: topic.segment_age_max,
+        segment_jitter: topic.segment_jitter_max,
+        segment_index_bytes: topic.segment_index_bytes,
+        index_interval_bytes: topic.index_interval_bytes,
+        retention: topic.retention,
+        retention_bytes: topic.retention_bytes,
+        file_delete_delay: topic.file_delete_delay,
+        cleanup_policy: CleanupPolicy { delete: topic.cleanup_policy.delete, compact: topic.cleanup_policy.compact },
+        preallocate: topic.preallocate,
+        producer_expiration: broker.log.producer_id_expiration,
+    }
+}
+
+fn batch_rules(topic: &TopicConfig) -> BatchRules {
+    let bytes = |number: u32| usize::try_from(number).unwrap_or(usize::MAX);
+    let milliseconds =
+        |limit: Option<Duration>| limit.and_then(|limit| i64::try_from(limit.as_millis()).ok()).unwrap_or(i64::MAX);
+    let batch_bytes_max = bytes(topic.batch_bytes_max);
+    let decompressed_max = batch_bytes_max.saturating_mul(DECOMPRESSED_PER_BYTE_MAX).max(DECOMPRESSED_BYTES_MIN);
+    BatchRules {
+        compacted: topic.cleanup_policy.compact,
+        timestamp_type: match topic.timestamp_type {
+            config::TimestampType::CreateTime => TimestampType::CreateTime,
+            config::TimestampType::LogAppendTime => TimestampType::LogAppendTime,
+        },
+        timestamp_before_max_ms: milliseconds(topic.timestamp_before_max),
+        timestamp_after_max_ms: milliseconds(topic.timestamp_after_max),
+        batch_bytes_max,
+        segment_bytes_max: bytes(topic.segment_bytes),
+        compression: compression(topic.compression),
+        produce_version: 0,
+        transactional_allowed: false,
+        now: Timestamp::NONE,
+        decompression: DecompressionLimit { bytes_max: decompressed_max },
+        every_record: false,
+    }
+}
+
+fn compression(target: config::Compression) -> Option<Compression> {
+    let (codec, level) = match target {
+        config::Compression::Producer => return None,
+        config::Compression::Uncompressed => (Codec::None, None),
+        config::Compression::Gzip(level) => (Codec::Gzip, level.and_then(|level| i32::try_from(level).ok())),
+        config::Compression::Snappy => (Codec::Snappy, None),
+        config::Compression::Lz4(level) => (Codec::Lz4, i32::try_from(level).ok()),
+        config::Compression::Zstd(level) => (Codec::Zstd, Some(level)),
+    };
+    Some(Compression { codec, level })
+}

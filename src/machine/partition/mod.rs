@@ -1,0 +1,309 @@
+//! What the leader of one partition decides: when records are committed, what an acknowledgement waits for, and when the
+//! log must be flushed.
+//!
+//! *Owner*: the partition's actor, which tells it what happened to the log and performs what it answers.
+//! *Invariant*: log start offset ≤ high watermark ≤ log end offset, and the high watermark never goes back while one
+//! leadership lasts. With [`Durability::Flushed`] it never passes what is flushed (law 9).
+//! *Does not know*: bytes, files, who asked. A waiting produce is an opaque `Ticket` here.
+//!
+//! Source: Kafka 3.9 `Partition.scala` (`maybeIncrementLeaderHW`, `checkEnoughReplicasReachOffset`).
+
+use std::collections::{BTreeSet, VecDeque};
+
+use crate::model::{BrokerId, Durability, ErrorCode, LeaderEpoch, Moment, Offset, PartitionEpoch};
+
+#[cfg(test)]
+mod tests;
+
+/// The leader's side of one partition.
+#[derive(Debug)]
+pub struct Partition<Ticket> {
+    local: BrokerId,
+    rules: Rules,
+    role: Role,
+    log: LogBounds,
+    high_watermark: Offset,
+    flush: Flush,
+    /// Waiting produces, in the order of the offsets that they wait for.
+    waits: VecDeque<Wait<Ticket>>,
+}
+
+/// The topic's settings that these decisions depend on.
+#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+pub struct Rules {
+    /// What `acks=all` promises.
+    pub durability: Durability,
+    /// `min.insync.replicas`: with fewer in the ISR, `acks=all` is refused.
+    pub min_insync_replicas: usize,
+}
+
+/// Where the replica's log stands.
+#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+pub struct LogBounds {
+    /// First readable offset.
+    pub start: Offset,
+    /// Offset that the next record gets.
+    pub end: Offset,
+    /// Everything below this offset is on disk for good.
+    pub flushed: Offset,
+}
+
+/// What the controller said of this partition (LeaderAndIsr, or the `state` znode).
+#[derive(Clone, PartialEq, Eq, Debug)]
+pub struct Leadership {
+    /// Who leads.
+    pub leader: BrokerId,
+    /// Which leadership this is.
+    pub leader_epoch: LeaderEpoch,
+    /// Version of the state that carried it.
+    pub partition_epoch: PartitionEpoch,
+    /// Brokers that count for `acks=all`, the leader among them.
+    pub isr: BTreeSet<BrokerId>,
+    /// Number of assigned replicas.
+    pub replicas: usize,
+}
+
+/// A produce with `acks=all` that is in the log and not yet committed.
+#[derive(Debug)]
+pub struct Wait<Ticket> {
+    /// Committed when the high watermark has reached this offset (one past the produce's last record).
+    pub until: Offset,
+    /// Then the producer gives up.
+    pub deadline: Moment,
+    /// Whom to answer.
+    pub ticket: Ticket,
+}
+
+/// What happened.
+#[derive(Debug)]
+pub enum Event<Ticket> {
+    /// The controller decided who leads. Older epochs than the known one are ignored.
+    Assigned(Leadership),
+    /// The broker lost its session: others may lead now, so it does not, until it is told again. The epoch stays.
+    Fenced,
+    /// Records were appended to the local log.
+    Appended {
+        /// The log afterwards.
+        end: Offset,
+        /// Produces that wait for these records to be committed.
+        waits: Vec<Wait<Ticket>>,
+    },
+    /// The flush that [`Effect::Flush`] asked for came back: everything below `up_to` is on disk.
+    Flushed {
+        /// Exclusive.
+        up_to: Offset,
+    },
+    /// The flush failed: nothing is acknowledged from this log until it was reopened (law 9).
+    FlushFailed,
+    /// The log's first readable offset moved.
+    StartMoved {
+        /// The new log start offset.
+        start: Offset,
+    },
+    /// The topic's settings changed.
+    Configured(Rules),
+    /// Time passed; see [`Partition::next_deadline`].
+    Tick,
+}
+
+/// What to do, in this order (law 2).
+#[derive(Debug, PartialEq, Eq)]
+pub enum Effect<Ticket> {
+    /// Flush the log up to its end and report back. At most one is under way.
+    Flush,
+    /// Let consumers read below this offset.
+    HighWatermarkMoved(Offset),
+    /// The produce is committed: tell the producer.
+    Acknowledge(Ticket),
+    /// The produce is not known to be committed: tell the producer why.
+    Refuse(Ticket, ErrorCode),
+}
+
+#[derive(Debug)]
+enum Role {
+    /// Nothing heard from the controller yet, or another broker leads.
+    NotLeader {
+        leader_epoch: LeaderEpoch,
+    },
+    Leader(Leadership),
+    /// A flush failed.
+    Broken {
+        leader_epoch: LeaderEpoch,
+    },
+}
+
+#[derive(Debug, PartialEq, Eq)]
+enum Flush {
+    Idle,
+    UnderWay,
+}
+
+impl<Ticket> Partition<Ticket> {
+    /// A replica that has not heard from the controller. `high_watermark` is the checkpointed one; it is held within the log.
+    #[must_use]
+    pub fn new(local: BrokerId, log: LogBounds, high_watermark: Offset, rules: Rules) -> Self {
+        let high_watermark = high_watermark.clamp(log.start, log.end);
+        let role = Role::NotLeader { leader_epoch: LeaderEpoch::NONE };
+        Self { local, rules, role, log, high_watermark, flush: Flush::Idle, waits: VecDeque::new() }
+    }
+
+    /// Whether `leadership` makes this broker lead anew: its epoch is newer and the leader is us.
+    #[must_use]
+    pub fn begins(&self, leadership: &Leadership) -> bool {
+        leadership.leader == self.local && self.leader_epoch() < leadership.leader_epoch
+    }
+
+    /// One past the last committed record.
+    #[must_use]
+    pub fn high_watermark(&self) -> Offset {
+        self.high_watermark
+    }
+
+    /// The newest leader epoch heard of.
+    #[must_use]
+    pub fn leader_epoch(&self) -> LeaderEpoch {
+        match &self.role {
+            Role::NotLeader { leader_epoch } | Role::Broken { leader_epoch } => *leader_epoch,
+            Role::Leader(leadership) => leadership.leader_epoch,
+        }
+    }
+
+    /// Whether a produce may be appended now, and under which leader epoch.
+    ///
+    /// # Errors
+    /// `NOT_LEADER_OR_FOLLOWER`; `KAFKA_STORAGE_ERROR` after a failed flush; `NOT_ENOUGH_REPLICAS` when `all` replicas are
+    /// asked for and the ISR is too small.
+    pub fn may_append(&self, all: bool) -> Result<LeaderEpoch, ErrorCode> {
+        match &self.role {
+            Role::NotLeader { .. } => Err(ErrorCode::NotLeaderOrFollower),
+            Role::Broken { .. } => Err(ErrorCode::KafkaStorageError),
+            Role::Leader(leadership) if all && leadership.isr.len() < self.effective_min_isr(leadership) => {
+                Err(ErrorCode::NotEnoughReplicas)
+            }
+            Role::Leader(leadership) => Ok(leadership.leader_epoch),
+        }
+    }
+
+    /// When to send [`Event::Tick`] at the latest.
+    #[must_use]
+    pub fn next_deadline(&self) -> Option<Moment> {
+        self.waits.iter().map(|wait| wait.deadline).min()
+    }
+
+    /// Takes in what happened; `effects` gets what to do about it.
+    pub fn step(&mut self, now: Moment, event: Event<Ticket>, effects: &mut Vec<Effect<Ticket>>) {
+        match event {
+            Event::Assigned(leadership) => self.assigned(leadership, effects),
+            Event::Fenced => self.fenced(effects),
+            Event::Appended { end, waits } => {
+                self.log.end = end;
+                self.waits.extend(waits);
+                self.flush_if_needed(effects);
+            }
+            Event::Flushed { up_to } => {
+                self.flush = Flush::Idle;
+                self.log.flushed = self.log.flushed.max(up_to);
+                self.flush_if_needed(effects);
+            }
+            Event::FlushFailed => self.broken(effects),
+            Event::StartMoved { start } => {
+                self.log.start = start;
+                self.high_watermark = self.high_watermark.max(start);
+            }
+            Event::Configured(rules) => {
+                self.rules = rules;
+                self.flush_if_needed(effects);
+            }
+            Event::Tick => {}
+        }
+        self.advance_high_watermark(effects);
+        self.expire(now, effects);
+        self.check();
+    }
+
+    fn assigned(&mut self, leadership: Leadership, effects: &mut Vec<Effect<Ticket>>) {
+        let known = self.leader_epoch();
+        if leadership.leader_epoch < known || matches!(self.role, Role::Broken { .. }) {
+            return;
+        }
+        if leadership.leader != self.local {
+            self.refuse_all(ErrorCode::NotLeaderOrFollower, effects);
+            self.role = Role::NotLeader { leader_epoch: leadership.leader_epoch };
+            return;
+        }
+        self.role = Role::Leader(leadership);
+        self.flush_if_needed(effects);
+    }
+
+    fn fenced(&mut self, effects: &mut Vec<Effect<Ticket>>) {
+        if matches!(self.role, Role::Leader(_)) {
+            self.refuse_all(ErrorCode::NotLeaderOrFollower, effects);
+            self.role = Role::NotLeader { leader_epoch: self.leader_epoch() };
+        }
+    }
+
+    fn broken(&mut self, effects: &mut Vec<Effect<Ticket>>) {
+        self.flush = Flush::Idle;
+        self.refuse_all(ErrorCode::KafkaStorageError, effects);
+        self.role = Role::Broken { leader_epoch: self.leader_epoch() };
+    }
+
+    /// With durable acks nothing is committed before it is flushed, whoever asked for it, so any unflushed record starts a
+    /// flush; all that arrives while it runs is covered by the next one (group commit).
+    fn flush_if_needed(&mut self, effects: &mut Vec<Effect<Ticket>>) {
+        let wanted = match self.rules.durability {
+            Durability::Flushed => matches!(self.role, Role::Leader(_)) && self.log.flushed < self.log.end,
+            Durability::PageCache => false,
+        };
+        if wanted && self.flush == Flush::Idle {
+            self.flush = Flush::UnderWay;
+            effects.push(Effect::Flush);
+        }
+    }
+
+    fn advance_high_watermark(&mut self, effects: &mut Vec<Effect<Ticket>>) {
+        let Role::Leader(leadership) = &self.role else { return };
+        if leadership.isr.len() < self.effective_min_isr(leadership) {
+            return;
+        }
+        let counted = match self.rules.durability {
+            Durability::Flushed => self.log.flushed.min(self.log.end),
+            Durability::PageCache => self.log.end,
+        };
+        if self.high_watermark < counted {
+            self.high_watermark = counted;
+            effects.push(Effect::HighWatermarkMoved(counted));
+        }
+        while let Some(wait) = self.waits.pop_front_if(|wait| wait.until <= self.high_watermark) {
+            effects.push(Effect::Acknowledge(wait.ticket));
+        }
+    }
+
+    fn expire(&mut self, now: Moment, effects: &mut Vec<Effect<Ticket>>) {
+        if self.waits.iter().all(|wait| now < wait.deadline) {
+            return;
+        }
+        for wait in std::mem::take(&mut self.waits) {
+            if now < wait.deadline {
+                self.waits.push_back(wait);
+            } else {
+                effects.push(Effect::Refuse(wait.ticket, ErrorCode::RequestTimedOut));
+            }
+        }
+    }
+
+    fn refuse_all(&mut self, error: ErrorCode, effects: &mut Vec<Effect<Ticket>>) {
+        effects.extend(self.waits.drain(..).map(|wait| Effect::Refuse(wait.ticket, error)));
+    }
+
+    /// `min.insync.replicas`, but never more than there are replicas.
+    fn effective_min_isr(&self, leadership: &Leadership) -> usize {
+        self.rules.min_insync_replicas.min(leadership.replicas)
+    }
+
+    fn check(&self) {
+        assert!(self.log.start <= self.high_watermark, "the log start passed the high watermark");
+        assert!(self.high_watermark <= self.log.end, "the high watermark passed the log end");
+        assert!(self.waits.is_empty() || matches!(self.role, Role::Leader(_)), "only a leader has produces waiting");
+    }
+}

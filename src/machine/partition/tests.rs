@@ -1,0 +1,146 @@
+//! Transcripts of a leader's life.
+
+use std::time::Duration;
+
+use super::*;
+
+const US: BrokerId = BrokerId(1);
+
+fn leadership(epoch: i32, leader: i32) -> Leadership {
+    Leadership {
+        leader: BrokerId(leader),
+        leader_epoch: LeaderEpoch(epoch),
+        partition_epoch: PartitionEpoch(0),
+        isr: BTreeSet::from([BrokerId(leader)]),
+        replicas: 1,
+    }
+}
+
+fn rules(durability: Durability) -> Rules {
+    Rules { durability, min_insync_replicas: 1 }
+}
+
+fn at(seconds: u64) -> Moment {
+    Moment(Duration::from_secs(seconds))
+}
+
+fn wait(until: i64, deadline: u64, ticket: &'static str) -> Wait<&'static str> {
+    Wait { until: Offset(until), deadline: at(deadline), ticket }
+}
+
+fn empty_log() -> LogBounds {
+    LogBounds { start: Offset(0), end: Offset(0), flushed: Offset(0) }
+}
+
+struct Transcript(Partition<&'static str>);
+
+impl Transcript {
+    fn leader(durability: Durability) -> Self {
+        let mut transcript = Self(Partition::new(US, empty_log(), Offset(0), rules(durability)));
+        assert_eq!(transcript.at(0, Event::Assigned(leadership(0, US.0))), []);
+        transcript
+    }
+
+    fn at(&mut self, seconds: u64, event: Event<&'static str>) -> Vec<Effect<&'static str>> {
+        let mut effects = Vec::new();
+        self.0.step(at(seconds), event, &mut effects);
+        effects
+    }
+}
+
+#[test]
+fn an_acknowledgement_follows_the_flush_and_one_flush_covers_all_that_arrived_meanwhile() {
+    let mut p = Transcript::leader(Durability::Flushed);
+    assert_eq!(p.at(1, Event::Appended { end: Offset(3), waits: vec![wait(3, 30, "a")] }), [Effect::Flush]);
+    assert_eq!(p.at(1, Event::Appended { end: Offset(5), waits: vec![wait(5, 30, "b")] }), [], "one flush at a time");
+    assert_eq!(
+        p.at(1, Event::Flushed { up_to: Offset(3) }),
+        [Effect::Flush, Effect::HighWatermarkMoved(Offset(3)), Effect::Acknowledge("a")]
+    );
+    assert_eq!(
+        p.at(1, Event::Flushed { up_to: Offset(5) }),
+        [Effect::HighWatermarkMoved(Offset(5)), Effect::Acknowledge("b")]
+    );
+}
+
+#[test]
+fn with_page_cache_semantics_an_append_is_committed_at_once() {
+    let mut p = Transcript::leader(Durability::PageCache);
+    assert_eq!(
+        p.at(1, Event::Appended { end: Offset(2), waits: vec![wait(2, 30, "a")] }),
+        [Effect::HighWatermarkMoved(Offset(2)), Effect::Acknowledge("a")]
+    );
+}
+
+#[test]
+fn turning_durability_on_flushes_what_is_there() {
+    let mut p = Transcript::leader(Durability::PageCache);
+    p.at(1, Event::Appended { end: Offset(2), waits: vec![] });
+    assert_eq!(p.at(2, Event::Configured(rules(Durability::Flushed))), [Effect::Flush]);
+    assert_eq!(p.0.high_watermark(), Offset(2), "the high watermark never goes back");
+}
+
+#[test]
+fn after_a_failed_flush_nothing_is_acknowledged_or_taken() {
+    let mut p = Transcript::leader(Durability::Flushed);
+    p.at(1, Event::Appended { end: Offset(1), waits: vec![wait(1, 30, "a")] });
+    assert_eq!(p.at(2, Event::FlushFailed), [Effect::Refuse("a", ErrorCode::KafkaStorageError)]);
+    assert_eq!(p.0.may_append(false), Err(ErrorCode::KafkaStorageError));
+    assert_eq!(p.at(3, Event::Flushed { up_to: Offset(1) }), [], "a later success says nothing about it");
+    assert_eq!(p.at(4, Event::Assigned(leadership(7, US.0))), [], "only reopening the log mends it");
+    assert_eq!(p.0.may_append(false), Err(ErrorCode::KafkaStorageError));
+}
+
+#[test]
+fn a_produce_that_waits_too_long_is_told_so_and_later_ones_still_wait() {
+    let mut p = Transcript::leader(Durability::Flushed);
+    p.at(1, Event::Appended { end: Offset(2), waits: vec![wait(1, 5, "a"), wait(2, 9, "b")] });
+    assert_eq!(p.0.next_deadline(), Some(at(5)));
+    assert_eq!(p.at(5, Event::Tick), [Effect::Refuse("a", ErrorCode::RequestTimedOut)]);
+    assert_eq!(p.0.next_deadline(), Some(at(9)));
+}
+
+#[test]
+fn losing_leadership_refuses_what_waits_and_old_epochs_are_ignored() {
+    let mut p = Transcript::leader(Durability::Flushed);
+    p.at(1, Event::Appended { end: Offset(1), waits: vec![wait(1, 30, "a")] });
+    assert_eq!(p.at(2, Event::Assigned(leadership(3, 2))), [Effect::Refuse("a", ErrorCode::NotLeaderOrFollower)]);
+    assert_eq!(p.0.may_append(false), Err(ErrorCode::NotLeaderOrFollower));
+    p.at(3, Event::Assigned(leadership(2, US.0)));
+    assert_eq!(p.0.may_append(false), Err(ErrorCode::NotLeaderOrFollower), "epoch 2 is older than 3");
+    p.at(4, Event::Assigned(leadership(4, US.0)));
+    assert_eq!(p.0.may_append(true), Ok(LeaderEpoch(4)));
+}
+
+#[test]
+fn a_leader_flushes_what_recovery_left_unflushed_before_it_counts() {
+    let log = LogBounds { start: Offset(2), end: Offset(9), flushed: Offset(4) };
+    let mut p = Transcript(Partition::new(US, log, Offset(100), rules(Durability::Flushed)));
+    assert_eq!(p.0.high_watermark(), Offset(9), "a checkpoint beyond the log is held within it");
+    let mut p2 = Transcript(Partition::new(US, log, Offset(0), rules(Durability::Flushed)));
+    assert_eq!(p2.0.high_watermark(), Offset(2), "and never below the log start");
+    assert_eq!(p2.at(0, Event::Assigned(leadership(0, US.0))), [Effect::Flush, Effect::HighWatermarkMoved(Offset(4))]);
+    assert_eq!(p2.at(1, Event::Flushed { up_to: Offset(9) }), [Effect::HighWatermarkMoved(Offset(9))]);
+    assert_eq!(p.at(0, Event::Assigned(leadership(0, US.0))), [Effect::Flush]);
+}
+
+#[test]
+fn too_small_an_isr_refuses_acks_all_and_holds_the_high_watermark() {
+    let mut p = Transcript::leader(Durability::PageCache);
+    let two = Leadership { replicas: 2, ..leadership(1, US.0) };
+    p.at(1, Event::Configured(Rules { durability: Durability::PageCache, min_insync_replicas: 2 }));
+    p.at(1, Event::Assigned(two));
+    assert_eq!(p.0.may_append(true), Err(ErrorCode::NotEnoughReplicas));
+    assert_eq!(p.0.may_append(false), Ok(LeaderEpoch(1)));
+    assert_eq!(p.at(2, Event::Appended { end: Offset(1), waits: vec![] }), [], "also for acks=1 (Kafka 3.9)");
+}
+
+#[test]
+fn a_fenced_leader_leads_again_in_the_same_epoch_when_told_so() {
+    let mut p = Transcript::leader(Durability::Flushed);
+    p.at(1, Event::Appended { end: Offset(1), waits: vec![wait(1, 30, "a")] });
+    assert_eq!(p.at(2, Event::Fenced), [Effect::Refuse("a", ErrorCode::NotLeaderOrFollower)]);
+    assert_eq!(p.0.may_append(false), Err(ErrorCode::NotLeaderOrFollower));
+    p.at(3, Event::Assigned(leadership(0, US.0)));
+    assert_eq!(p.0.may_append(false), Ok(LeaderEpoch(0)));
+}

@@ -1,0 +1,182 @@
+//! Making a log durable without its owner waiting for it.
+//!
+//! *Invariant*: the recovery point moves only when bytes, the names of their files, and what rolling wrote beside them were
+//! synced without error; after one error it never moves again (law 9).
+
+use std::path::{Path, PathBuf};
+use std::sync::Arc;
+
+use super::{DiskError, Log};
+use crate::model::Offset;
+use crate::storage::disk::{Disk, DiskFile};
+use crate::storage::leader_epoch::LeaderEpochCache;
+
+/// What a [`FlushTask`] reached; goes back to [`Log::flush_finished`].
+#[derive(Clone, Debug)]
+pub struct FlushOutcome {
+    /// Everything below is durable when `result` is `Ok`.
+    pub up_to: Offset,
+    /// The first error.
+    pub result: Result<(), DiskError>,
+    /// Of the log's tail when the task was made: a truncation since then makes the outcome say nothing.
+    generation: u64,
+    /// Of the log's file names when the task was made.
+    names: u64,
+    /// Of the newest complete file that the task synced.
+    serial: u64,
+    /// Of the epochs that the task wrote.
+    epochs: u64,
+}
+
+/// A flush to be run on a thread that may wait. Covers all that was appended when it was made (group commit).
+#[derive(Debug)]
+pub struct FlushTask {
+    disk: Arc<dyn Disk>,
+    dir: Arc<Path>,
+    /// In the order in which they were written.
+    files: Vec<(PathBuf, Arc<dyn DiskFile>)>,
+    names_are_new: bool,
+    new_epochs: Option<LeaderEpochCache>,
+    up_to: Offset,
+    generation: u64,
+    names: u64,
+    serial: u64,
+    epochs: u64,
+}
+
+impl FlushTask {
+    /// Everything below is durable once [`Self::run`] succeeded.
+    #[must_use]
+    pub fn up_to(&self) -> Offset {
+        self.up_to
+    }
+
+    /// Waits for the disk.
+    #[must_use]
+    pub fn run(self) -> FlushOutcome {
+        let result = self.sync();
+        FlushOutcome {
+            up_to: self.up_to,
+            result,
+            generation: self.generation,
+            names: self.names,
+            serial: self.serial,
+            epochs: self.epochs,
+        }
+    }
+
+    fn sync(&self) -> Result<(), DiskError> {
+        for (path, file) in &self.files {
+            file.sync().map_err(|error| DiskError::new("sync", path, &error))?;
+        }
+        if self.names_are_new {
+            self.disk.sync_dir(&self.dir).map_err(|error| DiskError::new("sync", &self.dir, &error))?;
+        }
+        if let Some(epochs) = &self.new_epochs {
+            epochs
+                .save(&*self.disk, &self.dir)
+                .map_err(|error| DiskError::new("write epochs of", &self.dir, &error))?;
+        }
+        Ok(())
+    }
+}
+
+/// What was written and not synced.
+#[derive(Debug, Default)]
+pub(super) struct Unflushed {
+    /// Everything below is durable.
+    pub(super) recovery_point: Offset,
+    /// Files that will not change any more, numbered as they came.
+    files: Vec<(u64, PathBuf, Arc<dyn DiskFile>)>,
+    serial: u64,
+    /// Counts truncations.
+    pub(super) generation: u64,
+    /// Counts changes of file names, and how many of them were synced.
+    names: u64,
+    names_synced: u64,
+    /// Counts changes of the epochs, and how many of them are in their file.
+    epochs: u64,
+    epochs_saved: u64,
+}
+
+impl Unflushed {
+    pub(super) fn new(recovery_point: Offset) -> Self {
+        Self { recovery_point, ..Self::default() }
+    }
+
+    /// A file that will not change any more.
+    pub(super) fn add(&mut self, path: PathBuf, file: Arc<dyn DiskFile>) {
+        self.serial += 1;
+        self.files.push((self.serial, path, file));
+    }
+
+    /// A file was made, renamed or removed.
+    pub(super) fn names_changed(&mut self) {
+        self.names += 1;
+    }
+
+    /// The epochs are not as in their file any more.
+    pub(super) fn epochs_changed(&mut self) {
+        self.epochs += 1;
+    }
+
+    /// What was appended from `offset` on is gone: flushes under way say nothing about what comes in its place.
+    pub(super) fn truncated(&mut self, offset: Offset) {
+        self.generation += 1;
+        self.recovery_point = self.recovery_point.min(offset);
+    }
+}
+
+impl Log {
+    /// A flush of all that was appended and is not durable; `None` when there is nothing to do. Several may be under way.
+    pub fn flush_task(&mut self) -> Option<FlushTask> {
+        let up_to = self.log_end_offset();
+        let unflushed = &self.unflushed;
+        let names_are_new = unflushed.names_synced < unflushed.names;
+        let epochs_are_new = unflushed.epochs_saved < unflushed.epochs;
+        if up_to <= unflushed.recovery_point && unflushed.files.is_empty() && !names_are_new && !epochs_are_new {
+            return None;
+        }
+        let mut files: Vec<_> =
+            unflushed.files.iter().map(|(_, path, file)| (path.clone(), Arc::clone(file))).collect();
+        if unflushed.recovery_point < up_to {
+            files.push((self.active.segment.path(), Arc::clone(&self.active.open.file)));
+        }
+        Some(FlushTask {
+            disk: Arc::clone(&self.view.disk),
+            dir: Arc::clone(&self.view.dir),
+            files,
+            names_are_new,
+            new_epochs: epochs_are_new.then(|| self.epochs.clone()),
+            up_to,
+            generation: unflushed.generation,
+            names: unflushed.names,
+            serial: unflushed.serial,
+            epochs: unflushed.epochs,
+        })
+    }
+
+    /// Takes the outcome of a flush and gives the recovery point. After a failed one nothing is appended until the log was
+    /// opened again with [`rewrite_unflushed`](super::OpenOptions::rewrite_unflushed) (law 9).
+    ///
+    /// # Errors
+    /// The outcome's, or that of an earlier flush.
+    pub fn flush_finished(&mut self, outcome: FlushOutcome) -> Result<Offset, DiskError> {
+        if let Err(error) = outcome.result {
+            self.fail(error);
+        }
+        if let Some(error) = &self.failure {
+            return Err(error.clone());
+        }
+        let unflushed = &mut self.unflushed;
+        unflushed.names_synced = unflushed.names_synced.max(outcome.names);
+        unflushed.epochs_saved = unflushed.epochs_saved.max(outcome.epochs);
+        if outcome.generation == unflushed.generation {
+            unflushed.recovery_point = unflushed.recovery_point.max(outcome.up_to);
+            unflushed.files.retain(|(serial, ..)| outcome.serial < *serial);
+        }
+        let recovery_point = unflushed.recovery_point;
+        self.view.set_recovery_point(recovery_point);
+        Ok(recovery_point)
+    }
+}

@@ -1,0 +1,195 @@
+//! Appending: places, producers, failures of the disk.
+
+use super::*;
+use crate::storage::disk::sim::{Fault, Operation};
+use crate::storage::producer_state::ProducerStateError;
+
+#[test]
+fn batches_get_their_places_and_keep_their_bytes() {
+    let disk = disk();
+    let mut log = open(&disk);
+    let sent = [
+        Sent { records: 3, ..Sent::default() },
+        Sent { records: 2, value_bytes: 600, codec: Codec::Lz4, ..Sent::default() },
+        Sent { value_bytes: 1_300, ..Sent::default() },
+        Sent::default(),
+    ];
+    let batches = sent.iter().map(Sent::batch).collect::<Vec<_>>();
+    let bases = append_all(&mut log, &batches).into_iter().map(|result| result.unwrap().base_offset.0);
+    assert_eq!(bases.collect::<Vec<_>>(), [0, 3, 5, 6]);
+    let stored = read_all(&log);
+    for (Stored(header, bytes), sent) in stored.iter().zip(&sent) {
+        assert_eq!(header.leader_epoch, LeaderEpoch(3));
+        assert_eq!(bytes[16..], sent.bytes()[16..], "only offset and epoch differ");
+    }
+    assert_eq!(stored.len(), 4);
+    assert_eq!(log.view().segments().len(), 2, "the large batch needs a segment of its own");
+    assert_eq!(log.latest_leader_epoch(), Some(LeaderEpoch(3)));
+}
+
+#[test]
+fn one_bad_batch_does_not_hold_up_its_neighbours() {
+    let disk = disk();
+    let mut log = open(&disk);
+    let mut lies = Sent::default().batch();
+    lies.header.len += 1;
+    let batches = [
+        Sent::default().batch(),
+        Sent { value_bytes: 2_000, ..Sent::default() }.batch(),
+        lies,
+        Sent::default().batch(),
+    ];
+    let results = append_all(&mut log, &batches);
+    assert_eq!(results[0].as_ref().unwrap().base_offset, Offset(0));
+    assert!(matches!(results[1], Err(AppendError::BatchTooLarge { max: 1_500, .. })));
+    assert!(matches!(results[2], Err(AppendError::NotValidated(_))));
+    assert_eq!(results[3].as_ref().unwrap().base_offset, Offset(1));
+    assert_eq!(read_all(&log).len(), 2);
+}
+
+#[test]
+fn a_producers_batches_come_in_order_and_once() {
+    let disk = disk();
+    let mut log = open(&disk);
+    let batch = |sequence, epoch| Sent { records: 2, producer: Some((9, epoch, sequence)), ..Sent::default() }.batch();
+    // In one call, so that each is judged by those before it, which are not written yet.
+    let results = append_all(&mut log, &[batch(0, 0), batch(2, 0), batch(2, 0), batch(7, 0), batch(4, 0)]);
+    let base = |at: usize| results[at].as_ref().unwrap().base_offset.0;
+    assert_eq!((base(0), base(1), base(4)), (0, 2, 4));
+    let duplicate = results[2].as_ref().unwrap();
+    assert_eq!((duplicate.base_offset, duplicate.last_offset), (Offset(2), Offset(3)));
+    assert_eq!(duplicate.duplicate, Some(Timestamp(1_001)));
+    assert!(matches!(results[3], Err(AppendError::Producer(ProducerStateError::OutOfOrderSequence { .. }))));
+    assert_eq!(read_all(&log).len(), 3);
+    let fenced = append_all(&mut log, &[batch(0, 1), batch(6, 0)]);
+    assert!(fenced[0].is_ok());
+    assert!(matches!(fenced[1], Err(AppendError::Producer(ProducerStateError::InvalidProducerEpoch { .. }))));
+}
+
+#[test]
+fn a_full_disk_refuses_appends_until_there_is_room() {
+    let disk = disk();
+    let mut log = open(&disk);
+    let producer = |sequence| Sent { producer: Some((5, 0, sequence)), value_bytes: 100, ..Sent::default() };
+    append(&mut log, &producer(0));
+    let before = read_all(&log);
+    let (size, epochs) = (log.view().size_bytes(), log.latest_leader_epoch());
+    disk.set_capacity(Some(size + 250));
+    for _ in 0..3 {
+        let results = append_all(&mut log, &[producer(1).batch(), producer(2).batch(), producer(1).batch()]);
+        for result in results {
+            let error = result.expect_err("no room");
+            assert!(
+                matches!(&error, AppendError::Disk(error) if error.kind == std::io::ErrorKind::StorageFull),
+                "{error}"
+            );
+        }
+        assert_eq!((log.log_end_offset(), log.latest_leader_epoch()), (Offset(1), epochs));
+        assert_eq!(read_all(&log), before, "reads go on");
+        let path = log.active.segment.path();
+        assert_eq!(disk.open(&path, crate::storage::disk::Access::Read).unwrap().len().unwrap(), size, "cut back");
+    }
+    disk.set_capacity(None);
+    assert_eq!(append(&mut log, &producer(1)).base_offset, Offset(1), "as if it had never been asked");
+    assert_eq!(append(&mut log, &producer(2)).base_offset, Offset(2));
+    assert_eq!(append(&mut log, &producer(1)).duplicate, Some(Timestamp(1_000)));
+    log.close().unwrap();
+    let (log, report) = open_with(&disk, options(config())).unwrap();
+    assert_eq!((read_all(&log).len(), report.cut), (3, None));
+}
+
+#[test]
+fn no_room_for_a_new_segment_refuses_appends_too() {
+    let disk = disk();
+    let mut log = open(&disk);
+    append(&mut log, &Sent { value_bytes: 1_200, ..Sent::default() });
+    disk.inject(Fault::once(Operation::Open, std::io::ErrorKind::StorageFull));
+    let refused =
+        append_all(&mut log, &[Sent { value_bytes: 600, ..Sent::default() }.batch(), Sent::default().batch()]);
+    assert!(matches!(&refused[0], Err(AppendError::Disk(_))));
+    assert_eq!(refused[1].as_ref().unwrap().base_offset, Offset(1), "a small one still fits");
+    let later = append(&mut log, &Sent { value_bytes: 600, ..Sent::default() });
+    assert_eq!((later.base_offset, log.view().segments().len()), (Offset(2), 2));
+    assert_eq!(read_all(&log).len(), 3);
+}
+
+#[test]
+fn after_a_failed_flush_nothing_is_appended_until_reopened() {
+    let disk = disk();
+    let mut log = open(&disk);
+    append(&mut log, &Sent::default());
+    assert_eq!(flush(&mut log), Ok(Offset(1)));
+    append(&mut log, &Sent::default());
+    disk.inject(Fault::once(Operation::Sync, std::io::ErrorKind::Other));
+    flush(&mut log).expect_err("the sync fails");
+    // The next one would succeed, and lie.
+    flush(&mut log).expect_err("it failed for good");
+    assert_eq!(log.recovery_point(), Offset(1));
+    let refused = append_all(&mut log, &[Sent::default().batch()]);
+    assert!(matches!(refused[0], Err(AppendError::LogFailed(_))));
+    assert_eq!(read_all(&log).len(), 2, "reads go on");
+    assert!(log.close().is_err());
+    // Reopened, what lies above the recovery point is written once more: then a flush says the truth.
+    let again = OpenOptions { recovery_point: Offset(1), rewrite_unflushed: true, ..options(config()) };
+    let (mut log, _) = open_with(&disk, again).unwrap();
+    assert_eq!(flush(&mut log), Ok(Offset(2)));
+    disk.crash();
+    disk.restart();
+    let after = OpenOptions { recovery_point: Offset(2), ..options(config()) };
+    assert_eq!(open_with(&disk, after).unwrap().0.log_end_offset(), Offset(2));
+}
+
+#[test]
+fn a_flush_from_before_a_truncation_says_nothing() {
+    let disk = disk();
+    let mut log = open(&disk);
+    append_all(&mut log, &[Sent::default().batch(), Sent::default().batch()]);
+    let task = log.flush_task().unwrap();
+    log.truncate_to(Offset(1), Timestamp(0)).unwrap();
+    append(&mut log, &Sent { mark: b'w', ..Sent::default() });
+    assert_eq!(log.flush_finished(task.run()), Ok(Offset(0)));
+    assert_eq!(flush(&mut log), Ok(Offset(2)));
+}
+
+#[test]
+fn segments_roll_by_age_of_their_batches() {
+    let disk = disk();
+    let young = LogConfig { segment_age: Duration::from_millis(100), ..config() };
+    let mut log = open_with(&disk, options(young)).unwrap().0;
+    for timestamp in [1_000, 1_100, 1_101, 1_050, 1_202] {
+        append(&mut log, &Sent { timestamp, ..Sent::default() });
+    }
+    let bases = log.view().segments().iter().map(|segment| segment.base_offset().0).collect::<Vec<_>>();
+    assert_eq!(bases, [0, 2, 4]);
+}
+
+#[test]
+fn segments_roll_when_an_index_is_full() {
+    let disk = disk();
+    let small = LogConfig { segment_bytes: 1 << 20, segment_index_bytes: 36, index_interval_bytes: 1, ..config() };
+    let mut log = open_with(&disk, options(small)).unwrap().0;
+    for number in 0..9 {
+        append(&mut log, &Sent { timestamp: number, ..Sent::default() });
+    }
+    let bases = log.view().segments().iter().map(|segment| segment.base_offset().0).collect::<Vec<_>>();
+    assert_eq!(bases, [0, 3, 6], "the time index keeps its third entry for the roll");
+}
+
+#[test]
+fn a_follower_takes_what_the_leader_wrote() {
+    let (disk, other) = (disk(), disk_of(2));
+    let mut leader = open(&disk);
+    for number in 0..20 {
+        append(&mut leader, &Sent { producer: Some((1, 0, number)), records: 1, ..Sent::default() });
+    }
+    let mut follower = open(&other);
+    let batches =
+        read_all(&leader).into_iter().map(|Stored(_, bytes)| new_batch(bytes, Origin::Replication)).collect::<Vec<_>>();
+    follower.append_as_follower(&batches[..7], Timestamp(0)).unwrap();
+    follower.append_as_follower(&batches[7..], Timestamp(0)).unwrap();
+    assert_eq!(read_all(&follower), read_all(&leader));
+    assert_eq!(follower.latest_leader_epoch(), Some(LeaderEpoch(3)));
+    assert_eq!(follower.describe_producers(), leader.describe_producers());
+    let again = follower.append_as_follower(&batches[19..], Timestamp(0));
+    assert!(matches!(again, Err(AppendError::OutOfOrder { expected: Offset(20), found: Offset(19) })));
+}

@@ -1,0 +1,668 @@
+//! The log dirs of the broker: locks, identity, checkpoints, which partition lies where.
+//!
+//! *Invariant*: absence of metadata never deletes data (law 10): folders go only by [`LogDirs::delete_partition`]. What is
+//! known of a partition that cannot be loaded stays in the checkpoints, so that the next start judges it no milder.
+//! *Does not know*: what is in a log.
+//!
+//! Source: Kafka 3.9 `LogManager.scala`, `BrokerMetadataCheckpoint`.
+
+use std::collections::BTreeMap;
+use std::fmt;
+use std::io;
+use std::path::{Path, PathBuf};
+use std::sync::atomic::{AtomicBool, Ordering};
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
+
+use crate::model::{BrokerId, Moment, Offset, Timestamp, TopicId, TopicPartition};
+use crate::storage::checkpoint::{CheckpointError, OffsetCheckpoint, Offsets};
+use crate::storage::directory::{self, Mark, PartitionDirectory, live_name, marked_name};
+use crate::storage::disk::Disk;
+use crate::storage::log::{Corruption, DiskError, Log, LogConfig, OpenError, OpenOptions, OpenReport, PendingDelete};
+use crate::storage::meta_properties::{MetaProperties, MetaPropertiesError, MetaPropertiesVersion};
+use crate::storage::open_files::OpenFiles;
+use crate::storage::{clean_shutdown, partition_metadata};
+
+/// Locked in each log dir, as Kafka does.
+const LOCK_FILE_NAME: &str = ".lock";
+
+/// Number of a log dir, in the order of `log.dirs`.
+#[derive(Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash, Debug)]
+pub struct LogDirIndex(pub usize);
+
+/// What `meta.properties` must say, or will say.
+#[derive(Clone, PartialEq, Eq, Debug)]
+pub struct Identity {
+    /// `broker.id`.
+    pub broker_id: BrokerId,
+    /// `cluster.id`.
+    pub cluster_id: String,
+}
+
+/// What the log dirs say of themselves, before ZooKeeper was asked.
+#[derive(Clone, PartialEq, Eq, Debug, Default)]
+pub struct FoundIdentity {
+    /// `broker.id` in meta.properties, the same in all dirs that have one.
+    pub broker_id: Option<BrokerId>,
+    /// `cluster.id` in meta.properties, the same in all dirs that have one.
+    pub cluster_id: Option<String>,
+}
+
+/// Why the broker must not start on these dirs. Names the dir.
+#[derive(Clone, PartialEq, Eq, Debug, thiserror::Error)]
+pub enum LogDirsError {
+    /// Another broker has it.
+    #[error("log dir {} is locked by another broker", .0.display())]
+    Locked(PathBuf),
+    /// `meta.properties` contradict each other or what the broker is told.
+    #[error("{0}")]
+    Identity(String),
+    /// A folder that is no partition's.
+    #[error("folder {} is no partition: move it out of the log dir", .0.display())]
+    UnknownFolder(PathBuf),
+    /// The same partition in two dirs.
+    #[error("{partition} lies in {} and in {}", first.display(), second.display())]
+    Duplicate {
+        /// Which.
+        partition: TopicPartition,
+        /// One place.
+        first: PathBuf,
+        /// The other.
+        second: PathBuf,
+    },
+    /// No dir works.
+    #[error("none of the log dirs can be used: {0}")]
+    AllFailed(DiskError),
+}
+
+/// One partition to load; [`LoadJob::run`] may be called on any thread, several at once.
+#[derive(Debug)]
+pub struct LoadJob {
+    /// Which.
+    pub partition: TopicPartition,
+    /// Where.
+    pub dir: LogDirIndex,
+    disk: Arc<dyn Disk>,
+    path: PathBuf,
+    known: PartitionOffsets,
+    clean_shutdown: bool,
+    rewrite_unflushed: bool,
+    files: Arc<OpenFiles>,
+    tainted: Arc<AtomicBool>,
+}
+
+/// What loading a partition gave.
+#[derive(Debug)]
+pub struct LoadedPartition {
+    /// Which.
+    pub partition: TopicPartition,
+    /// Where.
+    pub dir: LogDirIndex,
+    /// From `partition.metadata`; `None` when there is none.
+    pub topic_id: Option<TopicId>,
+    /// From `replication-offset-checkpoint`, within the log's bounds; log start when there is none.
+    pub high_watermark: Offset,
+    /// The log, or why not.
+    pub log: Result<(Log, OpenReport), OpenError>,
+}
+
+impl LoadJob {
+    /// Opens the log. Waits for the disk.
+    #[must_use]
+    pub fn run(self, config: LogConfig, now: Timestamp) -> LoadedPartition {
+        let topic_id = self.topic_id();
+        let log = match &topic_id {
+            Ok(_) => self.open(config, now),
+            Err(error) => Err(error.clone()),
+        };
+        if log.is_err() {
+            self.tainted.store(true, Ordering::Release);
+        }
+        let high_watermark = log.as_ref().map_or(self.known.high_watermark, |(log, _)| {
+            self.known.high_watermark.clamp(log.log_start_offset(), log.log_end_offset())
+        });
+        let topic_id = topic_id.unwrap_or_default();
+        LoadedPartition { partition: self.partition, dir: self.dir, topic_id, high_watermark, log }
+    }
+
+    fn topic_id(&self) -> Result<Option<TopicId>, OpenError> {
+        use partition_metadata::PartitionMetadataError as Error;
+        partition_metadata::load(&*self.disk, &self.path).map_err(|error| {
+            let path = self.path.join(partition_metadata::PARTITION_METADATA_FILE_NAME);
+            match error {
+                Error::Io(error) => OpenError::Disk(DiskError::new("read", &path, &error)),
+                Error::Missing(_) | Error::Version(_) | Error::TopicId(_) => {
+                    OpenError::Corrupt(Corruption { path, position: 0, reason: error.to_string() })
+                }
+            }
+        })
+    }
+
+    fn open(&self, config: LogConfig, now: Timestamp) -> Result<(Log, OpenReport), OpenError> {
+        let options = OpenOptions {
+            config,
+            recovery_point: self.known.recovery_point,
+            log_start_offset: self.known.log_start,
+            clean_shutdown: self.clean_shutdown,
+            rewrite_unflushed: self.rewrite_unflushed,
+            now,
+            seed: seed_of(&self.partition),
+            files: Arc::clone(&self.files),
+        };
+        Log::open(Arc::clone(&self.disk), &self.path, options)
+    }
+}
+
+/// Differs between partitions, and is the same at every start.
+fn seed_of(partition: &TopicPartition) -> u64 {
+    u64::from(crc32c::crc32c(partition.to_string().as_bytes()))
+}
+
+/// What the checkpoint files hold of one partition.
+#[derive(Clone, Copy, PartialEq, Eq, Debug, Default)]
+pub struct PartitionOffsets {
+    /// [`Log::recovery_point`].
+    pub recovery_point: Offset,
+    /// [`Log::log_start_offset`].
+    pub log_start: Offset,
+    /// Of the partition.
+    pub high_watermark: Offset,
+}
+
+/// A log dir, for DescribeLogDirs.
+#[derive(Clone, PartialEq, Eq, Debug)]
+pub struct LogDirDescription {
+    /// As configured.
+    pub path: PathBuf,
+    /// Why it is offline.
+    pub error: Option<DiskError>,
+    /// Of the file system; `None` when it does not say.
+    pub total_bytes: Option<u64>,
+    /// Of the file system.
+    pub usable_bytes: Option<u64>,
+    /// Partitions that lie here.
+    pub partitions: Vec<TopicPartition>,
+}
+
+/// All log dirs of the broker, locked for as long as this lives.
+#[derive(Debug)]
+pub struct LogDirs {
+    disk: Arc<dyn Disk>,
+    files: Arc<OpenFiles>,
+    dirs: Vec<LogDir>,
+    found: FoundIdentity,
+    partitions: BTreeMap<TopicPartition, LogDirIndex>,
+    /// What the checkpoints say, or will say next, of every partition of [`Self::partitions`] that they know.
+    known: Mutex<BTreeMap<TopicPartition, PartitionOffsets>>,
+    warnings: Vec<String>,
+}
+
+/// One log dir.
+struct LogDir {
+    path: PathBuf,
+    /// Why it is offline.
+    failure: Option<DiskError>,
+    /// Released when dropped.
+    _lock: Option<Box<dyn Send + Sync>>,
+    meta: Option<MetaProperties>,
+    clean_shutdown: bool,
+    /// A partition could not be loaded: the dir is not marked as closed in order, lest the next start trust it.
+    tainted: Arc<AtomicBool>,
+    /// Folders of deleted partitions.
+    leftovers: Vec<PathBuf>,
+}
+
+impl fmt::Debug for LogDir {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("LogDir").field("path", &self.path).field("failure", &self.failure).finish_non_exhaustive()
+    }
+}
+
+impl LogDirs {
+    /// Makes the dirs that are missing, locks them, reads `meta.properties` and the checkpoints, lists the partitions. A dir
+    /// whose disk fails is offline ([`Self::failed`]); the others go on.
+    ///
+    /// # Errors
+    /// See [`LogDirsError`].
+    pub fn open(disk: Arc<dyn Disk>, paths: &[PathBuf]) -> Result<Self, LogDirsError> {
+        let mut dirs = Self {
+            disk,
+            files: Arc::default(),
+            dirs: Vec::new(),
+            found: FoundIdentity::default(),
+            partitions: BTreeMap::new(),
+            known: Mutex::default(),
+            warnings: Vec::new(),
+        };
+        for path in paths {
+            let dir = dirs.open_dir(path)?;
+            dirs.dirs.push(dir);
+        }
+        for at in 0..dirs.dirs.len() {
+            if let Err(error) = dirs.read_checkpoints(LogDirIndex(at)) {
+                dirs.fail(LogDirIndex(at), error);
+            }
+        }
+        let failures = dirs.dirs.iter().filter_map(|dir| dir.failure.clone()).collect::<Vec<_>>();
+        match failures.into_iter().next() {
+            Some(failure) if dirs.dirs.iter().all(|dir| dir.failure.is_some()) => Err(LogDirsError::AllFailed(failure)),
+            _ => Ok(dirs),
+        }
+    }
+
+    fn open_dir(&mut self, path: &Path) -> Result<LogDir, LogDirsError> {
+        let mut dir = LogDir {
+            path: path.to_owned(),
+            failure: None,
+            _lock: None,
+            meta: None,
+            clean_shutdown: false,
+            tainted: Arc::default(),
+            leftovers: Vec::new(),
+        };
+        match self.read_dir(&mut dir) {
+            Ok(()) => {}
+            Err(Trouble::Start(error)) => return Err(error),
+            Err(Trouble::Disk(error)) => {
+                let here = LogDirIndex(self.dirs.len());
+                self.partitions.retain(|_, place| *place != here);
+                dir.failure = Some(error);
+            }
+        }
+        Ok(dir)
+    }
+
+    fn read_dir(&mut self, dir: &mut LogDir) -> Result<(), Trouble> {
+        let path = dir.path.clone();
+        let disk = Arc::clone(&self.disk);
+        disk.create_dir_all(&path).map_err(|error| trouble("make", &path, &error))?;
+        dir._lock = match disk.lock(&path.join(LOCK_FILE_NAME)) {
+            Ok(lock) => Some(lock),
+            Err(error) if error.kind() == io::ErrorKind::WouldBlock => {
+                return Err(Trouble::Start(LogDirsError::Locked(path)));
+            }
+            Err(error) => return Err(trouble("lock", &path, &error)),
+        };
+        dir.meta = self.read_meta(&path)?;
+        dir.clean_shutdown =
+            clean_shutdown::is_marked(&*disk, &path).map_err(|error| trouble("look into", &path, &error))?;
+        self.list_partitions(dir)
+    }
+
+    /// Reads `meta.properties`, and holds it against those of the other dirs.
+    fn read_meta(&mut self, path: &Path) -> Result<Option<MetaProperties>, Trouble> {
+        let refused =
+            |reason: String| Trouble::Start(LogDirsError::Identity(format!("log dir {}: {reason}", path.display())));
+        let meta = match MetaProperties::load(&*self.disk, path) {
+            Ok(None) => return Ok(None),
+            Ok(Some(meta)) => meta,
+            Err(MetaPropertiesError::Io(error)) => return Err(trouble("read meta.properties of", path, &error)),
+            Err(error) => return Err(refused(error.to_string())),
+        };
+        if meta.version == MetaPropertiesVersion::V1 {
+            return Err(refused("meta.properties was written by a broker in KRaft mode".to_owned()));
+        }
+        let found = &mut self.found;
+        if let (Some(ours), Some(others)) = (meta.broker_id, found.broker_id)
+            && ours != others
+        {
+            return Err(refused(format!("meta.properties has broker.id={ours}, another log dir's has {others}")));
+        }
+        if let (Some(ours), Some(others)) = (&meta.cluster_id, &found.cluster_id)
+            && ours != others
+        {
+            return Err(refused(format!("meta.properties has cluster.id={ours}, another log dir's has {others}")));
+        }
+        found.broker_id = found.broker_id.or(meta.broker_id);
+        found.cluster_id = found.cluster_id.take().or_else(|| meta.cluster_id.clone());
+        Ok(Some(meta))
+    }
+
+    fn list_partitions(&mut self, dir: &mut LogDir) -> Result<(), Trouble> {
+        let here = LogDirIndex(self.dirs.len());
+        let entries = self.disk.list(&dir.path).map_err(|error| trouble("list", &dir.path, &error))?;
+        for entry in entries.into_iter().filter(|entry| entry.is_dir) {
+            let path = dir.path.join(&entry.name);
+            let folder =
+                directory::parse(&entry.name).map_err(|_| Trouble::Start(LogDirsError::UnknownFolder(path.clone())))?;
+            match folder {
+                None => {}
+                Some(PartitionDirectory { mark: Some(Mark::Delete), .. }) => dir.leftovers.push(path),
+                Some(PartitionDirectory { mark: Some(Mark::Future | Mark::Stray), .. }) => {
+                    self.warnings.push(format!("folder {} is left alone: it is no live partition", path.display()));
+                }
+                Some(PartitionDirectory { partition, mark: None }) => {
+                    if let Some(place) = self.partitions.insert(partition.clone(), here)
+                        && let Some(first) = self.dirs.get(place.0)
+                    {
+                        let first = first.path.join(&entry.name);
+                        return Err(Trouble::Start(LogDirsError::Duplicate { partition, first, second: path }));
+                    }
+                }
+            }
+        }
+        Ok(())
+    }
+
+    /// Reads the checkpoints of a dir. A damaged one says nothing: then more of the logs is read, and nothing is lost. What
+    /// they say of partitions that are gone is kept too, so that a namesake can be kept from it.
+    fn read_checkpoints(&mut self, here: LogDirIndex) -> Result<(), DiskError> {
+        let Some(dir) = self.dirs.get(here.0).filter(|dir| dir.failure.is_none()) else { return Ok(()) };
+        for file in [OffsetCheckpoint::RecoveryPoint, OffsetCheckpoint::LogStart, OffsetCheckpoint::Replication] {
+            let offsets = match file.load(&*self.disk, &dir.path) {
+                Ok(offsets) => offsets,
+                Err(CheckpointError::Io(error)) if error.kind() != io::ErrorKind::InvalidData => {
+                    return Err(DiskError::new("read checkpoints of", &dir.path, &error));
+                }
+                Err(error) => {
+                    self.warnings.push(format!("{} of {} is ignored: {error}", file.file_name(), dir.path.display()));
+                    continue;
+                }
+            };
+            let mut known = lock(&self.known);
+            for (partition, offset) in offsets.into_iter().filter(|(_, offset)| Offset(0) <= *offset) {
+                if self.partitions.get(&partition).is_none_or(|place| *place == here) {
+                    let known = known.entry(partition).or_default();
+                    match file {
+                        OffsetCheckpoint::RecoveryPoint => known.recovery_point = offset,
+                        OffsetCheckpoint::LogStart => known.log_start = offset,
+                        OffsetCheckpoint::Replication => known.high_watermark = offset,
+                        OffsetCheckpoint::Cleaner => {}
+                    }
+                }
+            }
+        }
+        Ok(())
+    }
+
+    /// What `meta.properties` said.
+    #[must_use]
+    pub fn found_identity(&self) -> &FoundIdentity {
+        &self.found
+    }
+
+    /// What an operator should know: folders that are left alone, checkpoints that were damaged.
+    #[must_use]
+    pub fn warnings(&self) -> &[String] {
+        &self.warnings
+    }
+
+    /// Checks `meta.properties` of all dirs, and writes it where it is missing or incomplete.
+    ///
+    /// # Errors
+    /// [`LogDirsError::Identity`] in words for the operator.
+    pub fn set_identity(&mut self, identity: &Identity, now: Timestamp) -> Result<(), LogDirsError> {
+        let Identity { broker_id, cluster_id } = identity;
+        if let Some(found) = self.found.broker_id.filter(|found| found != broker_id) {
+            return Err(LogDirsError::Identity(format!(
+                "broker.id is {broker_id}, but the log dirs belong to broker {found}: set broker.id={found}, or use other \
+                 log.dirs"
+            )));
+        }
+        if let Some(found) = self.found.cluster_id.as_ref().filter(|found| *found != cluster_id) {
+            return Err(LogDirsError::Identity(format!(
+                "the cluster's id is {cluster_id}, but the log dirs belong to cluster {found}: this broker is about to join \
+                 the wrong cluster; check zookeeper.connect and log.dirs"
+            )));
+        }
+        for dir in self.dirs.iter_mut().filter(|dir| dir.failure.is_none()) {
+            let known = dir.meta.clone().unwrap_or_default();
+            let wanted =
+                MetaProperties { broker_id: Some(*broker_id), cluster_id: Some(cluster_id.clone()), ..known.clone() };
+            if dir.meta.is_none() || wanted != known {
+                if let Err(error) = wanted.save(&*self.disk, &dir.path, now) {
+                    dir.failure = Some(DiskError::new("write meta.properties of", &dir.path, &error));
+                }
+                dir.meta = Some(wanted);
+            }
+        }
+        self.found = FoundIdentity { broker_id: Some(*broker_id), cluster_id: Some(cluster_id.clone()) };
+        Ok(())
+    }
+
+    /// Dirs that failed, and why.
+    #[must_use]
+    pub fn failed(&self) -> Vec<(PathBuf, DiskError)> {
+        let failed = self.dirs.iter().filter_map(|dir| Some((dir.path.clone(), dir.failure.clone()?)));
+        failed.collect()
+    }
+
+    /// Takes a dir offline: its disk failed. Its partitions stay listed, but nothing more is made or written there.
+    pub fn fail(&mut self, dir: LogDirIndex, error: DiskError) {
+        if let Some(dir) = self.dirs.get_mut(dir.0) {
+            dir.failure.get_or_insert(error);
+        }
+    }
+
+    /// The partitions found, to be loaded; once. The clean-shutdown markers and the folders of deleted partitions are removed
+    /// first. Waits for the disk.
+    pub fn load_jobs(&mut self) -> Vec<LoadJob> {
+        let disk = Arc::clone(&self.disk);
+        for dir in self.dirs.iter_mut().filter(|dir| dir.failure.is_none()) {
+            if let Err(error) = clean_shutdown::unmark(&*disk, &dir.path) {
+                dir.failure = Some(DiskError::new("remove the clean-shutdown marker of", &dir.path, &error));
+            }
+            for leftover in dir.leftovers.drain(..) {
+                if let Err(error) = disk.remove_dir_all(&leftover) {
+                    self.warnings.push(format!("cannot remove {}: {error}", leftover.display()));
+                }
+            }
+        }
+        let jobs = self.partitions.iter().filter_map(|(partition, place)| {
+            let clean = self.dirs.get(place.0)?.clean_shutdown;
+            self.job(partition, *place, clean, false)
+        });
+        jobs.collect()
+    }
+
+    /// Opens a partition once more after its actor died. `None` when it is not here. Waits for the disk.
+    pub fn reopen_partition(
+        &mut self,
+        partition: &TopicPartition,
+        config: LogConfig,
+        now: Timestamp,
+    ) -> Option<LoadedPartition> {
+        let place = self.dir_of(partition)?;
+        // Its last flush may have failed: what the page cache calls clean may not be on disk.
+        self.job(partition, place, false, true).map(|job| job.run(config, now))
+    }
+
+    fn job(&self, partition: &TopicPartition, place: LogDirIndex, clean: bool, rewrite: bool) -> Option<LoadJob> {
+        let dir = self.dirs.get(place.0).filter(|dir| dir.failure.is_none())?;
+        Some(LoadJob {
+            partition: partition.clone(),
+            dir: place,
+            disk: Arc::clone(&self.disk),
+            path: dir.path.join(live_name(partition)),
+            known: lock(&self.known).get(partition).copied().unwrap_or_default(),
+            clean_shutdown: clean,
+            rewrite_unflushed: rewrite,
+            files: Arc::clone(&self.files),
+            tainted: Arc::clone(&dir.tainted),
+        })
+    }
+
+    /// Makes the folder of a new partition in the dir with the fewest, and an empty log in it. Waits for the disk.
+    ///
+    /// # Errors
+    /// The disk's: then that dir should be taken offline ([`Self::fail`]).
+    pub fn create_partition(
+        &mut self,
+        partition: &TopicPartition,
+        topic_id: Option<TopicId>,
+        config: LogConfig,
+        now: Timestamp,
+    ) -> Result<(LogDirIndex, Log), OpenError> {
+        let place = self.dir_for_new()?;
+        let Some(dir) = self.dirs.get(place.0) else { return Err(no_dir()) };
+        let path = dir.path.join(live_name(partition));
+        let failed = |doing: &str, error: &io::Error| OpenError::Disk(DiskError::new(doing, &path, error));
+        if lock(&self.known).remove(partition).is_some() {
+            // Left by a namesake: its offsets must not be applied to this one after a crash.
+            let failed = self.checkpoint_task(BTreeMap::new()).run();
+            if let Some((_, error)) = failed.into_iter().find(|(failed, _)| *failed == place) {
+                return Err(OpenError::Disk(error));
+            }
+        }
+        self.disk.create_dir_all(&path).map_err(|error| failed("make", &error))?;
+        if let Some(topic_id) = topic_id.filter(|id| !id.is_zero()) {
+            partition_metadata::save(&*self.disk, &path, topic_id)
+                .map_err(|error| failed("write topic id of", &error))?;
+        }
+        self.disk.sync_dir(&dir.path).map_err(|error| failed("sync the folder of", &error))?;
+        self.partitions.insert(partition.clone(), place);
+        let Some(job) = self.job(partition, place, false, false) else { return Err(no_dir()) };
+        job.open(config, now).map(|(log, _)| (place, log))
+    }
+
+    /// The dir that works and has the fewest partitions; of several the first.
+    fn dir_for_new(&self) -> Result<LogDirIndex, OpenError> {
+        let mut counts = vec![0_usize; self.dirs.len()];
+        for place in self.partitions.values() {
+            if let Some(count) = counts.get_mut(place.0) {
+                *count += 1;
+            }
+        }
+        let working = self.dirs.iter().zip(counts).enumerate().filter(|(_, (dir, _))| dir.failure.is_none());
+        let fewest = working.min_by_key(|(_, (_, count))| *count);
+        fewest.map(|(at, _)| LogDirIndex(at)).ok_or_else(no_dir)
+    }
+
+    /// Where a partition lies.
+    #[must_use]
+    pub fn dir_of(&self, partition: &TopicPartition) -> Option<LogDirIndex> {
+        self.partitions.get(partition).copied()
+    }
+
+    /// Renames a partition's folder to `…-delete`; it is removed by the answer once due, or at the next start. The log must be
+    /// dropped before. `unique` is random.
+    ///
+    /// # Errors
+    /// The disk's.
+    pub fn delete_partition(
+        &mut self,
+        partition: &TopicPartition,
+        unique: u128,
+        due: Moment,
+    ) -> Result<PendingDelete, DiskError> {
+        let place = self.dir_of(partition);
+        let Some(dir) = place.and_then(|place| self.dirs.get(place.0)) else {
+            return Ok(PendingDelete { paths: Vec::new(), due });
+        };
+        let from = dir.path.join(live_name(partition));
+        let to = dir.path.join(marked_name(partition, Mark::Delete, unique.to_be_bytes()));
+        self.disk.rename(&from, &to).map_err(|error| DiskError::new("rename", &from, &error))?;
+        self.disk.sync_dir(&dir.path).map_err(|error| DiskError::new("sync", &dir.path, &error))?;
+        self.partitions.remove(partition);
+        Ok(PendingDelete { paths: vec![to], due })
+    }
+
+    /// The checkpoint files of all dirs, to be written on a thread that may wait. Partitions that are not in `offsets` keep
+    /// what was known of them.
+    pub fn checkpoint_task(&self, offsets: BTreeMap<TopicPartition, PartitionOffsets>) -> CheckpointTask {
+        let mut known = lock(&self.known);
+        known.extend(offsets);
+        // Those of deleted partitions stay until a namesake is made: then they are gone from the files first.
+        let mut files = vec![Checkpoints::default(); self.dirs.len()];
+        for (partition, offsets) in &*known {
+            let Some(place) = self.partitions.get(partition) else { continue };
+            let Some(files) = files.get_mut(place.0) else { continue };
+            files.recovery_points.insert(partition.clone(), offsets.recovery_point);
+            files.high_watermarks.insert(partition.clone(), offsets.high_watermark);
+            if Offset(0) < offsets.log_start {
+                files.log_starts.insert(partition.clone(), offsets.log_start);
+            }
+        }
+        let working = self.dirs.iter().zip(files).enumerate().filter(|(_, (dir, _))| dir.failure.is_none());
+        let dirs = working.map(|(at, (dir, files))| (LogDirIndex(at), dir.path.clone(), files)).collect();
+        CheckpointTask { disk: Arc::clone(&self.disk), dirs }
+    }
+
+    /// Sizes and partitions per dir.
+    #[must_use]
+    pub fn describe(&self) -> Vec<LogDirDescription> {
+        let describe = |(at, dir): (usize, &LogDir)| {
+            let space = self.disk.space(&dir.path).ok();
+            let here = self.partitions.iter().filter(|(_, place)| place.0 == at);
+            LogDirDescription {
+                path: dir.path.clone(),
+                error: dir.failure.clone(),
+                total_bytes: space.map(|space| space.total),
+                usable_bytes: space.map(|space| space.usable),
+                partitions: here.map(|(partition, _)| partition.clone()).collect(),
+            }
+        };
+        self.dirs.iter().enumerate().map(describe).collect()
+    }
+
+    /// Writes the clean-shutdown markers; every log that was opened was closed, and the last checkpoint written. A dir with a
+    /// partition that could not be loaded gets none.
+    ///
+    /// # Errors
+    /// The first of the disk's.
+    pub fn close(self) -> Result<(), DiskError> {
+        let mut result = Ok(());
+        for dir in self.dirs.iter().filter(|dir| dir.failure.is_none() && !dir.tainted.load(Ordering::Acquire)) {
+            if let Err(error) = clean_shutdown::mark(&*self.disk, &dir.path) {
+                result = result.and(Err(DiskError::new("mark as closed", &dir.path, &error)));
+            }
+        }
+        result
+    }
+}
+
+/// The checkpoint files of one dir.
+#[derive(Clone, Debug, Default)]
+struct Checkpoints {
+    recovery_points: Offsets,
+    log_starts: Offsets,
+    high_watermarks: Offsets,
+}
+
+/// Checkpoint files to be written on a thread that may wait.
+#[derive(Debug)]
+pub struct CheckpointTask {
+    disk: Arc<dyn Disk>,
+    dirs: Vec<(LogDirIndex, PathBuf, Checkpoints)>,
+}
+
+impl CheckpointTask {
+    /// Writes them; the dirs that failed.
+    #[must_use]
+    pub fn run(self) -> Vec<(LogDirIndex, DiskError)> {
+        let mut failed = Vec::new();
+        for (place, path, files) in &self.dirs {
+            let files = [
+                (OffsetCheckpoint::RecoveryPoint, &files.recovery_points),
+                (OffsetCheckpoint::LogStart, &files.log_starts),
+                (OffsetCheckpoint::Replication, &files.high_watermarks),
+            ];
+            let error = files.into_iter().find_map(|(file, offsets)| file.save(&*self.disk, path, offsets).err());
+            failed.extend(error.map(|error| (*place, DiskError::new("write checkpoints of", path, &error))));
+        }
+        failed
+    }
+}
+
+/// Why a dir could not be read.
+enum Trouble {
+    /// The broker must not start.
+    Start(LogDirsError),
+    /// The dir is offline.
+    Disk(DiskError),
+}
+
+fn trouble(doing: &str, path: &Path, error: &io::Error) -> Trouble {
+    Trouble::Disk(DiskError::new(doing, path, error))
+}
+
+fn no_dir() -> OpenError {
+    OpenError::Disk(DiskError {
+        doing: "make a partition".to_owned(),
+        kind: io::ErrorKind::Other,
+        message: "no log dir works".to_owned(),
+    })
+}
+
+fn lock<T>(mutex: &Mutex<T>) -> MutexGuard<'_, T> {
+    mutex.lock().unwrap_or_else(PoisonError::into_inner)
+}
