@@ -27,6 +27,7 @@ use crate::storage::log_dirs::{Identity, LogDirs, LogDirsError};
 use crate::telemetry::{Event as _, event};
 
 pub mod admin;
+pub mod arrival;
 pub mod config_watch;
 pub mod connection;
 pub mod controller;
@@ -231,7 +232,7 @@ impl Broker {
     /// Stops: no more requests, everything flushed and closed, the session ended. Whether all was written.
     pub async fn stop(self) -> bool {
         for listener in &self.listeners {
-            let _gone = listener.send(ListenerCommand::Shutdown).await;
+            ask(listener, |reply| ListenerCommand::Shutdown { reply }).await;
         }
         let clean = ask(&self.env.replicas, |reply| ReplicasCommand::Shutdown { reply }).await;
         ask(&self.controller, |reply| ControllerCommand::Shutdown { reply }).await;
