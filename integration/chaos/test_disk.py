@@ -53,8 +53,8 @@ def test_a_full_disk_refuses_writes_serves_reads_and_resumes(brokers, coordinati
 
 @pytest.mark.dohle
 def test_after_a_failed_fsync_nothing_is_acknowledged_until_reopened(brokers, coordination):
-    """fdatasync answers EIO from its tenth call on, for a while: no acknowledgement in between, none lost."""
-    injected = ("strace", "-f", "-o", "/dev/null", "-e", "trace=fdatasync,fsync", "-e", "inject=fdatasync,fsync:error=EIO:when=40..60")
+    """The fortieth fdatasync of each thread answers EIO: no acknowledgement rests on it, none is lost, and service resumes."""
+    injected = ("strace", "-f", "-o", "/dev/null", "-e", "trace=fdatasync,fsync", "-e", "inject=fdatasync,fsync:error=EIO:when=40")
     broker = brokers(wrapper=injected, properties={"zookeeper.session.timeout.ms": 10_000})
     broker.start(60)
     broker.create_topic("t")
