@@ -188,7 +188,7 @@ async fn change_settings(life: &Life, client: &mut Client, topics: &[Topic]) -> 
     let index = usize::try_from(life.below(u64::try_from(topics.len()).unwrap_or(0))).unwrap_or(0);
     let Some(topic) = topics.get(index) else { return Ok(()) };
     let (name, value) = match life.below(3) {
-        0 => ("segment.bytes", 500 + life.below(8_000)),
+        0 => ("segment.bytes", 1_400 + life.below(8_000)),
         1 => ("index.interval.bytes", life.below(500)),
         _ => ("segment.ms", 200 + life.below(3_000)),
     };

@@ -121,6 +121,8 @@ struct Log {
     start: i64,
     /// DeleteRecords was asked for below this offset.
     deleted: i64,
+    /// The power failed, and nothing was promised for that case: the log may have lost its beginning, too.
+    cut: bool,
     /// A flush failed in this life: only what `flushed` promises is promised.
     shaken: bool,
 }
@@ -157,6 +159,7 @@ impl Oracle {
             high_watermark: 0,
             start: 0,
             deleted: 0,
+            cut: false,
             shaken: false,
         };
         self.logs.insert(place, log);
@@ -224,6 +227,7 @@ impl Oracle {
         }
         log.start = log.start.max(start);
         let allowed = match log.promise.keeps {
+            Keeps::All if log.cut => i64::MAX,
             Keeps::All => 0,
             Keeps::UntilDeleted => log.deleted,
             Keeps::ForAWhile => i64::MAX,
@@ -309,7 +313,10 @@ impl Oracle {
     pub fn restarted(&mut self, end: End) {
         for log in self.logs.values_mut() {
             log.shaken = false;
+            // As in Kafka, the new start of a log is written from time to time: until then deleted records may come back.
+            log.start = 0;
             if end == End::Power {
+                log.cut |= !log.promise.flushed;
                 log.loosen();
             }
         }
@@ -510,6 +517,10 @@ mod tests {
 
         let mut oracle = Oracle::default();
         oracle.created(place(), Promise { flushed: true, keeps: Keeps::ForAWhile });
+        oracle.log_starts(&place(), 2);
+        oracle.restarted(End::Process);
+        oracle.log_starts(&place(), 1);
+        assert_eq!(oracle.violations, []);
         oracle.log_starts(&place(), 2);
         oracle.log_starts(&place(), 1);
         let what = "log start offset";

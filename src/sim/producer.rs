@@ -145,11 +145,12 @@ impl Producer {
 
 impl Lane {
     fn new_batch(&mut self, life: &Life, producer: u64, idempotent: bool) -> Batch {
+        // No batch is larger than the smallest segment, which would refuse it.
         let count = 1 + life.below(4);
         let values = (0..count).map(|_| {
             let number = self.next_value;
             self.next_value += 1;
-            let length = if life.percent(5) { life.below(3_000) } else { life.below(200) };
+            let length = if count == 1 && life.percent(20) { life.below(1_000) } else { life.below(200) };
             let mut value = format!("{}/{producer}/{number}|", self.place).into_bytes();
             value.extend((0..length).map(|at| u8::try_from((at ^ number) & 0xff).unwrap_or(0)));
             life.oracle.borrow_mut().sent(&self.place, &value, Origin { producer, number, idempotent });
