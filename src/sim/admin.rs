@@ -175,11 +175,12 @@ async fn delete_records(life: &Life, client: &mut Client, topics: &[Topic]) -> R
     life.oracle.borrow_mut().deleting(&place, offset);
     let partitions = vec![DeleteRecordsPartition { partition_index: partition, offset }];
     let topics = vec![DeleteRecordsTopic { name: topic.name.into(), partitions }];
+    let asked = life.now();
     let response = client.call(DELETE_RECORDS, &DeleteRecordsRequest { topics, timeout_ms: TIMEOUT_MS }).await?;
     let answer = response.topics.first().and_then(|topic| topic.partitions.first());
     let answer = answer.ok_or_else(|| missing("DeleteRecords"))?;
     if answer.error_code == ErrorCode::None {
-        life.oracle.borrow_mut().log_starts(&place, answer.low_watermark);
+        life.oracle.borrow_mut().log_starts(&place, answer.low_watermark, life.since(asked));
     }
     Ok(())
 }

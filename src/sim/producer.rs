@@ -275,7 +275,8 @@ fn take(
                 lane.under_way = lane.under_way.saturating_sub(1);
                 let strength = if habits.acks == -1 { Strength::Firm } else { Strength::Weak };
                 life.acknowledged(&lane.place, answer.base_offset, &batch.values, strength, request.asked);
-                life.oracle.borrow_mut().log_starts(&lane.place, answer.log_start_offset);
+                let when = life.since(request.asked);
+                life.oracle.borrow_mut().log_starts(&lane.place, answer.log_start_offset, when);
             }
             ErrorCode::OutOfOrderSequenceNumber | ErrorCode::DuplicateSequenceNumber | ErrorCode::UnknownProducerId => {
                 // With one request under way the broker knows where it was, if it kept its promise. Of several, the
