@@ -10,7 +10,7 @@ use super::output::{Output, notice};
 use crate::model::Clock as _;
 use crate::sim::run::{Outcome, Statistics, run as run_seed};
 use crate::sim::trace::Trace;
-use crate::telemetry::OsClock;
+use crate::telemetry::{self, Format, OsClock};
 
 /// Run the broker under simulated disks, clocks and networks
 #[derive(Args, Debug)]
@@ -24,7 +24,7 @@ pub(super) struct Arguments {
     /// One seed, or FROM..TO without TO
     #[arg(long, value_name = "SEEDS", default_value = "0..1000", value_parser = seeds)]
     seeds: Range<u64>,
-    /// Show everything that happens
+    /// Show everything that happens, and the broker's own log on standard error
     #[arg(long)]
     trace: bool,
     /// Run each seed twice and compare what happened
@@ -47,6 +47,9 @@ fn seeds(text: &str) -> Result<Range<u64>, String> {
 }
 
 pub(super) fn run(arguments: &Arguments, output: &mut Output) -> Result<(), Failure> {
+    if arguments.trace {
+        telemetry::init("info", Format::Text).map_err(Failure::new)?;
+    }
     let clock = OsClock::start();
     let mut statistics = Statistics::default();
     let (mut done, mut failed) = (0_u64, 0_u64);
