@@ -177,12 +177,7 @@ async fn read_whole(client: &mut Client, place: &Place) -> Result<Tried, Trouble
 }
 
 fn fetch_request(wanted: &[(Place, i64)], bytes_max: i32, wait_ms: i32) -> FetchRequest {
-    let mut request = FetchRequest {
-        max_wait_ms: wait_ms,
-        min_bytes: 1,
-        max_bytes: 4 << 20,
-        ..Default::default()
-    };
+    let mut request = FetchRequest { max_wait_ms: wait_ms, min_bytes: 1, max_bytes: 4 << 20, ..Default::default() };
     for (place, position) in wanted {
         let partition = FetchPartition {
             partition: place.partition,

@@ -3,8 +3,8 @@
 //! *Invariant*: a violation is a bug of the broker (or of the oracle), never of bad luck: what was not promised is not asked.
 //! *Does not know*: how the broker works, how the faults came about.
 
-use std::collections::{BTreeMap, BTreeSet};
 use std::collections::btree_map::Entry;
+use std::collections::{BTreeMap, BTreeSet};
 use std::fmt;
 
 /// One partition of one topic.
@@ -454,8 +454,7 @@ mod tests {
     #[test]
     fn a_record_elsewhere_is_a_change_of_that_offset() {
         let found = audited(history(FLUSHED, Strength::Firm, false), End::Power, &[0, 0, 1]);
-        let changed =
-            Violation::Changed { place: place(), offset: 1, was: "v1".to_owned(), is: "v0".to_owned() };
+        let changed = Violation::Changed { place: place(), offset: 1, was: "v1".to_owned(), is: "v0".to_owned() };
         assert!(found.contains(&changed), "{found:?}");
     }
 
