@@ -175,11 +175,12 @@ async fn delete_records(life: &Life, client: &mut Client, topics: &[Topic]) -> R
     life.oracle.borrow_mut().deleting(&place, offset);
     let partitions = vec![DeleteRecordsPartition { partition_index: partition, offset }];
     let topics = vec![DeleteRecordsTopic { name: topic.name.into(), partitions }];
+    let asked = life.now();
     let response = client.call(DELETE_RECORDS, &DeleteRecordsRequest { topics, timeout_ms: TIMEOUT_MS }).await?;
     let answer = response.topics.first().and_then(|topic| topic.partitions.first());
     let answer = answer.ok_or_else(|| missing("DeleteRecords"))?;
     if answer.error_code == ErrorCode::None {
-        life.oracle.borrow_mut().log_starts(&place, answer.low_watermark);
+        life.oracle.borrow_mut().log_starts(&place, answer.low_watermark, life.since(asked));
     }
     Ok(())
 }
@@ -188,7 +189,7 @@ async fn change_settings(life: &Life, client: &mut Client, topics: &[Topic]) -> 
     let index = usize::try_from(life.below(u64::try_from(topics.len()).unwrap_or(0))).unwrap_or(0);
     let Some(topic) = topics.get(index) else { return Ok(()) };
     let (name, value) = match life.below(3) {
-        0 => ("segment.bytes", 500 + life.below(8_000)),
+        0 => ("segment.bytes", 1_400 + life.below(8_000)),
         1 => ("index.interval.bytes", life.below(500)),
         _ => ("segment.ms", 200 + life.below(3_000)),
     };

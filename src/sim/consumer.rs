@@ -6,7 +6,7 @@ use std::rc::Rc;
 
 use super::client::{Client, Trouble};
 use super::life::{Life, RECOVERY_PATIENCE};
-use super::oracle::{Audit, Keeps, Place, Violation};
+use super::oracle::{Audit, Keeps, Place, Span, Violation};
 use crate::model::ErrorCode;
 use crate::wire::Payload;
 use crate::wire::message::fetch::{FetchPartition, FetchRequest, FetchTopic, PartitionData};
@@ -45,10 +45,13 @@ async fn read(life: &Life, client: &mut Client, positions: &Positions) -> Result
         let bytes_max = if life.percent(30) { 1 } else { 1_000 + i32::try_from(life.below(50_000)).unwrap_or(0) };
         let was_full = life.disk_is_full.get();
         let request = fetch_request(&wanted, bytes_max, 200);
-        for (place, answer) in fetch(client, &request).await? {
+        let asked = life.now();
+        let answers = fetch(client, &request).await?;
+        let when = life.since(asked);
+        for (place, answer) in answers {
             let Some((_, position)) = wanted.iter().find(|(wanted, _)| *wanted == place) else { continue };
             match answer.error_code {
-                ErrorCode::None => take(life, &place, *position, &answer, positions)?,
+                ErrorCode::None => take(life, (&place, *position), &answer, when, positions)?,
                 ErrorCode::OffsetOutOfRange => begin_again(life, client, &place, *position, positions).await?,
                 error => {
                     let still_full = was_full && life.disk_is_full.get();
@@ -68,16 +71,17 @@ async fn read(life: &Life, client: &mut Client, positions: &Positions) -> Result
 
 fn take(
     life: &Life,
-    place: &Place,
-    position: i64,
+    (place, position): (&Place, i64),
     answer: &PartitionData,
+    when: Span,
     positions: &Positions,
 ) -> Result<(), Trouble> {
     let records = records(place, position, &answer.records)?;
     life.flush_failure(place);
     let mut oracle = life.oracle.borrow_mut();
-    oracle.log_starts(place, answer.log_start_offset);
-    oracle.fetched(place, position, answer.high_watermark, &records);
+    oracle.log_starts(place, answer.log_start_offset, when);
+    let fetched = Audit { start: position, high_watermark: answer.high_watermark, records: &records, when };
+    oracle.fetched(place, &fetched);
     if let Some((last, _)) = records.last() {
         positions.borrow_mut().insert(place.clone(), last.saturating_add(1));
     }
@@ -108,10 +112,11 @@ pub async fn audit(life: &Life) {
     let places = life.oracle.borrow().places().map(|(place, _)| place.clone()).collect::<Vec<_>>();
     for place in places {
         let mut refusal = None;
+        let asked = life.now();
         match tokio::time::timeout(RECOVERY_PATIENCE, audited(life, &place, &mut refusal)).await {
             Ok((start, high_watermark, records)) => {
                 life.trace.note(format_args!("audit {place}: {start} to {high_watermark}"));
-                let audit = Audit { start, high_watermark, records: &records };
+                let audit = Audit { start, high_watermark, records: &records, when: life.since(asked) };
                 life.oracle.borrow_mut().audit(&place, &audit);
             }
             Err(_) => {

@@ -8,7 +8,7 @@ use std::time::Duration;
 use super::client::{Client, Trouble};
 use super::disk::{Failure, FlushFailures};
 use super::network::Network;
-use super::oracle::{Oracle, Place, Strength, Violation};
+use super::oracle::{Oracle, Place, Span, Strength, Violation};
 use super::power::Power;
 use super::trace::Trace;
 use crate::model::{Clock, Moment};
@@ -69,6 +69,11 @@ impl Life {
     /// Time since the life began.
     pub fn now(&self) -> Moment {
         self.clock.moment()
+    }
+
+    /// From when something was asked until now.
+    pub fn since(&self, asked: Moment) -> Span {
+        Span { asked, heard: self.now() }
     }
 
     /// Something is wrong.

@@ -7,6 +7,8 @@ use std::collections::btree_map::Entry;
 use std::collections::{BTreeMap, BTreeSet};
 use std::fmt;
 
+use crate::model::Moment;
+
 /// One partition of one topic.
 #[derive(Clone, PartialEq, Eq, PartialOrd, Ord, Debug)]
 pub struct Place {
@@ -71,6 +73,48 @@ pub enum End {
     Power,
 }
 
+/// When something was asked for, and when the answer was heard. Answers to several clients may overtake each other, so what
+/// one says is only held against what was heard before it was asked.
+#[derive(Clone, Copy, PartialEq, Eq, Debug, Default)]
+pub struct Span {
+    /// When it was asked for.
+    pub asked: Moment,
+    /// When it was heard.
+    pub heard: Moment,
+}
+
+/// A number that never goes back, as it was told.
+#[derive(Debug, Default)]
+struct Mark {
+    /// From earlier lives.
+    base: i64,
+    /// Of this life, both rising.
+    told: Vec<(Moment, i64)>,
+}
+
+impl Mark {
+    /// The highest that was heard before `asked`.
+    fn before(&self, asked: Moment) -> i64 {
+        let earlier = self.told.partition_point(|(heard, _)| *heard < asked);
+        earlier.checked_sub(1).and_then(|last| self.told.get(last)).map_or(self.base, |(_, value)| *value)
+    }
+
+    /// What it must not be below, when `value` is.
+    fn tell(&mut self, value: i64, when: Span) -> Option<i64> {
+        let floor = self.before(when.asked);
+        if self.told.last().map_or(self.base, |(_, highest)| *highest) < value {
+            self.told.push((when.heard, value));
+        }
+        (value < floor).then_some(floor)
+    }
+
+    /// A new life begins, with what was told before, or with nothing.
+    fn restarted(&mut self, keep: bool) {
+        let highest = self.told.last().map_or(self.base, |(_, highest)| *highest);
+        *self = Self { base: if keep { highest } else { 0 }, told: Vec::new() };
+    }
+}
+
 /// Something that must not be.
 #[derive(Clone, PartialEq, Eq, Debug, thiserror::Error)]
 #[allow(missing_docs, reason = "the message says what each field is")]
@@ -117,23 +161,27 @@ struct Log {
     sent: BTreeMap<Vec<u8>, Sent>,
     /// What was read or acknowledged at an offset: so it stays.
     known: BTreeMap<i64, Vec<u8>>,
-    high_watermark: i64,
-    start: i64,
+    high_watermark: Mark,
+    start: Mark,
     /// DeleteRecords was asked for below this offset.
     deleted: i64,
+    /// The power failed, and nothing was promised for that case: the log may have lost its beginning, too.
+    cut: bool,
     /// A flush failed in this life: only what `flushed` promises is promised.
     shaken: bool,
 }
 
-/// What one whole read of a partition gave.
-#[derive(Clone, Debug)]
+/// What reading a partition gave.
+#[derive(Clone, Copy, Debug)]
 pub struct Audit<'a> {
-    /// First readable offset, as told.
+    /// First readable offset, as told; of a fetch, its position.
     pub start: i64,
     /// One past the last, as told.
     pub high_watermark: i64,
     /// Offsets and values of all that is between.
     pub records: &'a [(i64, Vec<u8>)],
+    /// When.
+    pub when: Span,
 }
 
 /// See the module.
@@ -154,9 +202,10 @@ impl Oracle {
             promise,
             sent: BTreeMap::new(),
             known: BTreeMap::new(),
-            high_watermark: 0,
-            start: 0,
+            high_watermark: Mark::default(),
+            start: Mark::default(),
             deleted: 0,
+            cut: false,
             shaken: false,
         };
         self.logs.insert(place, log);
@@ -216,14 +265,14 @@ impl Oracle {
     }
 
     /// A log start offset was told.
-    pub fn log_starts(&mut self, place: &Place, start: i64) {
+    pub fn log_starts(&mut self, place: &Place, start: i64, when: Span) {
         let Some(log) = self.logs.get_mut(place).filter(|_| start != -1) else { return };
-        if start < log.start {
+        if let Some(from) = log.start.tell(start, when) {
             let what = "log start offset";
-            self.violations.push(Violation::WentBack { place: place.clone(), what, from: log.start, to: start });
+            self.violations.push(Violation::WentBack { place: place.clone(), what, from, to: start });
         }
-        log.start = log.start.max(start);
         let allowed = match log.promise.keeps {
+            Keeps::All if log.cut => i64::MAX,
             Keeps::All => 0,
             Keeps::UntilDeleted => log.deleted,
             Keeps::ForAWhile => i64::MAX,
@@ -234,18 +283,19 @@ impl Oracle {
     }
 
     /// A high watermark was told.
-    pub fn high_watermark(&mut self, place: &Place, high_watermark: i64) {
+    pub fn high_watermark(&mut self, place: &Place, high_watermark: i64, when: Span) {
         let Some(log) = self.logs.get_mut(place).filter(|_| high_watermark != -1) else { return };
-        if high_watermark < log.high_watermark && !log.is_loose() {
-            let (from, to) = (log.high_watermark, high_watermark);
-            self.violations.push(Violation::WentBack { place: place.clone(), what: "high watermark", from, to });
+        let went_back = log.high_watermark.tell(high_watermark, when);
+        if let Some(from) = went_back.filter(|_| !log.is_loose()) {
+            let what = "high watermark";
+            self.violations.push(Violation::WentBack { place: place.clone(), what, from, to: high_watermark });
         }
-        log.high_watermark = log.high_watermark.max(high_watermark);
     }
 
-    /// A fetch from `position` brought `records`, those before `position` left out.
-    pub fn fetched(&mut self, place: &Place, position: i64, high_watermark: i64, records: &[(i64, Vec<u8>)]) {
-        self.high_watermark(place, high_watermark);
+    /// A fetch from `start` brought records, those before it left out.
+    pub fn fetched(&mut self, place: &Place, fetched: &Audit<'_>) {
+        let Audit { start: position, high_watermark, records, when } = *fetched;
+        self.high_watermark(place, high_watermark, when);
         let Some(log) = self.logs.get_mut(place) else { return };
         let mut after = position.saturating_sub(1);
         for (offset, value) in records {
@@ -270,8 +320,8 @@ impl Oracle {
 
     /// A partition was read from its start to its high watermark, after a restart and before anything else was sent.
     pub fn audit(&mut self, place: &Place, audit: &Audit<'_>) {
-        self.log_starts(place, audit.start);
-        self.fetched(place, audit.start, audit.high_watermark, audit.records);
+        self.log_starts(place, audit.start, audit.when);
+        self.fetched(place, audit);
         let Some(log) = self.logs.get(place) else { return };
         let found = audit.records.iter().map(|(offset, value)| (value.as_slice(), *offset));
         let mut offsets = BTreeMap::<&[u8], i64>::new();
@@ -309,7 +359,11 @@ impl Oracle {
     pub fn restarted(&mut self, end: End) {
         for log in self.logs.values_mut() {
             log.shaken = false;
+            // As in Kafka, the new start of a log is written from time to time: until then deleted records may come back.
+            log.start.restarted(false);
+            log.high_watermark.restarted(true);
             if end == End::Power {
+                log.cut |= !log.promise.flushed;
                 log.loosen();
             }
         }
@@ -337,8 +391,8 @@ impl Log {
         }
         if !flushed {
             self.known.clear();
-            self.high_watermark = 0;
-            self.start = 0;
+            self.high_watermark.restarted(false);
+            self.start.restarted(false);
         }
     }
 
@@ -387,6 +441,12 @@ mod tests {
     const FLUSHED: Promise = Promise { flushed: true, keeps: Keeps::All };
     const PAGE_CACHE: Promise = Promise { flushed: false, keeps: Keeps::All };
 
+    /// Asked for and heard at once.
+    fn at(second: u64) -> Span {
+        let moment = Moment(std::time::Duration::from_secs(second));
+        Span { asked: moment, heard: moment }
+    }
+
     fn place() -> Place {
         Place { topic: "t".to_owned(), partition: 0 }
     }
@@ -415,7 +475,7 @@ mod tests {
     fn audit(oracle: &mut Oracle, values: &[u64]) {
         let records = records(values);
         let high_watermark = i64::try_from(values.len()).expect("few");
-        oracle.audit(&place(), &Audit { start: 0, high_watermark, records: &records });
+        oracle.audit(&place(), &Audit { start: 0, high_watermark, records: &records, when: at(1) });
     }
 
     fn audited(mut oracle: Oracle, end: End, values: &[u64]) -> Vec<Violation> {
@@ -461,9 +521,9 @@ mod tests {
     #[test]
     fn an_offset_that_was_read_keeps_its_value() {
         let mut oracle = history(FLUSHED, Strength::Firm, true);
-        oracle.fetched(&place(), 2, 3, &[(2, value(2))]);
+        oracle.fetched(&place(), &Audit { start: 2, high_watermark: 3, records: &[(2, value(2))], when: at(1) });
         oracle.restarted(End::Power);
-        oracle.fetched(&place(), 2, 3, &[(2, value(3))]);
+        oracle.fetched(&place(), &Audit { start: 2, high_watermark: 3, records: &[(2, value(3))], when: at(1) });
         let changed = Violation::Changed { place: place(), offset: 2, was: "v2".to_owned(), is: "v3".to_owned() };
         assert_eq!(oracle.violations, [changed]);
     }
@@ -491,41 +551,53 @@ mod tests {
     #[test]
     fn a_fetch_brings_the_next_offset_and_only_what_is_committed() {
         let mut oracle = history(FLUSHED, Strength::Firm, true);
-        oracle.fetched(&place(), 0, 3, &[(0, value(0)), (2, value(2))]);
+        oracle.fetched(&place(), &Audit { start: 0, high_watermark: 3, records: &[(0, value(0)), (2, value(2))], when: at(1) });
         assert_eq!(oracle.violations, [Violation::Gap { place: place(), after: 0, found: 2 }]);
         let mut oracle = history(FLUSHED, Strength::Firm, true);
-        oracle.fetched(&place(), 0, 1, &[(0, value(0)), (1, value(1))]);
+        oracle.fetched(&place(), &Audit { start: 0, high_watermark: 1, records: &[(0, value(0)), (1, value(1))], when: at(1) });
         assert_eq!(oracle.violations, [Violation::Uncommitted { place: place(), offset: 1, high_watermark: 1 }]);
     }
 
     #[test]
     fn offsets_do_not_go_back() {
         let mut oracle = history(FLUSHED, Strength::Firm, true);
-        oracle.high_watermark(&place(), 4);
+        oracle.high_watermark(&place(), 4, at(1));
         oracle.restarted(End::Power);
-        oracle.high_watermark(&place(), 3);
+        oracle.high_watermark(&place(), 3, at(2));
         let what = "high watermark";
         assert_eq!(oracle.violations, [Violation::WentBack { place: place(), what, from: 4, to: 3 }]);
 
         let mut oracle = Oracle::default();
         oracle.created(place(), Promise { flushed: true, keeps: Keeps::ForAWhile });
-        oracle.log_starts(&place(), 2);
-        oracle.log_starts(&place(), 1);
+        oracle.log_starts(&place(), 2, at(3));
+        oracle.restarted(End::Process);
+        oracle.log_starts(&place(), 1, at(4));
+        assert_eq!(oracle.violations, []);
+        oracle.log_starts(&place(), 2, at(5));
+        oracle.log_starts(&place(), 1, at(6));
         let what = "log start offset";
         assert_eq!(oracle.violations, [Violation::WentBack { place: place(), what, from: 2, to: 1 }]);
     }
 
     #[test]
+    fn answers_may_overtake_each_other() {
+        let mut oracle = history(FLUSHED, Strength::Firm, true);
+        oracle.high_watermark(&place(), 4, at(5));
+        oracle.high_watermark(&place(), 3, Span { asked: at(4).asked, heard: at(6).heard });
+        assert_eq!(oracle.violations, []);
+    }
+
+    #[test]
     fn only_what_was_asked_for_is_deleted() {
         let mut oracle = history(FLUSHED, Strength::Firm, true);
-        oracle.log_starts(&place(), 1);
+        oracle.log_starts(&place(), 1, at(7));
         assert_eq!(oracle.violations, [Violation::Removed { place: place(), start: 1, allowed: 0 }]);
         let mut oracle = Oracle::default();
         oracle.created(place(), Promise { flushed: true, keeps: Keeps::UntilDeleted });
         oracle.deleting(&place(), 2);
-        oracle.log_starts(&place(), 2);
+        oracle.log_starts(&place(), 2, at(8));
         assert_eq!(oracle.violations, []);
-        oracle.log_starts(&place(), 3);
+        oracle.log_starts(&place(), 3, at(9));
         assert_eq!(oracle.violations, [Violation::Removed { place: place(), start: 3, allowed: 2 }]);
     }
 

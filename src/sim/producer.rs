@@ -136,11 +136,12 @@ impl Producer {
 
 impl Lane {
     fn new_batch(&mut self, life: &Life, producer: u64, idempotent: bool) -> Batch {
+        // No batch is larger than the smallest segment, which would refuse it.
         let count = 1 + life.below(4);
         let values = (0..count).map(|_| {
             let number = self.next_value;
             self.next_value += 1;
-            let length = if life.percent(5) { life.below(3_000) } else { life.below(200) };
+            let length = if count == 1 && life.percent(20) { life.below(1_000) } else { life.below(200) };
             let mut value = format!("{}/{producer}/{number}|", self.place).into_bytes();
             value.extend((0..length).map(|at| u8::try_from((at ^ number) & 0xff).unwrap_or(0)));
             life.oracle.borrow_mut().sent(&self.place, &value, Origin { producer, number, idempotent });
@@ -266,7 +267,8 @@ fn take(
                 lane.under_way = lane.under_way.saturating_sub(1);
                 let strength = if habits.acks == -1 { Strength::Firm } else { Strength::Weak };
                 life.acknowledged(&lane.place, answer.base_offset, &batch.values, strength, request.asked);
-                life.oracle.borrow_mut().log_starts(&lane.place, answer.log_start_offset);
+                let when = life.since(request.asked);
+                life.oracle.borrow_mut().log_starts(&lane.place, answer.log_start_offset, when);
             }
             ErrorCode::OutOfOrderSequenceNumber | ErrorCode::DuplicateSequenceNumber | ErrorCode::UnknownProducerId => {
                 // With one request under way the broker knows where it was, if it kept its promise. Of several, the

@@ -426,7 +426,7 @@ fn topics(dice: &mut Dice) -> Vec<Topic> {
     let page_cache = Promise { flushed: false, keeps: Keeps::All };
     let mut topic = |name, partitions, promise: Promise| {
         let durability = if promise.flushed { "flushed" } else { "page-cache" };
-        let segment = if dice.percent(30) { 300 + dice.below(700) } else { 1_000 + dice.below(10_000) };
+        let segment = 1_400 + if dice.percent(30) { dice.below(700) } else { dice.below(10_000) };
         let configs = vec![
             ("durability", durability.to_owned()),
             ("segment.bytes", segment.to_string()),
