@@ -39,6 +39,10 @@ pub async fn run(life: Rc<Life>, name: &'static str, positions: Positions) {
     }
 }
 
+#[expect(
+    clippy::wildcard_enum_match_arm,
+    reason = "the protocol has a hundred codes; two or three mean something here"
+)]
 async fn read(life: &Life, client: &mut Client, positions: &Positions) -> Result<std::convert::Infallible, Trouble> {
     loop {
         let wanted = positions.borrow().iter().map(|(place, position)| (place.clone(), *position)).collect::<Vec<_>>();

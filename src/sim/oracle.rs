@@ -551,10 +551,16 @@ mod tests {
     #[test]
     fn a_fetch_brings_the_next_offset_and_only_what_is_committed() {
         let mut oracle = history(FLUSHED, Strength::Firm, true);
-        oracle.fetched(&place(), &Audit { start: 0, high_watermark: 3, records: &[(0, value(0)), (2, value(2))], when: at(1) });
+        oracle.fetched(
+            &place(),
+            &Audit { start: 0, high_watermark: 3, records: &[(0, value(0)), (2, value(2))], when: at(1) },
+        );
         assert_eq!(oracle.violations, [Violation::Gap { place: place(), after: 0, found: 2 }]);
         let mut oracle = history(FLUSHED, Strength::Firm, true);
-        oracle.fetched(&place(), &Audit { start: 0, high_watermark: 1, records: &[(0, value(0)), (1, value(1))], when: at(1) });
+        oracle.fetched(
+            &place(),
+            &Audit { start: 0, high_watermark: 1, records: &[(0, value(0)), (1, value(1))], when: at(1) },
+        );
         assert_eq!(oracle.violations, [Violation::Uncommitted { place: place(), offset: 1, high_watermark: 1 }]);
     }
 
