@@ -5,6 +5,8 @@
 //! for it, as in Kafka, where a connection has one request at a time. So a client that creates a topic and then asks for
 //! its metadata on the same connection sees it.
 //! When too much is in flight, or the peer does not read its answers, the socket is not read (law 6).
+//! When [`Homing`] says that it writes to another loop's partitions, it starts nothing more, waits until all is answered, and
+//! goes there by way of its listener (law 8).
 
 use std::collections::VecDeque;
 use std::future::Future;
@@ -17,6 +19,7 @@ use actix::{
 };
 use tokio::sync::mpsc;
 
+use super::arrival::{Arrival, HandOver, Source, Waiting};
 use super::directory::PartitionHandle;
 use super::env::Env;
 use super::handlers::fetch::FetchAnswer;
@@ -24,10 +27,12 @@ use super::handlers::produce::{self, Appends, PendingProduce, ProduceEnd};
 use super::handlers::{self, Unanswerable};
 use super::partition::{AppendOutcome, AppendReply, PartitionCommand, Ticket};
 use super::peer::{self, Peer};
+use super::placement::{self, LoopId};
 use super::supervisor::DeathNotice;
+use crate::machine::homing::Homing;
+use crate::model::Moment;
 use crate::model::limits::REQUESTS_IN_FLIGHT_PER_CONNECTION_MAX;
-use crate::model::{Clock, Moment};
-use crate::net::{BufferPool, Chunk, Reader, Stream, Writer};
+use crate::net::{self, Chunk, Reader, Writer};
 use crate::telemetry::{Event as _, event};
 use crate::wire::{ApiKey, Decoder, Encoded, HeaderError, Part, RequestHeader, decode_request};
 
@@ -45,29 +50,29 @@ pub struct ConnectionLimits {
 
 /// One connection.
 pub struct ConnectionActor {
-    serving: Option<Serving>,
-    clock: Arc<dyn Clock>,
+    env: Arc<Env>,
+    limits: ConnectionLimits,
+    arrival: Option<Arrival>,
+    hand_over: Option<HandOver>,
     notice: DeathNotice,
 }
 
-/// Ends the connection once what is in flight was answered.
+/// Ends the connection at once; what is in flight is not answered.
 #[derive(Message)]
 #[rtype(result = "()")]
 pub struct Stop;
 
 impl ConnectionActor {
-    /// A connection that was just accepted.
+    /// A connection that will be served on the loop where the actor is made, or goes on by `hand_over`.
     #[must_use]
     pub fn new(
         env: Arc<Env>,
-        stream: Stream,
-        buffers: BufferPool,
-        peer: Peer,
+        arrival: Arrival,
         limits: ConnectionLimits,
         notice: DeathNotice,
+        hand_over: HandOver,
     ) -> Self {
-        let clock = Arc::clone(&env.ports.clock);
-        Self { clock, serving: Some(Serving::new(env, stream, buffers, peer, limits)), notice }
+        Self { env, limits, arrival: Some(arrival), hand_over: Some(hand_over), notice }
     }
 }
 
@@ -75,12 +80,21 @@ impl Actor for ConnectionActor {
     type Context = Context<Self>;
 
     fn started(&mut self, ctx: &mut Context<Self>) {
-        let Some(serving) = self.serving.take() else { return };
-        let address = serving.peer.as_ref().map(|peer| peer.address);
-        ctx.spawn(serving.run().into_actor(self).map(move |end, actor, ctx| {
-            if let Some(peer) = address {
-                end.tell(peer, actor.clock.moment());
-                event::ConnectionClosed { peer, reason: end.reason() }.emit();
+        let Some(arrival) = self.arrival.take() else { return };
+        let peer = arrival.peer.address;
+        let (env, limits) = (Arc::clone(&self.env), self.limits);
+        let served = async move { Serving::new(env, arrival, limits)?.run().await };
+        ctx.spawn(served.into_actor(self).map(move |served, actor, ctx| {
+            match (served, actor.hand_over.take()) {
+                (Ok(arrival), Some(hand_over)) => {
+                    actor.notice.silence();
+                    hand_over(arrival);
+                }
+                (Ok(_), None) => {}
+                (Err(end), _) => {
+                    end.tell(peer, actor.env.ports.clock.moment());
+                    event::ConnectionClosed { peer, reason: end.reason() }.emit();
+                }
             }
             actor.notice.disarm();
             ctx.stop();
@@ -108,7 +122,7 @@ pub enum End {
     Network(#[from] std::io::Error),
     /// What came is no request.
     #[error("{0}")]
-    Frame(#[from] crate::net::FrameError),
+    Frame(#[from] net::FrameError),
     /// A request whose header cannot be read or is not served.
     #[error("{0}")]
     Header(#[from] HeaderError),
@@ -170,13 +184,15 @@ struct Serving {
     reader: Reader,
     writer: Writer,
     /// The request that was read and may not be started yet.
-    waiting: Option<(RequestHeader, Decoder)>,
+    waiting: Option<Waiting>,
     in_flight: VecDeque<InFlight>,
     /// Number of the first request in flight.
     first: u64,
     answering: Option<Answering>,
     /// Away while a request is being answered.
     peer: Option<Peer>,
+    /// Where the appends go; `None` when it stays whatever they do.
+    homing: Option<Homing<LoopId>>,
     appends: Appends,
     reply: AppendReply,
     outcomes: mpsc::UnboundedReceiver<Vec<(Ticket, AppendOutcome)>>,
@@ -193,31 +209,48 @@ enum Woken {
 }
 
 impl Serving {
-    fn new(env: Arc<Env>, stream: Stream, buffers: BufferPool, peer: Peer, limits: ConnectionLimits) -> Self {
+    fn new(env: Arc<Env>, arrival: Arrival, limits: ConnectionLimits) -> std::io::Result<Self> {
         let (reply, outcomes) = mpsc::unbounded_channel();
-        let (reader, writer) = stream.split(buffers);
-        Self {
+        let Arrival { source, peer, homing } = arrival;
+        let (reader, writer, waiting) = source.open(placement::buffers())?;
+        let homing = homing.filter(|_| reader.is_detachable());
+        Ok(Self {
             env,
             limits,
             reader,
             writer,
-            waiting: None,
+            waiting,
             in_flight: VecDeque::new(),
             first: 0,
             answering: None,
             peer: Some(peer),
+            homing,
             appends: Appends::default(),
             reply,
             outcomes,
-        }
+        })
     }
 
-    async fn run(mut self) -> End {
-        loop {
-            if let Err(end) = self.turn().await {
-                return end;
-            }
+    /// Serves until the connection ends, or leaves for another loop.
+    async fn run(mut self) -> Result<Arrival, End> {
+        while !self.leaves() || !self.in_flight.is_empty() {
+            self.turn().await?;
         }
+        self.depart()
+    }
+
+    /// Whether it is to go to another loop as soon as nothing is in flight.
+    fn leaves(&self) -> bool {
+        self.homing.as_ref().is_some_and(|homing| homing.destination().is_some())
+    }
+
+    fn depart(mut self) -> Result<Arrival, End> {
+        // The last answers need not travel.
+        self.writer.try_flush()?;
+        let (Some(socket), Some(peer)) = (net::detach(self.reader, self.writer)?, self.peer) else {
+            return Err(End::Closed);
+        };
+        Ok(Arrival { source: Source::Moved { socket, waiting: self.waiting }, peer, homing: self.homing })
     }
 
     async fn turn(&mut self) -> Result<(), End> {
@@ -254,6 +287,7 @@ impl Serving {
         let unsent = self.writer.queued_bytes();
         let wants_more = self.waiting.is_none()
             && self.answering.is_none()
+            && !self.leaves()
             && self.in_flight.len() < REQUESTS_IN_FLIGHT_PER_CONNECTION_MAX
             && unsent < UNSENT_BYTES_MAX;
         let idle = self.limits.idle_max.filter(|_| self.in_flight.is_empty() && unsent == 0);
@@ -275,7 +309,8 @@ impl Serving {
 
     /// Starts what may be started: produces overlap, anything else is alone.
     fn start_requests(&mut self) -> Result<(), End> {
-        while self.answering.is_none() && self.in_flight.len() < REQUESTS_IN_FLIGHT_PER_CONNECTION_MAX {
+        while self.answering.is_none() && !self.leaves() && self.in_flight.len() < REQUESTS_IN_FLIGHT_PER_CONNECTION_MAX
+        {
             let Some((header, body)) = self.next_request()? else { return Ok(()) };
             if header.key == ApiKey::Produce {
                 self.start_produce(&header, body)?;
@@ -293,7 +328,7 @@ impl Serving {
     }
 
     /// The next request that has arrived whole.
-    fn next_request(&mut self) -> Result<Option<(RequestHeader, Decoder)>, End> {
+    fn next_request(&mut self) -> Result<Option<Waiting>, End> {
         if let Some(waiting) = self.waiting.take() {
             return Ok(Some(waiting));
         }
@@ -323,7 +358,10 @@ impl Serving {
 
     /// Sends each partition all that this turn brought for it. A full mailbox makes us wait, and so not read.
     async fn submit(&mut self) {
-        for (PartitionHandle { addr, .. }, items) in self.appends.drain() {
+        for (PartitionHandle { addr, home, .. }, items) in self.appends.drain() {
+            if let Some(homing) = &mut self.homing {
+                homing.note(home);
+            }
             match addr.try_send(PartitionCommand::Append { items }) {
                 Ok(()) => {}
                 Err(actix::prelude::SendError::Full(command)) => {

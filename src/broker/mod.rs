@@ -27,6 +27,7 @@ use crate::storage::log_dirs::{Identity, LogDirs, LogDirsError};
 use crate::telemetry::{Event as _, event};
 
 pub mod admin;
+pub mod arrival;
 pub mod config_watch;
 pub mod connection;
 pub mod controller;
@@ -127,6 +128,7 @@ impl Broker {
     ///
     /// # Errors
     /// [`StartError`] says what to do.
+    #[expect(clippy::too_many_lines, reason = "the composition root: one step after the other, in their order")]
     pub async fn start(parts: Parts) -> Result<Self, StartError> {
         let Parts { config, written, ports, placement, coordinator, earlier_sessions, mut dirs, doors } = parts;
         recipe::create_persistent_paths(&*coordinator).await?;
@@ -231,7 +233,7 @@ impl Broker {
     /// Stops: no more requests, everything flushed and closed, the session ended. Whether all was written.
     pub async fn stop(self) -> bool {
         for listener in &self.listeners {
-            let _gone = listener.send(ListenerCommand::Shutdown).await;
+            ask(listener, |reply| ListenerCommand::Shutdown { reply }).await;
         }
         let clean = ask(&self.env.replicas, |reply| ReplicasCommand::Shutdown { reply }).await;
         ask(&self.controller, |reply| ControllerCommand::Shutdown { reply }).await;

@@ -13,6 +13,19 @@ use actix::{Actor, Addr, Context};
 use actix_rt::{Arbiter, ArbiterHandle};
 use tokio::sync::oneshot;
 
+use crate::net::BufferPool;
+
+thread_local! {
+    /// See [`buffers`].
+    static BUFFERS: BufferPool = BufferPool::new();
+}
+
+/// The receive buffers that the connections on the calling loop share.
+#[must_use]
+pub fn buffers() -> BufferPool {
+    BUFFERS.with(BufferPool::clone)
+}
+
 /// One event loop. Actors on the same loop reach each other without waking a thread (law 8).
 #[derive(Clone, Copy, PartialEq, Eq, Debug, Hash, PartialOrd, Ord)]
 pub struct LoopId(pub usize);

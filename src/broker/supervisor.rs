@@ -54,6 +54,11 @@ impl DeathNotice {
         self.death = None;
     }
 
+    /// The child goes on elsewhere, with a notice of its own: nothing is told.
+    pub fn silence(&mut self) {
+        self.tell = None;
+    }
+
     /// The child ends because of the outside, not of a bug.
     pub fn failed(&mut self) {
         self.death = Some(Death::Failed);

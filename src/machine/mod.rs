@@ -7,5 +7,6 @@
 pub mod assignment;
 pub mod controller;
 pub mod fetch_session;
+pub mod homing;
 pub mod partition;
 pub mod restart;

@@ -116,6 +116,12 @@ impl Reader {
         self.frames.unread_bytes()
     }
 
+    /// Whether [`detach`] can take this connection off its thread.
+    #[must_use]
+    pub const fn is_detachable(&self) -> bool {
+        matches!(self.source, Source::Tcp(_))
+    }
+
     /// Bytes of memory that the half holds.
     #[must_use]
     pub const fn allocated_bytes(&self) -> usize {

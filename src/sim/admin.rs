@@ -193,8 +193,7 @@ async fn change_settings(life: &Life, client: &mut Client, topics: &[Topic]) -> 
         1 => ("index.interval.bytes", life.below(500)),
         _ => ("segment.ms", 200 + life.below(3_000)),
     };
-    let config =
-        AlterableConfig { name: name.into(), config_operation: SET, value: Some(value.to_string().into()) };
+    let config = AlterableConfig { name: name.into(), config_operation: SET, value: Some(value.to_string().into()) };
     let resource =
         AlterConfigsResource { resource_type: TOPIC, resource_name: topic.name.into(), configs: vec![config] };
     let request = IncrementalAlterConfigsRequest { resources: vec![resource], validate_only: false };

@@ -39,6 +39,10 @@ pub async fn run(life: Rc<Life>, name: &'static str, positions: Positions) {
     }
 }
 
+#[expect(
+    clippy::wildcard_enum_match_arm,
+    reason = "the protocol has a hundred codes; two or three mean something here"
+)]
 async fn read(life: &Life, client: &mut Client, positions: &Positions) -> Result<std::convert::Infallible, Trouble> {
     loop {
         let wanted = positions.borrow().iter().map(|(place, position)| (place.clone(), *position)).collect::<Vec<_>>();
@@ -182,12 +186,7 @@ async fn read_whole(client: &mut Client, place: &Place) -> Result<Tried, Trouble
 }
 
 fn fetch_request(wanted: &[(Place, i64)], bytes_max: i32, wait_ms: i32) -> FetchRequest {
-    let mut request = FetchRequest {
-        max_wait_ms: wait_ms,
-        min_bytes: 1,
-        max_bytes: 4 << 20,
-        ..Default::default()
-    };
+    let mut request = FetchRequest { max_wait_ms: wait_ms, min_bytes: 1, max_bytes: 4 << 20, ..Default::default() };
     for (place, position) in wanted {
         let partition = FetchPartition {
             partition: place.partition,

@@ -78,12 +78,7 @@ impl WatchedDisk {
         Self { disk, trace, power, clock, failures }
     }
 
-    fn watch<T>(
-        &self,
-        path: &Path,
-        what: fmt::Arguments<'_>,
-        call: impl FnOnce() -> io::Result<T>,
-    ) -> io::Result<T> {
+    fn watch<T>(&self, path: &Path, what: fmt::Arguments<'_>, call: impl FnOnce() -> io::Result<T>) -> io::Result<T> {
         self.disk.set_time(self.clock.timestamp());
         let result = call();
         if self.power.is_on() {
@@ -159,9 +154,9 @@ impl WatchedFile {
 
 impl DiskFile for WatchedFile {
     fn write_all_at(&self, position: u64, slices: &[IoSlice<'_>]) -> io::Result<()> {
-        let (len, crc) = slices.iter().fold((0, 0), |(len, crc), slice| {
-            (slice.len().saturating_add(len), crc32c::crc32c_append(crc, slice))
-        });
+        let (len, crc) = slices
+            .iter()
+            .fold((0, 0), |(len, crc), slice| (slice.len().saturating_add(len), crc32c::crc32c_append(crc, slice)));
         self.watch(format_args!("write {len} at {position}: {crc:08x}"), |file| file.write_all_at(position, slices))
     }
 

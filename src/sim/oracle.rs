@@ -3,8 +3,8 @@
 //! *Invariant*: a violation is a bug of the broker (or of the oracle), never of bad luck: what was not promised is not asked.
 //! *Does not know*: how the broker works, how the faults came about.
 
-use std::collections::{BTreeMap, BTreeSet};
 use std::collections::btree_map::Entry;
+use std::collections::{BTreeMap, BTreeSet};
 use std::fmt;
 
 use crate::model::Moment;
@@ -514,8 +514,7 @@ mod tests {
     #[test]
     fn a_record_elsewhere_is_a_change_of_that_offset() {
         let found = audited(history(FLUSHED, Strength::Firm, false), End::Power, &[0, 0, 1]);
-        let changed =
-            Violation::Changed { place: place(), offset: 1, was: "v1".to_owned(), is: "v0".to_owned() };
+        let changed = Violation::Changed { place: place(), offset: 1, was: "v1".to_owned(), is: "v0".to_owned() };
         assert!(found.contains(&changed), "{found:?}");
     }
 
@@ -552,10 +551,16 @@ mod tests {
     #[test]
     fn a_fetch_brings_the_next_offset_and_only_what_is_committed() {
         let mut oracle = history(FLUSHED, Strength::Firm, true);
-        oracle.fetched(&place(), &Audit { start: 0, high_watermark: 3, records: &[(0, value(0)), (2, value(2))], when: at(1) });
+        oracle.fetched(
+            &place(),
+            &Audit { start: 0, high_watermark: 3, records: &[(0, value(0)), (2, value(2))], when: at(1) },
+        );
         assert_eq!(oracle.violations, [Violation::Gap { place: place(), after: 0, found: 2 }]);
         let mut oracle = history(FLUSHED, Strength::Firm, true);
-        oracle.fetched(&place(), &Audit { start: 0, high_watermark: 1, records: &[(0, value(0)), (1, value(1))], when: at(1) });
+        oracle.fetched(
+            &place(),
+            &Audit { start: 0, high_watermark: 1, records: &[(0, value(0)), (1, value(1))], when: at(1) },
+        );
         assert_eq!(oracle.violations, [Violation::Uncommitted { place: place(), offset: 1, high_watermark: 1 }]);
     }
 

@@ -12,9 +12,7 @@ use super::life::Life;
 use super::oracle::{Origin, Place, Strength, Violation};
 use crate::model::{ErrorCode, Moment, ProducerEpoch, ProducerId};
 use crate::wire::message::InitProducerIdRequest;
-use crate::wire::message::produce::{
-    PartitionProduceData, PartitionProduceResponse, ProduceRequest, TopicProduceData,
-};
+use crate::wire::message::produce::{PartitionProduceData, PartitionProduceResponse, ProduceRequest, TopicProduceData};
 use crate::wire::record::{BatchBuilder, Codec, NewRecord};
 
 const PRODUCE: i16 = 9;
@@ -78,13 +76,8 @@ impl Producer {
     /// A producer for these partitions.
     #[must_use]
     pub fn new(number: u64, habits: Habits, places: impl IntoIterator<Item = Place>) -> Self {
-        let lane = |place| Lane {
-            place,
-            next_sequence: 0,
-            next_value: 0,
-            unacknowledged: VecDeque::new(),
-            under_way: 0,
-        };
+        let lane =
+            |place| Lane { place, next_sequence: 0, next_value: 0, unacknowledged: VecDeque::new(), under_way: 0 };
         Self { habits, number, id: None, lanes: places.into_iter().map(lane).collect() }
     }
 
@@ -134,9 +127,7 @@ impl Producer {
             let topic = lane.place.topic.as_str();
             match request.topic_data.iter_mut().find(|known| known.name.as_str() == topic) {
                 Some(known) => known.partition_data.push(data),
-                None => request
-                    .topic_data
-                    .push(TopicProduceData { name: topic.into(), partition_data: vec![data] }),
+                None => request.topic_data.push(TopicProduceData { name: topic.into(), partition_data: vec![data] }),
             }
         }
         (!sending.is_empty()).then_some((request, sending))
@@ -222,7 +213,8 @@ async fn send_all(
         if let Some(oldest) = under_way.pop_front() {
             let response = client.receive::<ProduceRequest>(PRODUCE).await?;
             let parts = response.responses.iter();
-            let parts = parts.flat_map(|topic| topic.partition_responses.iter().map(|part| (topic.name.as_str(), part)));
+            let parts =
+                parts.flat_map(|topic| topic.partition_responses.iter().map(|part| (topic.name.as_str(), part)));
             let parts = parts.collect::<Vec<_>>();
             take(life, &mut producer.borrow_mut(), habits, &oldest, &parts)?;
         } else if life.draining.get() && !producer.borrow().has_unacknowledged() {
@@ -254,6 +246,10 @@ fn forget(producer: &mut Producer) {
 }
 
 /// Takes in one answer. Trouble with one partition is trouble with the connection: all begins again in order.
+#[expect(
+    clippy::wildcard_enum_match_arm,
+    reason = "the protocol has a hundred codes; two or three mean something here"
+)]
 fn take(
     life: &Life,
     producer: &mut Producer,
@@ -282,7 +278,8 @@ fn take(
                 // With one request under way the broker knows where it was, if it kept its promise. Of several, the
                 // snapshot that it started from names only the last (as in Kafka).
                 anew = true;
-                let flushed = life.oracle.borrow().places().any(|(place, promise)| *place == lane.place && promise.flushed);
+                let flushed =
+                    life.oracle.borrow().places().any(|(place, promise)| *place == lane.place && promise.flushed);
                 if habits.in_flight_max == 1 && flushed {
                     let error = answer.error_code.to_string();
                     life.violation(Violation::Forgotten { place: lane.place.clone(), error });
@@ -314,4 +311,3 @@ fn is_passing(error: ErrorCode) -> bool {
     ]
     .contains(&error)
 }
-

@@ -238,9 +238,7 @@ impl World {
         }
         self.oracle.borrow_mut().restarted(end);
         if end == End::Power {
-            let cached = |topic: &str| {
-                self.topics.iter().any(|known| known.name == topic && !known.promise.flushed)
-            };
+            let cached = |topic: &str| self.topics.iter().any(|known| known.name == topic && !known.promise.flushed);
             for producer in &self.producers {
                 let mut producer = producer.borrow_mut();
                 if producer.sends_to(|place| cached(&place.topic)) {
@@ -359,7 +357,8 @@ impl World {
         admin::audit(life, &self.topics, &self.fates).await;
         consumer::audit(life).await;
         let producers = self.producers.iter();
-        let producers = producers.map(|state| tokio::task::spawn_local(producer::run(Rc::clone(life), Rc::clone(state))));
+        let producers =
+            producers.map(|state| tokio::task::spawn_local(producer::run(Rc::clone(life), Rc::clone(state))));
         let producers = producers.collect::<Vec<_>>();
         for (name, positions) in &self.consumers {
             tokio::task::spawn_local(consumer::run(Rc::clone(life), name, Rc::clone(positions)));

@@ -146,6 +146,9 @@ events! {
     /// A connection was accepted.
     DEBUG ConnectionAccepted "connection_accepted" { listener: String, peer: SocketAddr }
         "{peer} connected to {listener}";
+    /// A connection went to the event loop that owns most of the partitions it writes to.
+    DEBUG ConnectionMoved "connection_moved" { peer: SocketAddr, to: u64 }
+        "the connection of {peer} is served by event loop {to} now";
     /// A connection ended.
     DEBUG ConnectionClosed "connection_closed" { peer: SocketAddr, reason: &'static str } by reason
         "the connection of {peer} is closed: {reason}";

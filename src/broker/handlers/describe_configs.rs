@@ -18,10 +18,14 @@ pub(super) const BROKER: i8 = 4;
 pub(super) async fn handle(
     env: &Env,
     _: &mut Peer,
-    _: &RequestHeader,
+    header: &RequestHeader,
     request: DescribeConfigsRequest,
 ) -> DescribeConfigsResponse {
-    let (synonyms, documentation) = (request.include_synonyms, request.include_documentation);
+    let shown = Shown {
+        version: header.version,
+        synonyms: request.include_synonyms,
+        documentation: request.include_documentation,
+    };
     let results = request.resources.into_iter().map(|resource| {
         let nothing = DescribeConfigsResult {
             resource_type: resource.resource_type,
@@ -35,7 +39,7 @@ pub(super) async fn handle(
                     keys.is_none_or(|keys| keys.iter().any(|key| key.as_str() == setting.name))
                 };
                 let settings = described.into_iter().filter(wanted);
-                let configs = settings.map(|setting| result(setting, synonyms, documentation)).collect();
+                let configs = settings.map(|setting| result(setting, shown)).collect();
                 DescribeConfigsResult { configs, ..nothing }
             }
             Err((error_code, message)) => {
@@ -66,8 +70,16 @@ fn describe(env: &Env, resource: &DescribeConfigsResource) -> Result<Vec<Describ
     }
 }
 
-fn result(setting: Described, synonyms: bool, documentation: bool) -> DescribeConfigsResourceResult {
-    let documented = setting.documentation().filter(|_| documentation);
+/// How much of a setting the client wants to know, and can.
+#[derive(Clone, Copy)]
+struct Shown {
+    version: i16,
+    synonyms: bool,
+    documentation: bool,
+}
+
+fn result(setting: Described, shown: Shown) -> DescribeConfigsResourceResult {
+    let documented = setting.documentation().filter(|_| shown.documentation);
     let synonym = |synonym: Synonym| DescribeConfigsSynonym {
         name: synonym.name.into(),
         value: synonym.value.map(Str::from),
@@ -75,12 +87,13 @@ fn result(setting: Described, synonyms: bool, documentation: bool) -> DescribeCo
     };
     DescribeConfigsResourceResult {
         read_only: setting.is_read_only,
-        is_default: setting.source == ConfigSource::Default,
+        // Version 0 says this and no more about the source.
+        is_default: shown.version == 0 && setting.source == ConfigSource::Default,
         config_source: setting.source.code(),
         is_sensitive: setting.is_sensitive,
         config_type: setting.type_code(),
         documentation: documented.map(Str::from),
-        synonyms: if synonyms { setting.synonyms.into_iter().map(synonym).collect() } else { vec![] },
+        synonyms: if shown.synonyms { setting.synonyms.into_iter().map(synonym).collect() } else { vec![] },
         value: setting.value.map(Str::from),
         name: setting.name.into(),
     }

@@ -117,7 +117,11 @@ async fn search(
     }
 }
 
-fn response(version: i16, partition_index: i32, found: Result<Option<Found>, ErrorCode>) -> ListOffsetsPartitionResponse {
+fn response(
+    version: i16,
+    partition_index: i32,
+    found: Result<Option<Found>, ErrorCode>,
+) -> ListOffsetsPartitionResponse {
     let nothing = ListOffsetsPartitionResponse { partition_index, ..Default::default() };
     match found {
         Ok(None) => nothing,

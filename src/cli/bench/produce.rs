@@ -1,7 +1,7 @@
 //! The load of `dohle bench produce` and `dohle bench latency`: canned Produce requests over many connections from one
 //! thread, in a closed or an open loop.
 //!
-//! *Does not know*: what is in a request. It writes [`Canned`] ones and counts answers.
+//! *Does not know*: what is in a request. It writes [canned](super::canned) ones and counts answers.
 
 use std::collections::VecDeque;
 use std::net::TcpStream;
@@ -219,8 +219,11 @@ impl<'c> Load<'c> {
             };
             let Some(answers) = &mut lane.answers else { continue };
             let count = answers.take(self.buffer.get(..bytes).unwrap_or_default()).map_err(Failure::new)?;
+            if lane.due.len() - lane.sender.waiting() < count {
+                return Err(Failure::new("the broker answered requests that it did not have yet"));
+            }
             let now = self.clock.moment();
-            for due in lane.due.drain(..count.min(lane.due.len())) {
+            for due in lane.due.drain(..count) {
                 self.latencies.record(now.since(due));
             }
             self.answered += u64::try_from(count).unwrap_or_default();
@@ -237,4 +240,58 @@ const CLOSED_HINT: &str = "Its log says why: a batch larger than message.max.byt
 
 fn cannot(what: &'static str) -> impl Fn(std::io::Error) -> Failure {
     move |error| Failure::new(format_args!("cannot {what}: {error}"))
+}
+
+#[cfg(test)]
+mod tests {
+    use std::io::{Read as _, Write as _};
+    use std::net::TcpListener;
+
+    use super::super::canned::Canned;
+    use super::*;
+    use crate::telemetry::OsClock;
+
+    const REQUEST_BYTES: usize = 1000;
+
+    /// Runs a load of `requests` requests against a peer that sends `answers` answers for each request.
+    fn load(pace: Pace, requests: u64, answers: usize) -> Result<Found, Failure> {
+        let listener = TcpListener::bind("127.0.0.1:0").expect("a free port");
+        let socket = TcpStream::connect(listener.local_addr().expect("bound")).expect("listening");
+        let (mut far, _) = listener.accept().expect("connected");
+        socket.set_nonblocking(true).expect("a socket");
+        let request = Canned { head: vec![1; 10], body: vec![2; REQUEST_BYTES - 10].into() };
+        let lane = Lane::new(socket, Sender::new([request].into(), 0), Some(Answers::new(4)));
+        let until = Until { time: Duration::from_secs(60), requests: Some(requests) };
+        let clock = OsClock::start();
+        std::thread::scope(|threads| {
+            threads.spawn(move || {
+                let mut request = [0; REQUEST_BYTES];
+                // Ends when the load closes the connection.
+                while far.read_exact(&mut request).is_ok() {
+                    let answer = [0, 0, 0, 4, 0, 0, 9, 9].repeat(answers);
+                    if far.write_all(&answer).is_err() {
+                        return;
+                    }
+                }
+            });
+            Load::new(&clock, vec![lane]).run(pace, until, Carries { bytes: 7, records: 2 })
+        })
+    }
+
+    #[test]
+    fn both_loops_count_what_was_answered() {
+        for pace in [Pace::InFlight(16), Pace::Every(Duration::from_micros(20))] {
+            let found = load(pace, 500, 1).expect("a good peer");
+            let counted = found.counted;
+            assert_eq!((counted.requests, counted.bytes, counted.records), (500, 3500, 1000));
+            assert_eq!(counted.unanswered, 0);
+            assert!(found.latencies.percentiles().is_some() && found.send_delays.percentiles().is_some());
+        }
+    }
+
+    #[test]
+    fn more_answers_than_requests_are_an_error() {
+        let Err(failure) = load(Pace::InFlight(1), 1, 3) else { panic!("three answers to one request were taken") };
+        assert!(failure.message().is_some_and(|message| message.contains("did not have yet")));
+    }
 }
