@@ -114,7 +114,9 @@ fn a_dir_belongs_to_one_broker() {
     drop(dirs);
     let alien = disk.open(Path::new("/b/meta.properties"), Access::Truncate).unwrap();
     alien.write_all_at(0, &[std::io::IoSlice::new(b"version=0\nbroker.id=9\ncluster.id=one\n")]).unwrap();
-    assert!(matches!(open(&disk), Err(LogDirsError::Identity(reason)) if reason.contains("/b") && reason.contains('9')));
+    assert!(
+        matches!(open(&disk), Err(LogDirsError::Identity(reason)) if reason.contains("/b") && reason.contains('9'))
+    );
 }
 
 #[test]
