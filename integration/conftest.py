@@ -98,8 +98,11 @@ def shared_broker(request, kind, coordination, session_folder):
     broker = Broker(kind, session_folder / f"shared-{coordination}", address, {
         "auto.create.topics.enable": "false", "message.max.bytes": 2_000_000, "log.segment.bytes": 64 << 20})
     broker.start()
-    yield broker
-    broker.kill()
+    try:
+        broker.create_topic("first")  # a broker that cannot do this fails every test at once
+        yield broker
+    finally:
+        broker.kill()
 
 
 @pytest.fixture

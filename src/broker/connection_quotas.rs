@@ -72,6 +72,12 @@ impl ConnectionQuotas {
         Ok(ConnectionSlot { quotas: Arc::clone(self), listener: Arc::clone(listener), ip })
     }
 
+    /// Connections that are counted by address.
+    #[cfg(test)]
+    pub(super) fn of_ips(&self) -> usize {
+        self.0.lock().unwrap_or_else(PoisonError::into_inner).of_ip.values().sum()
+    }
+
     /// How long the next connection must wait so that no more than `rate` come in per second; a second's worth may come at
     /// once. Each call is for one connection. A rate of 0 counts as 1: a broker that takes nobody in cannot be told
     /// otherwise.

@@ -228,7 +228,7 @@ impl ListenerActor {
     }
 
     fn moves(&mut self, number: u64, mut arrival: Arrival, ctx: &Context<Self>) {
-        let Some(homing) = &mut arrival.homing else { return };
+        let Some(homing) = &mut arrival.homing else { return self.ended(number, None) };
         let on = homing.destination().unwrap_or(homing.here());
         homing.arrived(on);
         // It is counted all the while, against the limits too.

@@ -136,6 +136,7 @@ impl Broker {
     ///
     /// # Errors
     /// [`StartError`] says what to do.
+    #[expect(clippy::too_many_lines, reason = "the composition root: one step after the other, in their order")]
     pub async fn start(parts: Parts) -> Result<Self, StartError> {
         let Parts { config, written, ports, placement, coordinator, earlier_sessions, mut dirs, doors } = parts;
         recipe::create_persistent_paths(&*coordinator).await?;

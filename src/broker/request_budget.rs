@@ -7,7 +7,6 @@
 //!
 //! *Invariant*: more than the budget is held only by one read per connection and one request over all.
 
-use std::future::Future;
 use std::pin::Pin;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicU64, Ordering};

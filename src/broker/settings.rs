@@ -1,7 +1,7 @@
 //! The settings in force: the file's, and over them what `/config` in the coordinator says, for the broker and per topic.
 //!
 //! *Owner*: the configuration watcher on the main loop swaps them; everybody loads them.
-//! *Does not know*: keys and defaults; they are [`config`](crate::config)'s.
+//! *Does not know*: keys and defaults; they are [`config`]'s.
 
 use std::collections::BTreeMap;
 use std::sync::Arc;

@@ -7,12 +7,13 @@
 
 /// Messages after which a connection that never moved is judged. A move costs about as much as ten messages to another loop,
 /// so waiting for this many loses little, and chance does not decide.
-pub const WINDOW_MIN: u32 = 64;
+pub const WINDOW_MIN: u32 = 96;
 
 /// The longest window; a connection that is this busy comes to its end within minutes.
 pub const WINDOW_MAX: u32 = WINDOW_MIN << 14;
 
 const _: () = assert!(WINDOW_MAX < u32::MAX / 3, "shares are compared by multiplying");
+const _: () = assert!(WINDOW_MIN.is_multiple_of(3), "two thirds are a whole number");
 
 /// Where one connection's messages go.
 ///

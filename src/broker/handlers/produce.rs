@@ -11,7 +11,7 @@ use crate::broker::directory::PartitionHandle;
 use crate::broker::env::Env;
 use crate::broker::partition::{AppendItem, AppendOutcome, AppendReply, Promise, Ticket};
 use crate::broker::peer::{self, Peer};
-use crate::model::{ErrorCode, Moment, PartitionIndex};
+use crate::model::{Clock, ErrorCode, Moment, PartitionIndex, Timestamp};
 use crate::storage::log::{NewBatch, Origin};
 use crate::wire::message::produce::{
     BatchIndexAndErrorMessage, LeaderIdAndEpoch, PartitionProduceData, PartitionProduceResponse, ProduceRequest,
@@ -28,21 +28,30 @@ const ADMIN_CLIENT: &str = "__admin_client";
 
 /// What is to be appended, by partition, in the order in which the partitions were first named.
 #[derive(Default)]
-pub(in crate::broker) struct Appends(Vec<(PartitionHandle, Vec<AppendItem>)>);
+pub(in crate::broker) struct Appends {
+    partitions: Vec<(PartitionHandle, Vec<AppendItem>)>,
+    /// Asked once per turn: on small requests the clock costs as much as the checksum.
+    now: Option<(Moment, Timestamp)>,
+}
 
 impl Appends {
     fn push(&mut self, partition: PartitionHandle, item: AppendItem) {
         let same =
             |(other, _): &&mut (PartitionHandle, Vec<AppendItem>)| Arc::ptr_eq(&other.published, &partition.published);
-        match self.0.iter_mut().rev().find(same) {
+        match self.partitions.iter_mut().rev().find(same) {
             Some((_, items)) => items.push(item),
-            None => self.0.push((partition, vec![item])),
+            None => self.partitions.push((partition, vec![item])),
         }
     }
 
-    /// Takes all.
+    fn now(&mut self, clock: &dyn Clock) -> (Moment, Timestamp) {
+        *self.now.get_or_insert_with(|| (clock.moment(), clock.timestamp()))
+    }
+
+    /// Takes all; the turn is over.
     pub(in crate::broker) fn drain(&mut self) -> impl Iterator<Item = (PartitionHandle, Vec<AppendItem>)> + '_ {
-        self.0.drain(..)
+        self.now = None;
+        self.partitions.drain(..)
     }
 }
 
@@ -75,6 +84,7 @@ struct Asked<'a> {
     acks: i16,
     transactional: bool,
     until: Moment,
+    timestamp: Timestamp,
     reply: &'a AppendReply,
     request: u64,
 }
@@ -90,13 +100,14 @@ pub(in crate::broker) fn begin(
     appends: &mut Appends,
 ) -> PendingProduce {
     let timeout = Duration::from_millis(u64::try_from(produce.timeout_ms).unwrap_or(0));
-    let now = env.ports.clock.moment();
+    let (now, timestamp) = appends.now(&*env.ports.clock);
     let asked = Asked {
         env,
         header,
         acks: produce.acks,
         transactional: produce.transactional_id.is_some(),
         until: now.after(timeout),
+        timestamp,
         reply,
         request,
     };
@@ -190,7 +201,7 @@ impl Asked<'_> {
         let mut rules = settings.batch;
         rules.produce_version = self.header.version;
         rules.transactional_allowed = self.transactional;
-        rules.now = self.env.ports.clock.timestamp();
+        rules.now = self.timestamp;
         let records = data.records.unwrap_or_default();
         let mut scratch = Vec::new();
         let valid = validate(&records, &rules, &mut scratch).map_err(Refusal::Batch)?;

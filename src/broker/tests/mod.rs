@@ -1,6 +1,5 @@
 //! A whole broker in a test: simulated disk, embedded coordinator, connections over pipes in memory, one event loop.
 
-use std::future::Future;
 use std::io;
 use std::net::SocketAddr;
 use std::path::PathBuf;

@@ -117,8 +117,9 @@ impl Found {
 }
 
 fn failed(number: usize, error: &io::Error) -> Failure {
-    Failure::new(format_args!("connection {number} failed: {error}"))
-        .hint("The broker may allow fewer: see max.connections and the limit on its file descriptors.")
+    Failure::new(format_args!("connection {number} failed: {error}")).hint(
+        "The broker may allow fewer: see its max.connections, max.connections.per.ip and limit on file descriptors.",
+    )
 }
 
 fn connected(address: &BrokerAddress, question: &[u8]) -> io::Result<TcpStream> {

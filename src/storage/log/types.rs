@@ -163,7 +163,7 @@ pub enum Read {
     Batches(Slice),
     /// Nothing between the offset and the upper bound, or nothing that fits `bytes_max`.
     Empty,
-    /// The disk would have to be asked: repeat on the disk pool with [`Wait::Allowed`].
+    /// The disk would have to be asked: repeat on the disk pool with [`Wait::Allowed`](super::Wait::Allowed).
     WouldWait,
 }
 

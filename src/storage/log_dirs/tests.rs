@@ -113,7 +113,7 @@ fn a_dir_belongs_to_one_broker() {
     assert!(matches!(dirs.set_identity(&other, NOW), Err(LogDirsError::Identity(_))));
     drop(dirs);
     let alien = disk.open(Path::new("/b/meta.properties"), Access::Truncate).unwrap();
-    alien.write_all_at(0, &[std::io::IoSlice::new(b"version=0\nbroker.id=9\ncluster.id=one\n")]).unwrap();
+    alien.write_all_at(0, &[io::IoSlice::new(b"version=0\nbroker.id=9\ncluster.id=one\n")]).unwrap();
     assert!(
         matches!(open(&disk), Err(LogDirsError::Identity(reason)) if reason.contains("/b") && reason.contains('9'))
     );
@@ -219,7 +219,7 @@ fn damaged_checkpoints_cost_a_scan_and_nothing_else() {
         let disk = SimDisk::new(1);
         closed_in_order(&disk);
         let path = Path::new("/a").join(file.file_name());
-        disk.open(&path, Access::Truncate).unwrap().write_all_at(0, &[std::io::IoSlice::new(b"rubbish")]).unwrap();
+        disk.open(&path, Access::Truncate).unwrap().write_all_at(0, &[io::IoSlice::new(b"rubbish")]).unwrap();
         let mut dirs = open(&disk).unwrap();
         let loaded = load(&mut dirs);
         let (log, _) = loaded[&partition("t", 0)].log.as_ref().unwrap();
