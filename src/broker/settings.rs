@@ -176,6 +176,8 @@ impl TopicSettings {
             leader: LeaderRules {
                 durability: topic.durability,
                 min_insync_replicas: usize::try_from(topic.min_insync_replicas).unwrap_or(usize::MAX),
+                flush_records: topic.flush_messages,
+                flush_age: topic.flush_interval,
             },
             batch: batch_rules(&topic),
             stamps_on_append: topic.timestamp_type == config::TimestampType::LogAppendTime,

@@ -299,7 +299,7 @@ impl World {
         let lost = tokio::select! {
             biased;
             () = self.happen(plan, life, coordinator) => false,
-            () = broker.lost() => true,
+            _ = broker.lost() => true,
         };
         if lost {
             self.trace.note(format_args!("the broker gives up"));

@@ -142,7 +142,7 @@ impl Handler<Where> for ListenerActor {
         MessageResult(Places {
             homes: self.connections.values().map(|connected| connected.on.0).collect(),
             per_loop: self.per_loop.clone(),
-            per_ip: self.per_ip.values().sum(),
+            per_ip: self.quotas.of_ips(),
         })
     }
 }
