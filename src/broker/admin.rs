@@ -349,15 +349,13 @@ impl Work {
     /// creation at once is refused.
     async fn until_removed(&self, name: &TopicName) {
         self.metadata.until(|image| !image.topics.contains_key(name)).await;
-        let Ok(mut events) = self.coordinator.watch(&topic::path(name)).await else { return };
-        let path = topic::path(name);
-        while let Ok(Some(_)) = self.coordinator.exists(&path).await {
-            if events.recv().await.is_none() {
-                return;
+        for path in [topic::path(name), admin::delete_topic_path(name)] {
+            let Ok(mut events) = self.coordinator.watch(&path).await else { return };
+            while let Ok(Some(_)) = self.coordinator.exists(&path).await {
+                if events.recv().await.is_none() {
+                    return;
+                }
             }
-        }
-        while let Ok(true) = self.is_deleting(name).await {
-            tokio::task::yield_now().await;
         }
     }
 
