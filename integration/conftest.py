@@ -4,6 +4,7 @@
 `--broker kafka` runs the same tests against Apache Kafka 3.9, which says whether a test is right.
 """
 
+import contextlib
 import itertools
 import shutil
 import signal
@@ -96,7 +97,8 @@ def shared_broker(request, kind, coordination, session_folder):
     if coordination == "zookeeper":
         address = f"{request.getfixturevalue('shared_zookeeper').address}/shared"
     broker = Broker(kind, session_folder / f"shared-{coordination}", address, {
-        "auto.create.topics.enable": "false", "message.max.bytes": 2_000_000, "log.segment.bytes": 64 << 20})
+        "auto.create.topics.enable": "false", "message.max.bytes": 2_000_000, "log.segment.bytes": 64 << 20,
+        "max.connections.per.ip": 5000})
     broker.start()
     try:
         broker.create_topic("first")  # a broker that cannot do this fails every test at once
@@ -119,6 +121,13 @@ def broker(shared_broker):
 def topic(broker):
     """A new topic of one partition on the shared broker."""
     return broker.create_topic(new_name("topic"))
+
+
+@pytest.fixture
+def crowd(broker):
+    """Opens many connections to the shared broker, and closes them with the test, however it ends."""
+    with contextlib.ExitStack() as open_ones:
+        yield lambda count, **options: [open_ones.enter_context(broker.connect(**options)) for _ in range(count)]
 
 
 def new_name(prefix):

@@ -64,7 +64,7 @@ def test_another_brokers_registration_is_left_alone(brokers, zookeeper, folder):
     before = registration(zookeeper)
     second = brokers(zookeeper=zookeeper, properties=SESSION).launch()
     assert second.exit_code(30) != 0
-    assert "/brokers/ids/0" in second.log.read_text() or "already registered" in second.log.read_text()
+    assert "registered" in second.tail(3)
     assert registration(zookeeper) == before
     first.create_topic("t")
     works(first)

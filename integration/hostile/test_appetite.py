@@ -43,17 +43,14 @@ def test_create_partitions_with_absurd_counts(broker, topic, count):
 
 @pytest.mark.dohle
 @pytest.mark.parametrize("announced", [104_857_600, 50_000_000])
-def test_a_frame_that_is_announced_and_never_sent_costs_nothing(broker, announced):
+def test_a_frame_that_is_announced_and_never_sent_costs_nothing(broker, crowd, announced):
     """Memory is taken as bytes come, not as they are announced. (Kafka allocates the whole frame at once, and runs out.)"""
     before = broker.memory()[0]
-    silent = [broker.connect() for _ in range(20)]
-    for connection in silent:
+    for connection in crowd(20):
         connection.send(Writer().i32(announced).raw(b"\x00" * 100))
     with broker.connect() as other:
         assert admin.brokers(other) == [0]
     assert grown(broker, before) < 8 * MIB
-    for connection in silent:
-        connection.socket.close()
 
 
 @pytest.mark.dohle
@@ -80,16 +77,16 @@ def test_a_snappy_header_that_lies(broker, name, policy):
     with broker.connect(seconds=10) as connection:
         before = broker.memory()[0]
         for body in (lie, framed):
-            assert admin.produce(connection, topic, Batch(codec=SNAPPY, body=body).encode())[0] in (0, 2, 87)
+            assert admin.produce(connection, topic, Batch(codec=SNAPPY, body=body).encode())[0] in (0, 2, 10, 87)
         assert grown(broker, before) < 8 * MIB
 
 
-def test_a_client_that_never_reads(broker, topic):
+def test_a_client_that_never_reads(broker, crowd, topic):
     """It asks for what is there again and again; the broker stops reading it once its answers do not leave."""
     with broker.connect() as connection:
         for _ in range(16):
             assert admin.produce(connection, topic, Batch([os.urandom(900_000)]).encode())[0] == 0
-        deaf = broker.connect(receive_buffer=4096)
+        [deaf] = crowd(1, receive_buffer=4096)
         request = frame(protocol.FETCH, 4, admin.fetch_body(topic, 0, most=16 * MIB))
         deaf.socket.settimeout(2)
         before = broker.memory()[0]
@@ -102,7 +99,6 @@ def test_a_client_that_never_reads(broker, topic):
             pytest.fail("100,000 requests were taken from a client that reads nothing")
         assert admin.brokers(connection) == [0]
         assert grown(broker, before) < 96 * MIB
-        deaf.socket.close()
 
 
 def test_a_flood_of_pipelined_requests_is_answered_in_order(broker):
@@ -143,18 +139,16 @@ def test_half_open_and_reset_connections_give_their_descriptors_back(broker):
         assert admin.brokers(connection) == [0]
 
 
-def test_many_idle_connections(broker, kind):
+def test_many_idle_connections(broker, crowd, kind):
     """1,000 of them: less than 4 KiB each in the broker, and a request between them is answered."""
     before = broker.memory()[0]
-    idle = [broker.connect() for _ in range(1000)]
+    crowd(1000)
     with broker.connect(seconds=10) as connection:
         assert admin.brokers(connection) == [0]
         until(10, lambda: 1000 <= broker.open_files(), "the connections are accepted")
         assert admin.brokers(connection) == [0]
     if kind == "dohle":
         assert grown(broker, before) < 1000 * 4096
-    for connection in idle:
-        connection.socket.close()
 
 
 def test_idle_connections_are_closed(brokers, coordination):
@@ -184,16 +178,15 @@ def closed_now(connection):
         return True
 
 
-def test_waiting_fetches_are_woken_without_a_stampede(broker, topic):
+def test_waiting_fetches_are_woken_without_a_stampede(broker, crowd, topic):
     """500 connections wait for the same record; all get it."""
-    waiting = [broker.connect() for _ in range(500)]
+    waiting = crowd(500)
     for connection in waiting:
         connection.send(frame(protocol.FETCH, 4, admin.fetch_body(topic, 0, wait=60_000)))
     with broker.connect() as connection:
         assert admin.produce(connection, topic, Batch([b"wake"]).encode())[0] == 0
     for connection in waiting:
         assert b"wake" in connection.receive()
-        connection.socket.close()
 
 
 @pytest.mark.dohle
