@@ -257,6 +257,11 @@ impl PartitionActor {
         }
         self.turn.batches.clear();
         self.appended(requests.drain(..).zip(results.drain(..)), &mut answers, ctx);
+        if self.log.as_ref().is_some_and(|log| log.failure().is_some()) {
+            // An append failed and could not be taken back. Nothing more comes of this log.
+            self.step(Event::FlushFailed, &mut answers, ctx);
+            self.give_up(ctx);
+        }
         answers.send();
         (self.turn.requests, self.turn.results) = (requests, results);
     }
@@ -343,10 +348,14 @@ impl PartitionActor {
         self.step(event, &mut answers, ctx);
         answers.send();
         if failed {
-            // Only reopening mends it: end, so that the supervisor starts a fresh partition from the disk (law 7).
-            self.notice.failed();
-            actix::ActorContext::stop(ctx);
+            self.give_up(ctx);
         }
+    }
+
+    /// Only reopening mends a log that failed: end, so that the supervisor starts a fresh partition from the disk (law 7).
+    fn give_up(&mut self, ctx: &mut Context<Self>) {
+        self.notice.failed();
+        actix::ActorContext::stop(ctx);
     }
 
     fn publish(&mut self, high_watermark: Offset) {

@@ -57,6 +57,8 @@ struct Replica {
     topic_id: TopicId,
     leadership: Option<Leadership>,
     deaths: Intensity,
+    /// Where its log started when its actor died.
+    log_start: Offset,
     /// Counts the actors of this replica, so that a late death notice of an earlier one is told apart.
     incarnation: u64,
     /// `None` while it is down.
@@ -207,8 +209,7 @@ impl Replicas {
             }
             Err(error) => {
                 event::PartitionUnusable { partition: id.clone(), cause: error.to_string() }.emit();
-                let topic_id = topic_id.unwrap_or(TopicId::ZERO);
-                self.replicas.insert(id, Replica::down(topic_id));
+                self.replicas.entry(id).or_insert_with(|| Replica::down(topic_id.unwrap_or(TopicId::ZERO)));
                 None
             }
         }
@@ -399,7 +400,9 @@ impl Replicas {
         let Some(replica) = self.replicas.get_mut(&id).filter(|replica| replica.incarnation == incarnation) else {
             return;
         };
-        replica.handle = None;
+        if let Some(handle) = replica.handle.take() {
+            replica.log_start = handle.published.log.log_start_offset();
+        }
         let verdict = replica.deaths.died(now);
         event::ActorDied { actor: "partition", name: id.to_string(), cause: death.to_string() }.emit();
         match verdict {
@@ -418,13 +421,12 @@ impl Replicas {
     }
 
     fn reopen(&mut self, id: TopicPartition, ctx: &mut Context<Self>) {
-        if self.replicas.get(&id).is_none_or(|replica| replica.handle.is_some()) {
-            return;
-        }
+        let Some(replica) = self.replicas.get(&id).filter(|replica| replica.handle.is_none()) else { return };
+        let log_start = replica.log_start;
         let config = self.settings.topic(&id.topic).log.clone();
         let now = self.ports.clock.timestamp();
         let wanted = id.clone();
-        let open = move |dirs: &mut LogDirs| dirs.reopen_partition(&wanted, config, now);
+        let open = move |dirs: &mut LogDirs| dirs.reopen_partition(&wanted, log_start, config, now);
         self.with_dirs(ctx, open, move |actor, loaded, ctx| {
             if let Some(opened) = loaded.and_then(|loaded| actor.loaded(loaded)) {
                 event::ActorRestarted { actor: "partition", name: id.to_string(), deaths: actor.deaths(&id) }.emit();
@@ -508,7 +510,7 @@ impl Replicas {
 
 impl Replica {
     fn down(topic_id: TopicId) -> Self {
-        Self { topic_id, leadership: None, deaths: Intensity::default(), incarnation: 0, handle: None }
+        Self { topic_id, leadership: None, deaths: Intensity::default(), log_start: Offset(0), incarnation: 0, handle: None }
     }
 }
 
