@@ -271,6 +271,11 @@ impl PartitionActor {
         }
         self.turn.batches.clear();
         self.appended(requests.drain(..).zip(results.drain(..)), &mut answers, ctx);
+        if self.log.as_ref().is_some_and(|log| log.failure().is_some()) {
+            // An append failed and could not be taken back. Nothing more comes of this log.
+            self.step(Event::FlushFailed, &mut answers, ctx);
+            self.start_afresh(ctx);
+        }
         answers.send();
         (self.turn.requests, self.turn.results) = (requests, results);
     }

@@ -87,6 +87,8 @@ struct Replica {
     topic_id: TopicId,
     leadership: Option<Leadership>,
     deaths: Intensity,
+    /// Where its log started when its actor died.
+    log_start: Offset,
     /// Counts the actors of this replica, so that a late death notice of an earlier one is told apart.
     incarnation: u64,
     /// `None` while it is down.
@@ -475,7 +477,9 @@ impl Replicas {
         let Some(replica) = self.replicas.get_mut(&id).filter(|replica| replica.incarnation == incarnation) else {
             return;
         };
-        replica.handle = None;
+        if let Some(handle) = replica.handle.take() {
+            replica.log_start = handle.published.log.log_start_offset();
+        }
         let verdict = replica.deaths.died(now);
         event::ActorDied { actor: "partition", name: id.to_string(), cause: death.to_string() }.emit();
         match verdict {
@@ -530,13 +534,12 @@ impl Replicas {
     }
 
     fn reopen(&mut self, id: TopicPartition, ctx: &mut Context<Self>) {
-        if self.replicas.get(&id).is_none_or(|replica| replica.handle.is_some()) {
-            return;
-        }
+        let Some(replica) = self.replicas.get(&id).filter(|replica| replica.handle.is_none()) else { return };
+        let log_start = replica.log_start;
         let config = self.settings.topic(&id.topic).log.clone();
         let now = self.ports.clock.timestamp();
         let wanted = id.clone();
-        let open = move |dirs: &mut LogDirs| dirs.reopen_partition(&wanted, config, now);
+        let open = move |dirs: &mut LogDirs| dirs.reopen_partition(&wanted, log_start, config, now);
         self.try_with_dirs(ctx, open, move |actor, loaded, ctx| {
             let panicked = loaded.is_none();
             match loaded.flatten().and_then(|loaded| actor.loaded(loaded, ctx)) {
@@ -642,7 +645,14 @@ impl Replicas {
 
 impl Replica {
     fn down(topic_id: TopicId) -> Self {
-        Self { topic_id, leadership: None, deaths: Intensity::default(), incarnation: 0, handle: None }
+        Self {
+            topic_id,
+            leadership: None,
+            deaths: Intensity::default(),
+            log_start: Offset(0),
+            incarnation: 0,
+            handle: None,
+        }
     }
 }
 

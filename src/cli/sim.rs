@@ -12,6 +12,9 @@ use crate::sim::run::{Outcome, Statistics, run as run_seed};
 use crate::sim::trace::Trace;
 use crate::telemetry::{self, Format, OsClock};
 
+/// Violations of one seed that are shown: one mistake shows in many ways.
+const SHOWN_MAX: usize = 5;
+
 /// Run the broker under simulated disks, clocks and networks
 #[derive(Args, Debug)]
 #[command(after_help = "Exit code 1 when a seed shows a bug. The same seed always does the same.
@@ -82,8 +85,11 @@ fn report(outcome: &Outcome, twice: bool, output: &mut Output) -> Result<bool, F
     if !violations.is_empty() {
         output.line(format_args!("seed {seed} (trace {fingerprint}):"))?;
     }
-    for violation in violations {
+    for violation in violations.iter().take(SHOWN_MAX) {
         output.line(format_args!("  {violation}"))?;
+    }
+    if SHOWN_MAX < violations.len() {
+        output.line(format_args!("  and {} more", violations.len() - SHOWN_MAX))?;
     }
     let again = twice.then(|| run_seed(*seed, &Trace::default()).fingerprint);
     let same = again.is_none_or(|again| again == *fingerprint);

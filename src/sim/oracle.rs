@@ -216,7 +216,7 @@ impl Oracle {
         self.logs.iter().map(|(place, log)| (place, log.promise))
     }
 
-    /// What is wrong so far.
+    /// What is wrong so far; one thing that is wrong may show in many ways.
     #[must_use]
     pub fn violations(&self) -> &[Violation] {
         &self.violations

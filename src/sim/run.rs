@@ -45,10 +45,10 @@ const RESTART_MS: i64 = 1_500;
 const LIVES_MAX: u64 = 5;
 
 /// Operations of the disk after which a life that is to crash has crashed.
-const OPERATIONS_MAX: u64 = 1_200;
+const OPERATIONS_MAX: u64 = 800;
 
 /// Longest life in ms, if nothing else ends it.
-const LIFE_MAX_MS: u64 = 6_000;
+const LIFE_MAX_MS: u64 = 4_000;
 
 /// What came of a run.
 #[derive(Clone, Debug)]
@@ -459,7 +459,7 @@ fn producers(dice: &mut Dice, topics: &[Topic]) -> Vec<Rc<RefCell<Producer>>> {
             _ => Codec::None,
         };
         next += 1;
-        let habits = Habits { name, acks, idempotent, in_flight_max, codec, pause_ms: 5 + dice.below(100) };
+        let habits = Habits { name, acks, idempotent, in_flight_max, codec, pause_ms: 50 + dice.below(200) };
         Rc::new(RefCell::new(Producer::new(next, habits, places(topics))))
     };
     vec![

@@ -6,7 +6,8 @@ use super::trace::Trace;
 fn check(seeds: std::ops::Range<u64>) {
     let failed = seeds.map(|seed| run(seed, &Trace::default())).filter(|outcome| !outcome.violations.is_empty());
     let failed = failed.map(|Outcome { seed, violations, .. }| {
-        let violations = violations.iter().map(|violation| format!("  {violation}")).collect::<Vec<_>>().join("\n");
+        let violations =
+            violations.iter().take(5).map(|violation| format!("  {violation}")).collect::<Vec<_>>().join("\n");
         format!("seed {seed} (run it with: cargo run --features sim -- sim --seeds {seed} --trace)\n{violations}")
     });
     let failed = failed.collect::<Vec<_>>();

@@ -490,16 +490,20 @@ impl LogDirs {
         jobs.collect()
     }
 
-    /// Opens a partition once more after its actor died. `None` when it is not here. Waits for the disk.
+    /// Opens a partition once more after its actor died; its log started at `log_start` then, which the checkpoint need not
+    /// know yet. `None` when it is not here. Waits for the disk.
     pub fn reopen_partition(
         &mut self,
         partition: &TopicPartition,
+        log_start: Offset,
         config: LogConfig,
         now: Timestamp,
     ) -> Option<LoadedPartition> {
         let place = self.dir_of(partition)?;
         // Its last flush may have failed: what the page cache calls clean may not be on disk.
-        self.job(partition, place, false, true).map(|job| job.run(config, now))
+        let mut job = self.job(partition, place, false, true)?;
+        job.known.log_start = job.known.log_start.max(log_start);
+        Some(job.run(config, now))
     }
 
     fn job(&self, partition: &TopicPartition, place: LogDirIndex, clean: bool, rewrite: bool) -> Option<LoadJob> {
