@@ -16,7 +16,7 @@ const MAY_USE: &[(&str, &[&str])] = &[
     ("client", &["model", "wire", "net", "config", "telemetry"]),
     ("broker", &["model", "wire", "machine", "storage", "coordination", "net", "config", "telemetry"]),
     ("sim", &["model", "wire", "machine", "storage", "coordination", "net", "config", "telemetry", "broker", "client"]),
-    ("cli", &["client", "broker", "storage", "config", "coordination", "model", "wire", "telemetry", "net"]),
+    ("cli", &["client", "broker", "storage", "config", "coordination", "model", "wire", "telemetry", "net", "sim"]),
 ];
 
 /// Modules that only one place may know, whatever else it is allowed.

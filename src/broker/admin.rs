@@ -221,8 +221,10 @@ impl Work {
     async fn create_topic(&self, wanted: &NewTopic, validate_only: bool) -> Result<CreatedTopic, Refusal> {
         let name = TopicName::new(&wanted.name).map_err(|e| (ErrorCode::InvalidTopicException, e.to_string()))?;
         let image = self.metadata.load_full();
-        if let Some(other) = image.topics.keys().find(|other| **other != name && other.collides_with(&name)) {
-            let reason = format!("Topic '{name}' collides with existing topic: {other}");
+        let colliding = image.topics.keys().filter(|other| **other != name && other.collides_with(&name));
+        let colliding = colliding.map(TopicName::as_str).collect::<Vec<_>>();
+        if !colliding.is_empty() {
+            let reason = format!("Topic '{name}' collides with existing topics: {}", colliding.join(", "));
             return Err((ErrorCode::InvalidTopicException, reason));
         }
         if image.topics.contains_key(&name) || self.is_deleting(&name).await? {
@@ -347,15 +349,13 @@ impl Work {
     /// creation at once is refused.
     async fn until_removed(&self, name: &TopicName) {
         self.metadata.until(|image| !image.topics.contains_key(name)).await;
-        let Ok(mut events) = self.coordinator.watch(&topic::path(name)).await else { return };
-        let path = topic::path(name);
-        while let Ok(Some(_)) = self.coordinator.exists(&path).await {
-            if events.recv().await.is_none() {
-                return;
+        for path in [topic::path(name), admin::delete_topic_path(name)] {
+            let Ok(mut events) = self.coordinator.watch(&path).await else { return };
+            while let Ok(Some(_)) = self.coordinator.exists(&path).await {
+                if events.recv().await.is_none() {
+                    return;
+                }
             }
-        }
-        while let Ok(true) = self.is_deleting(name).await {
-            tokio::task::yield_now().await;
         }
     }
 
@@ -415,18 +415,17 @@ impl Work {
     ) -> Result<BTreeMap<PartitionIndex, topic::ReplicaAssignment>, Refusal> {
         let present = record.partitions.len();
         let invalid = |reason: String| (ErrorCode::InvalidPartitions, reason);
-        check_partition_count(more.total)?;
         let total = usize::try_from(more.total).unwrap_or(0);
         if total == present {
-            return Err(invalid(format!("Topic already has {present} partition(s).")));
+            return Err(invalid(format!("Topic already has {present} partitions.")));
         }
         if total < present {
-            let reason = format!(
-                "The topic {} currently has {present} partition(s); {total} would not be an increase.",
-                more.name
-            );
+            let wanted = more.total;
+            let reason =
+                format!("Topic currently has {present} partitions, which is higher than the requested {wanted}.");
             return Err(invalid(reason));
         }
+        check_partition_count(more.total)?;
         let count = total - present;
         let factor = record.partitions.values().next().map_or(1, |partition| partition.replicas.len());
         let replicas = match &more.assignment {
@@ -443,13 +442,8 @@ impl Work {
                     );
                     return Err((ErrorCode::InvalidReplicaAssignment, reason));
                 }
-                let numbered = (0..).zip(wanted.iter().cloned()).collect::<Vec<_>>();
-                let checked = check_assignment(&numbered, image)?;
-                if checked.values().any(|replicas| replicas.len() != factor) {
-                    let reason = format!("Existing partitions have {factor} replicas each; so must the new ones.");
-                    return Err((ErrorCode::InvalidReplicaAssignment, reason));
-                }
-                checked.into_values().collect()
+                check_added(wanted, present, factor, image)?;
+                wanted.iter().map(|replicas| brokers_of(replicas)).collect()
             }
         };
         let first = i32::try_from(present).unwrap_or(i32::MAX);
@@ -498,32 +492,82 @@ fn replication_factor(factor: i16, live: usize) -> Result<usize, Refusal> {
     }
 }
 
-/// An assignment that a client gives: partitions from 0 without gaps, known brokers, none twice, the same number everywhere.
+/// An assignment that a client gives for a new topic: partitions from 0 without gaps, known brokers, none twice, the same number
+/// everywhere. Kafka takes brokers that nobody knows, and the topic then never has a leader.
 fn check_assignment(
     wanted: &[(i32, Vec<i32>)],
     image: &Image,
 ) -> Result<BTreeMap<PartitionIndex, Vec<BrokerId>>, Refusal> {
     let refuse = |reason: String| Err((ErrorCode::InvalidReplicaAssignment, reason));
+    let factor = wanted.first().map_or(0, |(_, replicas)| replicas.len());
+    if wanted.iter().any(|(_, replicas)| replicas.len() != factor) {
+        return refuse("All partitions should have the same number of replicas".to_owned());
+    }
+    if let Some((index, replicas)) = wanted.iter().find(|(_, replicas)| has_double(replicas)) {
+        return refuse(format!("Duplicate replica assignment found: {} for partition id {index}", listed(replicas)));
+    }
     let partitions = wanted.iter().map(|(index, _)| *index).collect::<BTreeSet<_>>();
     if partitions.len() != wanted.len() || !partitions.iter().copied().eq(0..i32::try_from(wanted.len()).unwrap_or(0)) {
         return refuse("partitions should be a consecutive 0-based integer sequence".to_owned());
     }
     check_partition_count(i32::try_from(wanted.len()).unwrap_or(i32::MAX))?;
-    let factor = wanted.first().map_or(0, |(_, replicas)| replicas.len());
-    for (index, replicas) in wanted {
-        let distinct = replicas.iter().copied().collect::<BTreeSet<_>>();
-        if replicas.is_empty() || distinct.len() != replicas.len() {
-            return refuse(format!("partition {index} has no replicas, or one broker twice"));
+    if factor == 0 {
+        return refuse("Cannot have replication factor of 0 for partition id 0.".to_owned());
+    }
+    check_known(wanted.iter().flat_map(|(_, replicas)| replicas), image)?;
+    Ok(wanted.iter().map(|(index, replicas)| (PartitionIndex(*index), brokers_of(replicas))).collect())
+}
+
+/// The replicas that a client gives to partitions behind the `present` ones, which have `factor` each
+/// (`AdminZkClient.validateReplicaAssignment`).
+fn check_added(wanted: &[Vec<i32>], present: usize, factor: usize, image: &Image) -> Result<(), Refusal> {
+    let refuse = |reason: String| Err((ErrorCode::InvalidReplicaAssignment, reason));
+    check_known(wanted.iter().flatten(), image)?;
+    let numbered = (present..).zip(wanted);
+    for (index, replicas) in numbered.clone() {
+        if replicas.is_empty() {
+            return refuse(format!("Cannot have replication factor of 0 for partition id {index}."));
         }
-        if replicas.len() != factor {
-            return refuse("all partitions should have the same number of replicas".to_owned());
-        }
-        if let Some(unknown) = distinct.iter().find(|id| !image.brokers.contains_key(&BrokerId(**id))) {
-            return refuse(format!("partition {index} has a replica on broker {unknown}, which is not known"));
+        if has_double(replicas) {
+            let reason = format!(
+                "Duplicate brokers not allowed in replica assignment: {} for partition id {index}.",
+                listed(replicas)
+            );
+            return refuse(reason);
         }
     }
-    let brokers = |replicas: &Vec<i32>| replicas.iter().copied().map(BrokerId).collect();
-    Ok(wanted.iter().map(|(index, replicas)| (PartitionIndex(*index), brokers(replicas))).collect())
+    let (indexes, factors): (Vec<_>, Vec<_>) =
+        numbered.map(|(index, replicas)| (index, replicas.len())).filter(|(_, other)| *other != factor).unzip();
+    if indexes.is_empty() {
+        return Ok(());
+    }
+    refuse(format!(
+        "Inconsistent replication factor between partitions, partition 0 has {factor} while partitions [{}] have replication \
+         factors [{}], respectively.",
+        listed(&indexes),
+        listed(&factors)
+    ))
+}
+
+fn check_known<'r>(replicas: impl Iterator<Item = &'r i32>, image: &Image) -> Result<(), Refusal> {
+    let unknown = replicas.filter(|id| !image.brokers.contains_key(&BrokerId(**id))).collect::<BTreeSet<_>>();
+    if unknown.is_empty() {
+        return Ok(());
+    }
+    let reason = format!("Unknown broker(s) in replica assignment: {}.", listed(unknown));
+    Err((ErrorCode::InvalidReplicaAssignment, reason))
+}
+
+fn has_double(replicas: &[i32]) -> bool {
+    replicas.iter().collect::<BTreeSet<_>>().len() != replicas.len()
+}
+
+fn listed(items: impl IntoIterator<Item = impl ToString>) -> String {
+    items.into_iter().map(|item| item.to_string()).collect::<Vec<_>>().join(", ")
+}
+
+fn brokers_of(replicas: &[i32]) -> Vec<BrokerId> {
+    replicas.iter().copied().map(BrokerId).collect()
 }
 
 fn timed_out(what: &str) -> Refusal {

@@ -13,7 +13,7 @@ use super::ports::Ports;
 use super::replicas::{Replicas, ReplicasCommand};
 use super::settings::SettingsStore;
 use super::supervisor::DeathNotice;
-use crate::config::Settings;
+use crate::config::{self, BrokerScope, Settings};
 use crate::coordination::znode::config::{self as config_znode, Entity};
 use crate::coordination::znode::{self, sequence_number};
 use crate::coordination::{CoordinationError, Coordinator, WatchEvent};
@@ -45,10 +45,12 @@ pub fn apply(applier: &Applier, entity: &Entity, settings: Settings) {
             Some(name.clone())
         }
         Entity::Broker(None) => {
+            let settings = usable(BrokerScope::Default, entity, &settings);
             applier.settings.set_dynamic(|layers| layers.dynamic_default = settings);
             None
         }
         Entity::Broker(Some(id)) if *id == applier.local => {
+            let settings = usable(BrokerScope::ThisBroker, entity, &settings);
             applier.settings.set_dynamic(|layers| layers.dynamic_broker = settings);
             None
         }
@@ -61,6 +63,15 @@ pub fn apply(applier: &Applier, entity: &Entity, settings: Settings) {
     if applier.replicas.try_send(ReplicasCommand::Configure(concerned)).is_err() {
         event::MailboxFull { actor: "replicas", command: "configure" }.emit();
     }
+}
+
+/// Dynamic settings without those that cannot be applied, which are told: another program may have written them.
+fn usable(scope: BrokerScope, entity: &Entity, stored: &Settings) -> Settings {
+    let (settings, ignored) = config::usable(scope, stored);
+    for cause in ignored {
+        event::ConfigIgnored { resource: entity.entity_path(), cause }.emit();
+    }
+    settings
 }
 
 /// Reads and applies the settings of one entity.

@@ -4,7 +4,8 @@
 //! Produce requests overlap one another; any other request waits until all before it are answered, and those behind it wait
 //! for it, as in Kafka, where a connection has one request at a time. So a client that creates a topic and then asks for
 //! its metadata on the same connection sees it.
-//! When too much is in flight, or the peer does not read its answers, the socket is not read (law 6).
+//! When too much is in flight, here or in all connections together, or the peer does not read its answers, the socket is not
+//! read (law 6).
 //! When [`Homing`] says that it writes to another loop's partitions, it starts nothing more, waits until all is answered, and
 //! goes there by way of its listener (law 8).
 
@@ -17,7 +18,7 @@ use std::time::Duration;
 use actix::{
     Actor, ActorContext as _, ActorFutureExt as _, AsyncContext as _, Context, Handler, Message, WrapFuture as _,
 };
-use tokio::sync::mpsc;
+use tokio::sync::{Notify, mpsc};
 
 use super::arrival::{Arrival, HandOver, Source, Waiting};
 use super::directory::PartitionHandle;
@@ -28,6 +29,7 @@ use super::handlers::{self, Unanswerable};
 use super::partition::{AppendOutcome, AppendReply, PartitionCommand, Ticket};
 use super::peer::{self, Peer};
 use super::placement::{self, LoopId};
+use super::request_budget::{Share, TooSlow};
 use super::supervisor::DeathNotice;
 use crate::machine::homing::Homing;
 use crate::model::Moment;
@@ -54,10 +56,11 @@ pub struct ConnectionActor {
     limits: ConnectionLimits,
     arrival: Option<Arrival>,
     hand_over: Option<HandOver>,
+    stop: Arc<Notify>,
     notice: DeathNotice,
 }
 
-/// Ends the connection at once; what is in flight is not answered.
+/// Starts no more requests, and ends the connection once those in flight are answered.
 #[derive(Message)]
 #[rtype(result = "()")]
 pub struct Stop;
@@ -72,7 +75,7 @@ impl ConnectionActor {
         notice: DeathNotice,
         hand_over: HandOver,
     ) -> Self {
-        Self { env, limits, arrival: Some(arrival), hand_over: Some(hand_over), notice }
+        Self { env, limits, arrival: Some(arrival), hand_over: Some(hand_over), stop: Arc::default(), notice }
     }
 }
 
@@ -82,8 +85,8 @@ impl Actor for ConnectionActor {
     fn started(&mut self, ctx: &mut Context<Self>) {
         let Some(arrival) = self.arrival.take() else { return };
         let peer = arrival.peer.address;
-        let (env, limits) = (Arc::clone(&self.env), self.limits);
-        let served = async move { Serving::new(env, arrival, limits)?.run().await };
+        let (env, limits, stop) = (Arc::clone(&self.env), self.limits, Arc::clone(&self.stop));
+        let served = async move { Serving::new(env, arrival, limits, stop)?.run().await };
         ctx.spawn(served.into_actor(self).map(move |served, actor, ctx| {
             match (served, actor.hand_over.take()) {
                 (Ok(arrival), Some(hand_over)) => {
@@ -105,9 +108,8 @@ impl Actor for ConnectionActor {
 impl Handler<Stop> for ConnectionActor {
     type Result = ();
 
-    fn handle(&mut self, _: Stop, ctx: &mut Context<Self>) {
-        self.notice.disarm();
-        ctx.stop();
+    fn handle(&mut self, _: Stop, _: &mut Context<Self>) {
+        self.stop.notify_one();
     }
 }
 
@@ -135,6 +137,12 @@ pub enum End {
     /// Nothing came for `connections.max.idle.ms`.
     #[error("idle for too long")]
     Idle,
+    /// The rest of a request did not come when the memory for it was needed.
+    #[error("{0}")]
+    TooSlow(#[from] TooSlow),
+    /// The broker stops.
+    #[error("the broker stops")]
+    Stopped,
 }
 
 impl End {
@@ -144,7 +152,12 @@ impl End {
             Self::Frame(_) => "frame",
             Self::Header(_) => "header",
             Self::Request(_) => "request",
-            Self::Closed | Self::Network(_) | Self::SilentProduce(_) | Self::Idle => return,
+            Self::Closed
+            | Self::Network(_)
+            | Self::SilentProduce(_)
+            | Self::Idle
+            | Self::TooSlow(_)
+            | Self::Stopped => return,
         };
         peer::bad_request(peer, api, self.to_string(), now);
     }
@@ -159,6 +172,8 @@ impl End {
             Self::Request(_) => "request",
             Self::SilentProduce(_) => "acks=0 failed",
             Self::Idle => "idle",
+            Self::TooSlow(_) => "too slow",
+            Self::Stopped => "stopping",
         }
     }
 }
@@ -167,7 +182,7 @@ impl End {
 enum InFlight {
     Produce(PendingProduce),
     /// The one that is not a produce: nothing behind it is started.
-    Other,
+    Other(ApiKey),
 }
 
 /// An answer to any request but Produce, and the peer that it borrowed.
@@ -186,6 +201,12 @@ struct Serving {
     /// The request that was read and may not be started yet.
     waiting: Option<Waiting>,
     in_flight: VecDeque<InFlight>,
+    /// Bytes of each request in flight, and of all.
+    sizes: VecDeque<u64>,
+    in_flight_bytes: u64,
+    share: Share,
+    stop: Arc<Notify>,
+    stopping: bool,
     /// Number of the first request in flight.
     first: u64,
     answering: Option<Answering>,
@@ -204,23 +225,29 @@ enum Woken {
     Answered(Peer, Result<Answer, Unanswerable>),
     Written(std::io::Result<()>),
     Read(usize),
-    Failed(std::io::Error),
+    Failed(End),
     Idle,
+    Stop,
 }
 
 impl Serving {
-    fn new(env: Arc<Env>, arrival: Arrival, limits: ConnectionLimits) -> std::io::Result<Self> {
+    fn new(env: Arc<Env>, arrival: Arrival, limits: ConnectionLimits, stop: Arc<Notify>) -> std::io::Result<Self> {
         let (reply, outcomes) = mpsc::unbounded_channel();
         let Arrival { source, peer, homing } = arrival;
         let (reader, writer, waiting) = source.open(placement::buffers())?;
         let homing = homing.filter(|_| reader.is_detachable());
         Ok(Self {
+            share: env.request_budget.share(),
             env,
             limits,
             reader,
             writer,
             waiting,
             in_flight: VecDeque::new(),
+            sizes: VecDeque::new(),
+            in_flight_bytes: 0,
+            stop,
+            stopping: false,
             first: 0,
             answering: None,
             peer: Some(peer),
@@ -235,6 +262,9 @@ impl Serving {
     async fn run(mut self) -> Result<Arrival, End> {
         while !self.leaves() || !self.in_flight.is_empty() {
             self.turn().await?;
+            if self.has_stopped() {
+                return Err(End::Stopped);
+            }
         }
         self.depart()
     }
@@ -242,6 +272,15 @@ impl Serving {
     /// Whether it is to go to another loop as soon as nothing is in flight.
     fn leaves(&self) -> bool {
         self.homing.as_ref().is_some_and(|homing| homing.destination().is_some())
+    }
+
+    /// Whether the broker stops and nothing more is owed here. A fetch is not waited for: it would come too late or empty.
+    fn has_stopped(&self) -> bool {
+        let owed = self.in_flight.iter().any(|request| match request {
+            InFlight::Produce(_) => true,
+            InFlight::Other(key) => *key != ApiKey::Fetch,
+        });
+        self.stopping && !owed && self.writer.queued_bytes() == 0
     }
 
     fn depart(mut self) -> Result<Arrival, End> {
@@ -269,16 +308,16 @@ impl Serving {
             Woken::Answered(peer, answer) => {
                 self.peer = Some(peer);
                 self.answering = None;
-                self.in_flight.pop_front();
-                self.first += 1;
+                self.forget_first();
                 self.send(answer?);
                 self.finish_produces()?;
             }
             Woken::Written(done) => done?,
             Woken::Read(0) => return Err(End::Closed),
             Woken::Read(_) => {}
-            Woken::Failed(error) => return Err(error.into()),
+            Woken::Failed(end) => return Err(end),
             Woken::Idle => return Err(End::Idle),
+            Woken::Stop => self.stopping = true,
         }
         Ok(())
     }
@@ -288,6 +327,7 @@ impl Serving {
         let wants_more = self.waiting.is_none()
             && self.answering.is_none()
             && !self.leaves()
+            && !self.stopping
             && self.in_flight.len() < REQUESTS_IN_FLIGHT_PER_CONNECTION_MAX
             && unsent < UNSENT_BYTES_MAX;
         let idle = self.limits.idle_max.filter(|_| self.in_flight.is_empty() && unsent == 0);
@@ -297,26 +337,37 @@ impl Serving {
                 None => std::future::pending().await,
             }
         };
+        let unread = self.reader.unread_bytes() as u64;
+        self.share.hold(unread, self.in_flight_bytes);
+        let (share, reader) = (&mut self.share, &mut self.reader);
+        let read = async {
+            share.room(unread != 0).await;
+            Ok::<_, End>(share.in_time(reader.fill()).await??)
+        };
         tokio::select! {
             biased;
             Some(outcomes) = self.outcomes.recv() => Woken::Outcomes(outcomes),
             (peer, answer) = answering => Woken::Answered(peer, answer),
             written = self.writer.flush(), if unsent != 0 => Woken::Written(written),
-            read = self.reader.fill(), if wants_more => read.map_or_else(Woken::Failed, Woken::Read),
+            () = self.stop.notified(), if !self.stopping => Woken::Stop,
+            read = read, if wants_more => read.map_or_else(Woken::Failed, Woken::Read),
             () = tokio::time::sleep(idle.unwrap_or_default()), if idle.is_some() => Woken::Idle,
         }
     }
 
     /// Starts what may be started: produces overlap, anything else is alone.
     fn start_requests(&mut self) -> Result<(), End> {
-        while self.answering.is_none() && !self.leaves() && self.in_flight.len() < REQUESTS_IN_FLIGHT_PER_CONNECTION_MAX
+        while self.answering.is_none()
+            && !self.leaves()
+            && !self.stopping
+            && self.in_flight.len() < REQUESTS_IN_FLIGHT_PER_CONNECTION_MAX
         {
             let Some((header, body)) = self.next_request()? else { return Ok(()) };
             if header.key == ApiKey::Produce {
                 self.start_produce(&header, body)?;
             } else if self.in_flight.is_empty() {
                 let Some(peer) = self.peer.take() else { return Ok(()) };
-                self.in_flight.push_back(InFlight::Other);
+                self.remember(InFlight::Other(header.key), body.remaining() as u64);
                 self.answering = Some(Box::pin(answer(Arc::clone(&self.env), peer, header, body)));
             } else {
                 // Its turn comes when the produces before it are answered.
@@ -347,12 +398,25 @@ impl Serving {
         }
     }
 
+    fn remember(&mut self, request: InFlight, bytes: u64) {
+        self.in_flight.push_back(request);
+        self.sizes.push_back(bytes);
+        self.in_flight_bytes += bytes;
+    }
+
+    fn forget_first(&mut self) {
+        self.in_flight.pop_front();
+        self.in_flight_bytes -= self.sizes.pop_front().unwrap_or(0);
+        self.first += 1;
+    }
+
     fn start_produce(&mut self, header: &RequestHeader, body: Decoder) -> Result<(), End> {
         let Some(peer) = &self.peer else { return Ok(()) };
+        let bytes = body.remaining() as u64;
         let request = handlers::decode(peer, header, body)?;
         let number = self.first + self.in_flight.len() as u64;
         let pending = produce::begin(&self.env, peer, header, request, number, &self.reply, &mut self.appends);
-        self.in_flight.push_back(InFlight::Produce(pending));
+        self.remember(InFlight::Produce(pending), bytes);
         self.finish_produces()
     }
 
@@ -393,8 +457,7 @@ impl Serving {
                 ProduceEnd::Silence => {}
                 ProduceEnd::Close(error) => return Err(End::SilentProduce(error)),
             }
-            self.in_flight.pop_front();
-            self.first += 1;
+            self.forget_first();
         }
         Ok(())
     }

@@ -96,7 +96,11 @@ impl ControllerActor {
     #[must_use]
     pub fn new(parts: ControllerParts, notice: DeathNotice) -> Self {
         let (commands, inbox) = mpsc::channel(16);
-        Self { running: Some(Running { parts, inbox, active: None, brokers: BTreeMap::new() }), commands, notice }
+        Self {
+            running: Some(Running { parts, inbox, active: None, elected: None, brokers: BTreeMap::new() }),
+            commands,
+            notice,
+        }
     }
 }
 
@@ -126,6 +130,8 @@ struct Running {
     parts: ControllerParts,
     inbox: mpsc::Receiver<ControllerCommand>,
     active: Option<Active>,
+    /// The election that was won last, and in which session: it holds as long as that session does.
+    elected: Option<(i64, ControllerToken)>,
     brokers: BTreeMap<BrokerId, BrokerImage>,
 }
 
@@ -303,17 +309,27 @@ impl Running {
     async fn run_for_election(&mut self) -> Result<bool, Stop> {
         let coordinator = &*self.parts.coordinator;
         let now = self.parts.ports.clock.timestamp();
-        let ours = SessionState::Connected {
-            session: election::current(coordinator).await?.map_or(0, |(_, stat)| stat.ephemeral_owner),
-        };
-        if self.active.is_some() && *coordinator.session().borrow() == ours {
-            // The news was of our own election.
-            return Ok(false);
+        let owner = election::current(coordinator).await?.map_or(0, |(_, stat)| stat.ephemeral_owner);
+        let session = SessionState::Connected { session: owner };
+        if *coordinator.session().borrow() == session {
+            // The controller is this very session: the news was of our own election, or work starts over after an error.
+            match self.elected.filter(|(elected_in, _)| *elected_in == owner) {
+                Some(_) if self.active.is_some() => return Ok(false),
+                Some((_, token)) => {
+                    self.active = Some(Active { machine: Controller::new(token.epoch), token });
+                    return Ok(true);
+                }
+                // Elected, and never heard of it: nobody else can hold this session's znode.
+                None => coordinator.delete(znode::controller::CONTROLLER, None).await?,
+            }
         }
         match election::elect(coordinator, self.parts.local, now).await? {
             Election::Won(token) => {
                 event::ControllerElected { broker: self.parts.local, epoch: token.epoch }.emit();
                 self.parts.metadata.publish(|image| image.controller = self.parts.local);
+                if let SessionState::Connected { session } = *coordinator.session().borrow() {
+                    self.elected = Some((session, token));
+                }
                 self.active = Some(Active { machine: Controller::new(token.epoch), token });
                 self.enable_features().await?;
                 Ok(true)

@@ -3,7 +3,7 @@
 //! *Owner*: the replicas actor swaps the directory whole; everybody loads it (law 4).
 //! *Does not know*: leadership of partitions elsewhere; that is the metadata image's.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 use std::sync::atomic::{AtomicBool, AtomicI64, Ordering};
 use std::sync::{Arc, Mutex, PoisonError, Weak};
 
@@ -14,12 +14,19 @@ use tokio::sync::Notify;
 use super::partition::PartitionActor;
 use super::placement::LoopId;
 use super::settings::TopicSettings;
-use crate::model::{LeaderEpoch, Offset, PartitionIndex, TopicId, TopicName};
+use crate::model::{ErrorCode, LeaderEpoch, Offset, PartitionIndex, TopicId, TopicName, TopicPartition};
 use crate::storage::log::LogView;
 
 /// All local partitions. Cheap to clone.
 #[derive(Clone, Default)]
-pub struct Directory(Arc<ArcSwap<Partitions>>);
+pub struct Directory(Arc<Local>);
+
+#[derive(Default)]
+struct Local {
+    partitions: ArcSwap<Partitions>,
+    /// Those that lie here and cannot be served: their log dir failed, or they were given up.
+    offline: ArcSwap<BTreeSet<TopicPartition>>,
+}
 
 /// Local partitions by topic and number.
 pub type Partitions = BTreeMap<TopicName, BTreeMap<PartitionIndex, PartitionHandle>>;
@@ -28,20 +35,59 @@ impl Directory {
     /// The current directory.
     #[must_use]
     pub fn load(&self) -> arc_swap::Guard<Arc<Partitions>> {
-        self.0.load()
+        self.0.partitions.load()
     }
 
     /// One partition.
     #[must_use]
     pub fn find(&self, topic: &str, partition: PartitionIndex) -> Option<PartitionHandle> {
-        self.0.load().get(topic)?.get(&partition).cloned()
+        self.0.partitions.load().get(topic)?.get(&partition).cloned()
+    }
+
+    /// What to answer about a partition that is known in the cluster and was not found here.
+    #[must_use]
+    pub fn absence(&self, topic: &str, partition: PartitionIndex) -> ErrorCode {
+        let offline = self.0.offline.load();
+        let is_offline = offline.iter().any(|id| id.partition == partition && id.topic.as_str() == topic);
+        if is_offline { ErrorCode::KafkaStorageError } else { ErrorCode::NotLeaderOrFollower }
     }
 
     /// Publishes what `change` makes of the current directory. Only the replicas actor calls it.
     pub fn publish(&self, change: impl FnOnce(&mut Partitions)) {
-        let mut next = Partitions::clone(&self.0.load());
+        let mut next = Partitions::clone(&self.0.partitions.load());
         change(&mut next);
-        self.0.store(Arc::new(next));
+        self.0.partitions.store(Arc::new(next));
+    }
+
+    /// Takes partitions away that cannot be served, until they are published again or forgotten. Only the replicas actor
+    /// calls it.
+    pub fn take_offline(&self, ids: &[TopicPartition]) {
+        let mut offline = BTreeSet::clone(&self.0.offline.load());
+        offline.extend(ids.iter().cloned());
+        self.0.offline.store(Arc::new(offline));
+        self.publish(|partitions| remove(partitions, ids));
+    }
+
+    /// Forgets that partitions were offline. Only the replicas actor calls it.
+    pub fn forget_offline<'i>(&self, ids: impl Iterator<Item = &'i TopicPartition>) {
+        let offline = self.0.offline.load();
+        let forgotten = ids.filter(|id| offline.contains(*id)).collect::<BTreeSet<_>>();
+        if !forgotten.is_empty() {
+            let left = offline.iter().filter(|id| !forgotten.contains(id)).cloned().collect();
+            self.0.offline.store(Arc::new(left));
+        }
+    }
+}
+
+/// Takes partitions out of the directory.
+pub fn remove(partitions: &mut Partitions, ids: &[TopicPartition]) {
+    for id in ids {
+        if let Some(topic) = partitions.get_mut(&id.topic) {
+            topic.remove(&id.partition);
+            if topic.is_empty() {
+                partitions.remove(&id.topic);
+            }
+        }
     }
 }
 

@@ -13,6 +13,7 @@ use super::placement::Placement;
 use super::ports::Ports;
 use super::producer_ids::ProducerIds;
 use super::replicas::Replicas;
+use super::request_budget::RequestBudget;
 use super::settings::SettingsStore;
 use crate::model::BrokerId;
 
@@ -40,4 +41,6 @@ pub struct Env {
     pub producer_ids: Addr<ProducerIds>,
     /// Fetch sessions that may still be opened.
     pub session_slots: Arc<super::fetch_slots::SessionSlots>,
+    /// Bytes of requests that may still be read.
+    pub request_budget: Arc<RequestBudget>,
 }

@@ -14,6 +14,7 @@ use std::sync::Arc;
 
 use actix::dev::ToEnvelope;
 use actix::{Actor, Addr, Handler, Message};
+use futures::future::join_all;
 use tokio::sync::{mpsc, oneshot, watch};
 
 use crate::config::{BrokerConfig, Settings};
@@ -30,6 +31,7 @@ pub mod admin;
 pub mod arrival;
 pub mod config_watch;
 pub mod connection;
+pub mod connection_quotas;
 pub mod controller;
 pub mod directory;
 pub mod env;
@@ -45,21 +47,27 @@ pub mod ports;
 pub mod process;
 pub mod producer_ids;
 pub mod replicas;
+pub mod request_budget;
 pub mod settings;
 pub mod supervisor;
 
+#[cfg(test)]
+mod tests;
+
 use admin::Admin;
 use config_watch::{Applier, ConfigWatch};
+use connection_quotas::ConnectionQuotas;
 use controller::{ControllerActor, ControllerCommand, ControllerParts};
 use directory::Directory;
 use env::Env;
 use fetch_slots::SessionSlots;
 use image::Metadata;
-use listener::{Admission, ListenerActor, ListenerCommand};
+use listener::{ListenerActor, ListenerCommand, ListenerParts};
 use placement::Placement;
 use ports::{Ports, random_topic_id};
 use producer_ids::ProducerIds;
 use replicas::{Intervals, Replicas, ReplicasCommand, ReplicasParts};
+use request_budget::RequestBudget;
 use settings::SettingsStore;
 use supervisor::DeathNotice;
 
@@ -118,8 +126,8 @@ pub struct Broker {
     env: Arc<Env>,
     listeners: Vec<Addr<ListenerActor>>,
     controller: Addr<ControllerActor>,
-    /// Becomes true when an actor that the broker cannot do without was lost.
-    lost: watch::Receiver<bool>,
+    /// Says why, once the broker cannot go on.
+    lost: watch::Receiver<Option<String>>,
 }
 
 impl Broker {
@@ -128,6 +136,7 @@ impl Broker {
     ///
     /// # Errors
     /// [`StartError`] says what to do.
+    #[expect(clippy::too_many_lines, reason = "the composition root: one step after the other, in their order")]
     pub async fn start(parts: Parts) -> Result<Self, StartError> {
         let Parts { config, written, ports, placement, coordinator, earlier_sessions, mut dirs, doors } = parts;
         recipe::create_persistent_paths(&*coordinator).await?;
@@ -141,6 +150,7 @@ impl Broker {
         recipe::registration::end_earlier_sessions(&*coordinator, local, &earlier_sessions).await?;
 
         let settings = SettingsStore::new(written, config.clone());
+        let (lose, lost) = watch::channel(None);
         let (directory, metadata) = (Directory::default(), Metadata::new(&cluster_id));
         let replicas = Replicas::new(ReplicasParts {
             local,
@@ -149,10 +159,9 @@ impl Broker {
             settings: settings.clone(),
             ports: ports.clone(),
             placement: placement.clone(),
-            intervals: Intervals {
-                retention: config.log.retention_check_interval,
-                checkpoint: config.log.high_watermark_checkpoint_interval,
-            },
+            intervals: Intervals::of(&config.log),
+            recovery_threads_per_dir: config.log.recovery_threads_per_dir,
+            lose: lose.clone(),
         })
         .start();
         let applier = Applier { local, settings: settings.clone(), replicas: replicas.clone() };
@@ -160,11 +169,10 @@ impl Broker {
         let loaded = ask(&replicas, |reply| ReplicasCommand::Load { reply }).await;
         loaded.ok_or_else(|| StartError::Other("the logs could not be loaded".to_owned()))?;
 
-        let (lose, lost) = watch::channel(false);
-        let notice = || {
+        let notice = |actor: &'static str| {
             let lose = lose.clone();
-            DeathNotice::new(move |_| {
-                lose.send_replace(true);
+            DeathNotice::new(move |death| {
+                lose.send_replace(Some(format!("the broker cannot do without its {actor}, and {death}")));
             })
         };
         let (ready, mut is_ready) = watch::channel(Ok(false));
@@ -182,10 +190,10 @@ impl Broker {
                 ports: ports.clone(),
                 ready,
             },
-            notice(),
+            notice("controller"),
         )
         .start();
-        ConfigWatch::new(Rc::clone(&coordinator), applier, ports.clone(), notice()).start();
+        ConfigWatch::new(Rc::clone(&coordinator), applier, ports.clone(), notice("watch of the configuration")).start();
         let admin = Admin::new(
             Rc::clone(&coordinator),
             metadata.clone(),
@@ -206,15 +214,18 @@ impl Broker {
             producer_ids: ProducerIds::new(local, coordinator).start(),
             controller: controller.clone(),
             session_slots: SessionSlots::new(config.fetch_sessions_max),
+            request_budget: RequestBudget::new(config.connections.queued_bytes_max),
         });
         await_ready(&mut is_ready).await?;
-        let listeners = doors.into_iter().map(|door| open(door, &env, &config)).collect();
+        let quotas = Arc::new(ConnectionQuotas::default());
+        let listeners = doors.into_iter().map(|door| open(door, &env, &quotas, &config)).collect();
         Ok(Self { env, listeners, controller, lost })
     }
 
-    /// Returns when the broker cannot go on.
-    pub async fn lost(&mut self) {
-        let _closed = self.lost.wait_for(|lost| *lost).await;
+    /// Returns when the broker cannot go on, and why.
+    pub async fn lost(&mut self) -> String {
+        let lost = self.lost.wait_for(Option::is_some).await.ok().and_then(|lost| lost.clone());
+        lost.unwrap_or_else(|| "all that could lose it is gone".to_owned())
     }
 
     /// `broker.id`.
@@ -229,11 +240,11 @@ impl Broker {
         self.env.directory.load().values().map(BTreeMap::len).sum()
     }
 
-    /// Stops: no more requests, everything flushed and closed, the session ended. Whether all was written.
+    /// Stops: no more requests, those in flight answered, everything flushed and closed, the session ended. Whether all was
+    /// written.
     pub async fn stop(self) -> bool {
-        for listener in &self.listeners {
-            ask(listener, |reply| ListenerCommand::Shutdown { reply }).await;
-        }
+        let stop = |listener| ask(listener, |reply| ListenerCommand::Shutdown { reply });
+        join_all(self.listeners.iter().map(stop)).await;
         let clean = ask(&self.env.replicas, |reply| ReplicasCommand::Shutdown { reply }).await;
         ask(&self.controller, |reply| ControllerCommand::Shutdown { reply }).await;
         clean.unwrap_or(false)
@@ -249,17 +260,20 @@ async fn await_ready(ready: &mut watch::Receiver<Result<bool, String>>) -> Resul
     }
 }
 
-fn open(door: Door, env: &Arc<Env>, config: &BrokerConfig) -> Addr<ListenerActor> {
+fn open(door: Door, env: &Arc<Env>, quotas: &Arc<ConnectionQuotas>, config: &BrokerConfig) -> Addr<ListenerActor> {
     let limits = connection::ConnectionLimits {
         request_bytes_max: config.connections.request_bytes_max,
         idle_max: config.connections.idle_max,
     };
-    let of_listener = config.connections.max_of_listener.get(&door.listener).copied();
-    let admission = Admission {
-        connections_max: of_listener.unwrap_or(usize::MAX).min(config.connections.max),
-        connections_per_ip_max: config.connections.max_per_ip,
+    let parts = ListenerParts {
+        name: door.listener.as_str().into(),
+        env: Arc::clone(env),
+        limits,
+        quotas: Arc::clone(quotas),
+        is_protected: 1 < config.listeners.len() && door.listener == config.inter_broker_listener,
+        accepted: door.accepted,
     };
-    ListenerActor::new(door.listener.as_str().into(), Arc::clone(env), limits, admission, door.accepted).start()
+    ListenerActor::new(parts).start()
 }
 
 async fn cluster_id(coordinator: &dyn Coordinator, ports: &Ports) -> Result<String, StartError> {

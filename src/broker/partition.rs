@@ -38,6 +38,8 @@ pub struct PartitionActor {
     effects: Vec<Effect<Answer>>,
     /// When the one timer fires; `None` when none is armed.
     armed: Option<Moment>,
+    /// The log cannot be written any more.
+    failed: bool,
     notice: DeathNotice,
 }
 
@@ -143,8 +145,10 @@ pub enum PartitionCommand {
         /// Who hears of it.
         reply: oneshot::Sender<Result<Offset, ErrorCode>>,
     },
-    /// Remove what retention no longer keeps, and forget silent producers.
+    /// Do what is done from time to time.
     Housekeep {
+        /// What.
+        chore: Chore,
         /// Files to remove later.
         reply: oneshot::Sender<Option<PendingDelete>>,
     },
@@ -167,6 +171,15 @@ pub enum PartitionCommand {
         /// Whether the log will be deleted, so that nothing need be written.
         discard: bool,
     },
+}
+
+/// What a partition does from time to time.
+#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+pub enum Chore {
+    /// Remove what retention no longer keeps.
+    Retention,
+    /// Forget producers that are silent.
+    Producers,
 }
 
 /// One batch to append.
@@ -216,6 +229,7 @@ impl PartitionActor {
             turn: Turn::default(),
             effects: Vec::new(),
             armed: None,
+            failed: false,
             notice,
         }
     }
@@ -257,6 +271,11 @@ impl PartitionActor {
         }
         self.turn.batches.clear();
         self.appended(requests.drain(..).zip(results.drain(..)), &mut answers, ctx);
+        if self.log.as_ref().is_some_and(|log| log.failure().is_some()) {
+            // An append failed and could not be taken back. Nothing more comes of this log.
+            self.step(Event::FlushFailed, &mut answers, ctx);
+            self.start_afresh(ctx);
+        }
         answers.send();
         (self.turn.requests, self.turn.results) = (requests, results);
     }
@@ -277,6 +296,7 @@ impl PartitionActor {
             let appended = match result {
                 Ok(appended) => appended,
                 Err(error) => {
+                    self.failed |= needs_reopening(&error);
                     event::AppendRefused { partition: self.id.clone(), cause: error.to_string() }.emit();
                     answers.push(request.refused(error_code(&error)));
                     continue;
@@ -297,6 +317,15 @@ impl PartitionActor {
         // A duplicate may wait for an older offset than what was appended before it.
         waits.sort_by_key(|wait| wait.until);
         self.step(Event::Appended { end, waits }, answers, ctx);
+        if self.failed {
+            self.start_afresh(ctx);
+        }
+    }
+
+    /// Only reopening mends the log: ends, so that the supervisor starts a fresh partition from the disk (law 7).
+    fn start_afresh(&mut self, ctx: &mut Context<Self>) {
+        self.notice.failed();
+        actix::ActorContext::stop(ctx);
     }
 
     fn step(&mut self, event: Event<Answer>, answers: &mut Answers, ctx: &mut Context<Self>) {
@@ -343,9 +372,7 @@ impl PartitionActor {
         self.step(event, &mut answers, ctx);
         answers.send();
         if failed {
-            // Only reopening mends it: end, so that the supervisor starts a fresh partition from the disk (law 7).
-            self.notice.failed();
-            actix::ActorContext::stop(ctx);
+            self.start_afresh(ctx);
         }
     }
 
@@ -399,11 +426,14 @@ impl PartitionActor {
         Ok(start)
     }
 
-    fn housekeep(&mut self, ctx: &mut Context<Self>) -> Option<PendingDelete> {
+    fn housekeep(&mut self, chore: Chore, ctx: &mut Context<Self>) -> Option<PendingDelete> {
         let (now, moment) = (self.ports.clock.timestamp(), self.ports.clock.moment());
         let high_watermark = self.machine.high_watermark();
         let log = self.log.as_mut()?;
-        log.expire_producers(now);
+        if chore == Chore::Producers {
+            log.expire_producers(now);
+            return None;
+        }
         let pending = match log.apply_retention(high_watermark, now, moment) {
             Ok(pending) => pending,
             Err(error) => {
@@ -497,7 +527,14 @@ impl Answers {
     }
 
     fn send(self) {
-        for (reply, outcomes) in self.0 {
+        drop(self);
+    }
+}
+
+impl Drop for Answers {
+    /// Also while unwinding: what was decided before a panic holds.
+    fn drop(&mut self) {
+        for (reply, outcomes) in self.0.drain(..) {
             // The connection may be gone: then nobody waits.
             let _gone = reply.send(outcomes);
         }
@@ -506,6 +543,18 @@ impl Answers {
 
 fn bounds(log: &Log) -> LogBounds {
     LogBounds { start: log.log_start_offset(), end: log.log_end_offset(), flushed: log.recovery_point() }
+}
+
+/// Whether the disk failed in a way that more room or fewer open files do not mend.
+fn needs_reopening(error: &AppendError) -> bool {
+    match error {
+        AppendError::LogFailed(_) => true,
+        AppendError::Disk(error) => !error.passes(),
+        AppendError::BatchTooLarge { .. }
+        | AppendError::OutOfOrder { .. }
+        | AppendError::Producer(_)
+        | AppendError::NotValidated(_) => false,
+    }
 }
 
 /// The protocol's name for what the log said.
@@ -539,8 +588,8 @@ impl Handler<PartitionCommand> for PartitionActor {
             PartitionCommand::DeleteRecords { before, reply } => {
                 let _gone = reply.send(self.delete_records(before, ctx));
             }
-            PartitionCommand::Housekeep { reply } => {
-                let _gone = reply.send(self.housekeep(ctx));
+            PartitionCommand::Housekeep { chore, reply } => {
+                let _gone = reply.send(self.housekeep(chore, ctx));
             }
             PartitionCommand::EndOffsetForEpoch { epoch, reply } => {
                 let _gone = reply.send(self.log.as_ref().and_then(|log| log.end_offset_for_epoch(epoch)));

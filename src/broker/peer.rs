@@ -33,9 +33,27 @@ const LINES_PER_SECOND_MAX: u32 = 5;
 
 /// A peer broke the protocol.
 pub fn bad_request(peer: SocketAddr, api: &'static str, detail: String, now: Moment) {
-    BAD_REQUESTS.with_borrow_mut(|limit| {
+    let deadline = BAD_REQUESTS.with_borrow_mut(|limit| {
+        let waited = limit.next_deadline().is_some();
         event::BadRequest { peer, api, detail }.emit_limited(limit, &peer.ip(), now);
+        limit.next_deadline().filter(|_| !waited)
     });
+    if let Some(deadline) = deadline {
+        actix_rt::spawn(tell_held_back(now, deadline));
+    }
+}
+
+/// Tells what was held back when its second is over, until nothing is. One at a time per loop.
+async fn tell_held_back(mut now: Moment, first: Moment) {
+    let mut deadline = Some(first);
+    while let Some(next) = deadline {
+        tokio::time::sleep(next.since(now)).await;
+        now = now.max(next);
+        deadline = BAD_REQUESTS.with_borrow_mut(|limit| {
+            limit.due(now).iter().for_each(|held_back| held_back.tell(event::BadRequest::NAME));
+            limit.next_deadline()
+        });
+    }
 }
 
 impl Peer {

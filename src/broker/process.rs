@@ -1,8 +1,7 @@
 //! The composition root of a broker process: the operating system's disk, clock, network and threads, a coordinator, and the
 //! signals that end it.
 
-use std::future::Future;
-use std::net::{IpAddr, Ipv4Addr, SocketAddr, ToSocketAddrs as _};
+use std::net::{IpAddr, Ipv4Addr, Ipv6Addr, SocketAddr, ToSocketAddrs as _};
 use std::path::{Path, PathBuf};
 use std::rc::Rc;
 use std::sync::Arc;
@@ -112,18 +111,28 @@ async fn serve(
     event::BrokerServing { broker: local, listeners, took }.emit();
     serving(&Serving { addresses, partitions: broker.partitions() });
 
-    let cause = tokio::select! {
-        cause = stop.next() => cause,
-        () = broker.lost() => "an actor that the broker cannot do without ended",
+    let lost = tokio::select! {
+        cause = stop.next() => Err(cause),
+        cause = broker.lost() => Ok(cause),
     };
-    event::BrokerStopping { broker: local, cause: cause.to_owned() }.emit();
+    let cause = lost.clone().unwrap_or_else(|signal| signal.to_owned());
+    event::BrokerStopping { broker: local, cause }.emit();
     let began = ports.clock.moment();
-    let clean = broker.stop().await;
+    let clean = tokio::select! {
+        clean = broker.stop() => clean,
+        cause = stop.next() => {
+            let reason = format!("a second {cause} while stopping: the next start looks through the logs");
+            return Err(StartError::Other(reason));
+        }
+    };
     event::BrokerStopped { broker: local, took: Took(ports.clock.moment().since(began)) }.emit();
-    if clean {
-        Ok(())
-    } else {
-        Err(StartError::Other("not everything could be written; the next start looks through the logs".to_owned()))
+    match (lost, clean) {
+        (Err(_), true) => Ok(()),
+        // Whoever started the process must see that this was no ordinary end.
+        (Ok(cause), _) => Err(StartError::Other(cause)),
+        (Err(_), false) => {
+            Err(StartError::Other("not everything could be written; the next start looks through the logs".to_owned()))
+        }
     }
 }
 
@@ -140,12 +149,10 @@ impl Signals {
         Ok(Self { terminate: listen(SignalKind::terminate())?, interrupt: listen(SignalKind::interrupt())? })
     }
 
-    fn next(&mut self) -> impl Future<Output = &'static str> + '_ {
-        async {
-            tokio::select! {
-                _ = self.terminate.recv() => "SIGTERM",
-                _ = self.interrupt.recv() => "SIGINT",
-            }
+    async fn next(&mut self) -> &'static str {
+        tokio::select! {
+            _ = self.terminate.recv() => "SIGTERM",
+            _ = self.interrupt.recv() => "SIGINT",
         }
     }
 }
@@ -230,8 +237,7 @@ fn open(
         receive_buffer_bytes: connections.receive_buffer_bytes,
         loopback_congestion_control: connections.congestion_control.clone(),
     };
-    let bound = net::Listener::bind(address(listener)?, connections.backlog, options)
-        .map_err(|error| StartError::Other(error.to_string()))?;
+    let bound = bind(listener, connections.backlog, &options)?;
     let address = bound.local_addr().map_err(|error| StartError::Other(error.to_string()))?;
     event::ListenerBound { listener: listener.name.clone(), address }.emit();
     let advertised = advertised.unwrap_or_else(|| listener.clone());
@@ -246,23 +252,42 @@ fn open(
     Ok((Door { listener: listener.name.clone(), advertised: (host, port), accepted }, address))
 }
 
-fn address(listener: &Listener) -> Result<SocketAddr, StartError> {
-    let Some(host) = &listener.host else {
-        return Ok(SocketAddr::new(IpAddr::V4(Ipv4Addr::UNSPECIFIED), listener.port));
+fn bind(listener: &Listener, backlog: u32, options: &SocketOptions) -> Result<net::Listener, StartError> {
+    let bind = |address| net::Listener::bind(address, backlog, options.clone());
+    let bound = match &listener.host {
+        Some(host) => bind(address(listener, host)?),
+        // Every interface, by both versions of the protocol; machines without IPv6 have the old one.
+        None => bind(SocketAddr::new(IpAddr::V6(Ipv6Addr::UNSPECIFIED), listener.port)).or_else(|error| {
+            if net::is_no_such_family(&error.source) {
+                bind(SocketAddr::new(IpAddr::V4(Ipv4Addr::UNSPECIFIED), listener.port))
+            } else {
+                Err(error)
+            }
+        }),
     };
+    bound.map_err(|error| StartError::Other(error.to_string()))
+}
+
+fn address(listener: &Listener, host: &str) -> Result<SocketAddr, StartError> {
     let unknown = |why: String| {
         StartError::Other(format!("listener {}: the host '{host}' is unknown ({why}); see `listeners`", listener.name))
     };
-    let mut found = (host.as_str(), listener.port).to_socket_addrs().map_err(|error| unknown(error.to_string()))?;
+    let mut found = (host, listener.port).to_socket_addrs().map_err(|error| unknown(error.to_string()))?;
     found.next().ok_or_else(|| unknown("no address".to_owned()))
 }
 
 /// Accepts until the listener's actor is gone.
 async fn accept(listener: net::Listener, sender: mpsc::Sender<(Incoming, SocketAddr)>) {
     loop {
-        match listener.accept().await {
+        let accepted = tokio::select! {
+            accepted = listener.accept() => accepted,
+            // Nobody shall wait in the backlog of a broker that stops.
+            () = sender.closed() => return,
+        };
+        match accepted {
             Ok(incoming) => {
-                let peer = incoming.peer;
+                // An IPv4 peer on an IPv6 socket is the same peer.
+                let peer = SocketAddr::new(incoming.peer.ip().to_canonical(), incoming.peer.port());
                 let socket = incoming.socket;
                 let make: Incoming = Box::new(move || Stream::from_socket(socket));
                 if sender.send((make, peer)).await.is_err() {

@@ -5,26 +5,31 @@
 //! (lead, delete), the configuration (configure), timers (retention, checkpoints), the broker (shutdown).
 //! Disk work runs on the disk pool while the mailbox waits, so commands take effect in their order.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
+use std::path::Path;
 use std::sync::{Arc, Mutex, PoisonError};
 use std::time::Duration;
 
 use actix::{Actor, ActorFutureExt as _, AsyncContext as _, Context, Handler, Message, WrapFuture as _};
 use futures::future::join_all;
-use tokio::sync::oneshot;
+use futures::stream::{self, StreamExt as _};
+use tokio::sync::{oneshot, watch};
 
-use super::directory::{Directory, PartitionHandle, Published};
-use super::partition::{PartitionActor, PartitionCommand, PartitionParts};
+use super::directory::{self, Directory, PartitionHandle, Published};
+use super::partition::{Chore, PartitionActor, PartitionCommand, PartitionParts};
 use super::placement::{LoopId, Placement};
 use super::ports::{Ports, random};
 use super::settings::SettingsStore;
 use super::supervisor::{Death, DeathNotice};
+use crate::config;
 use crate::machine::controller::PartitionNotice;
 use crate::machine::partition::Leadership;
 use crate::machine::restart::{DEATHS_MAX, Intensity, Verdict};
-use crate::model::{BrokerId, ErrorCode, Offset, TopicId, TopicName, TopicPartition};
-use crate::storage::log::{Log, OpenError, OpenReport, PendingDelete};
-use crate::storage::log_dirs::{CheckpointTask, LoadedPartition, LogDirDescription, LogDirs, PartitionOffsets};
+use crate::model::{BrokerId, ErrorCode, Offset, Timestamp, TopicId, TopicName, TopicPartition};
+use crate::storage::log::{DiskError, Log, OpenError, OpenReport, PendingDelete};
+use crate::storage::log_dirs::{
+    CheckpointTask, LoadJob, LoadedPartition, LogDirDescription, LogDirIndex, LogDirs, PartitionOffsets,
+};
 use crate::telemetry::{Event as _, event};
 
 /// Waits for one partition to take a command; far more than a mailbox turn ever takes.
@@ -41,6 +46,10 @@ pub struct Replicas {
     ports: Ports,
     placement: Placement,
     intervals: Intervals,
+    recovery_threads_per_dir: usize,
+    lose: watch::Sender<Option<String>>,
+    /// Those that were taken out of service while the broker ran.
+    failed_dirs: BTreeSet<LogDirIndex>,
     next_home: usize,
 }
 
@@ -48,15 +57,38 @@ pub struct Replicas {
 #[derive(Clone, Copy, Debug)]
 pub struct Intervals {
     /// `log.retention.check.interval.ms`.
-    pub retention: Duration,
-    /// `log.flush.offset.checkpoint.interval.ms` and its kin: recovery points, log starts, high watermarks.
-    pub checkpoint: Duration,
+    pub retention: Option<Duration>,
+    /// The shortest of `log.flush.offset.checkpoint.interval.ms`, `log.flush.start.offset.checkpoint.interval.ms` and
+    /// `replica.high.watermark.checkpoint.interval.ms`: all checkpoints are written together.
+    pub checkpoint: Option<Duration>,
+    /// `producer.id.expiration.check.interval.ms`.
+    pub producers: Option<Duration>,
+}
+
+impl Intervals {
+    /// From the configuration. An interval of 0 means never, as in Kafka, whose scheduler then runs the work once.
+    #[must_use]
+    pub fn of(config: &config::LogConfig) -> Self {
+        let some = |interval: Duration| Some(interval).filter(|interval| !interval.is_zero());
+        let checkpoints = [
+            config.recovery_point_checkpoint_interval,
+            config.start_offset_checkpoint_interval,
+            config.high_watermark_checkpoint_interval,
+        ];
+        Self {
+            retention: some(config.retention_check_interval),
+            checkpoint: checkpoints.into_iter().filter_map(some).min(),
+            producers: some(config.producer_id_expiration_check_interval),
+        }
+    }
 }
 
 struct Replica {
     topic_id: TopicId,
     leadership: Option<Leadership>,
     deaths: Intensity,
+    /// Where its log started when its actor died.
+    log_start: Offset,
     /// Counts the actors of this replica, so that a late death notice of an earlier one is told apart.
     incarnation: u64,
     /// `None` while it is down.
@@ -79,6 +111,10 @@ pub struct ReplicasParts {
     pub placement: Placement,
     /// Timers.
     pub intervals: Intervals,
+    /// `num.recovery.threads.per.data.dir`.
+    pub recovery_threads_per_dir: usize,
+    /// Told why, when no log dir works any more.
+    pub lose: watch::Sender<Option<String>>,
 }
 
 /// Everything that the replicas actor can be asked.
@@ -127,6 +163,13 @@ pub enum ReplicasCommand {
     },
     /// Start a partition again that died.
     Reopen(TopicPartition),
+    /// The disk failed when it was asked for something in a log dir.
+    DirFailed {
+        /// Which.
+        dir: LogDirIndex,
+        /// How.
+        error: DiskError,
+    },
     /// Flush and close everything, and write the clean-shutdown markers.
     Shutdown {
         /// Whether all was written.
@@ -146,7 +189,17 @@ impl Replicas {
     /// Replicas that are not loaded yet.
     #[must_use]
     pub fn new(parts: ReplicasParts) -> Self {
-        let ReplicasParts { local, dirs, directory, settings, ports, placement, intervals } = parts;
+        let ReplicasParts {
+            local,
+            dirs,
+            directory,
+            settings,
+            ports,
+            placement,
+            intervals,
+            recovery_threads_per_dir,
+            lose,
+        } = parts;
         Self {
             local,
             dirs: Arc::new(Mutex::new(Some(dirs))),
@@ -156,27 +209,40 @@ impl Replicas {
             ports,
             placement,
             intervals,
+            recovery_threads_per_dir,
+            lose,
+            failed_dirs: BTreeSet::new(),
             next_home: 0,
         }
     }
 
-    /// Runs `work` on the disk pool with the log dirs; the mailbox waits, then `then` goes on.
+    /// Runs `work` on the disk pool with the log dirs; the mailbox waits, then `then` goes on, unless the work panicked.
     fn with_dirs<T: Send + 'static>(
         &self,
         ctx: &mut Context<Self>,
         work: impl FnOnce(&mut LogDirs) -> T + Send + 'static,
         then: impl FnOnce(&mut Self, T, &mut Context<Self>) + 'static,
     ) {
+        self.try_with_dirs(ctx, work, |actor, done, ctx| {
+            if let Some(done) = done {
+                then(actor, done, ctx);
+            }
+        });
+    }
+
+    /// The same, where `then` hears of a panic too: as `None`.
+    fn try_with_dirs<T: Send + 'static>(
+        &self,
+        ctx: &mut Context<Self>,
+        work: impl FnOnce(&mut LogDirs) -> T + Send + 'static,
+        then: impl FnOnce(&mut Self, Option<T>, &mut Context<Self>) + 'static,
+    ) {
         let dirs = Arc::clone(&self.dirs);
         let work = self.placement.blocking(move || {
             let mut dirs = dirs.lock().unwrap_or_else(PoisonError::into_inner);
             dirs.as_mut().map(work)
         });
-        ctx.wait(work.into_actor(self).map(move |done, actor, ctx| {
-            if let Some(done) = done.flatten() {
-                then(actor, done, ctx);
-            }
-        }));
+        ctx.wait(work.into_actor(self).map(move |done, actor, ctx| then(actor, done.flatten(), ctx)));
     }
 
     fn load(&mut self, reply: oneshot::Sender<usize>, ctx: &mut Context<Self>) {
@@ -184,12 +250,20 @@ impl Replicas {
         let now = self.ports.clock.timestamp();
         let placement = self.placement.clone();
         self.with_dirs(ctx, LogDirs::load_jobs, move |actor, jobs, ctx| {
-            let loads = jobs.into_iter().map(move |job| {
-                let config = settings.topic(&job.partition.topic).log.clone();
-                placement.blocking(move || job.run(config, now))
+            let mut of_dir = BTreeMap::<LogDirIndex, Vec<LoadJob>>::new();
+            jobs.into_iter().for_each(|job| of_dir.entry(job.dir).or_default().push(job));
+            let threads = actor.recovery_threads_per_dir.max(1);
+            let loads = of_dir.into_values().map(move |jobs| {
+                let (settings, placement) = (settings.clone(), placement.clone());
+                let load = move |job: LoadJob| {
+                    let config = settings.topic(&job.partition.topic).log.clone();
+                    placement.blocking(move || job.run(config, now))
+                };
+                stream::iter(jobs).map(load).buffered(threads).collect::<Vec<_>>()
             });
             ctx.wait(join_all(loads).into_actor(actor).map(move |loaded, actor, ctx| {
-                let opened = loaded.into_iter().flatten().filter_map(|loaded| actor.loaded(loaded)).collect();
+                let loaded = loaded.into_iter().flatten().flatten();
+                let opened = loaded.filter_map(|loaded| actor.loaded(loaded, ctx)).collect();
                 actor.start(opened, ctx);
                 let _gone = reply.send(actor.replicas.len());
                 actor.start_timers(ctx);
@@ -198,8 +272,8 @@ impl Replicas {
     }
 
     /// Says what loading found; `None` when the replica cannot be served.
-    fn loaded(&mut self, loaded: LoadedPartition) -> Option<Opened> {
-        let LoadedPartition { partition: id, topic_id, high_watermark, log, .. } = loaded;
+    fn loaded(&mut self, loaded: LoadedPartition, ctx: &mut Context<Self>) -> Option<Opened> {
+        let LoadedPartition { partition: id, dir, topic_id, high_watermark, log } = loaded;
         match log {
             Ok((log, report)) => {
                 report_open(&id, &report);
@@ -207,8 +281,12 @@ impl Replicas {
             }
             Err(error) => {
                 event::PartitionUnusable { partition: id.clone(), cause: error.to_string() }.emit();
+                self.directory.take_offline(std::slice::from_ref(&id));
                 let topic_id = topic_id.unwrap_or(TopicId::ZERO);
-                self.replicas.insert(id, Replica::down(topic_id));
+                self.replicas.entry(id).or_insert_with(|| Replica::down(topic_id));
+                if let OpenError::Disk(error) = error {
+                    suspect(dir, error, ctx);
+                }
                 None
             }
         }
@@ -220,6 +298,7 @@ impl Replicas {
         if started.is_empty() {
             return;
         }
+        self.directory.forget_offline(started.iter().map(|(id, _)| id));
         self.directory.publish(|partitions| {
             for (id, handle) in started {
                 partitions.entry(id.topic).or_default().insert(id.partition, handle);
@@ -263,22 +342,24 @@ impl Replicas {
         ctx: &mut Context<Self>,
     ) {
         let missing = partitions.iter().filter(|notice| !self.replicas.contains_key(&notice.id()));
-        let missing = missing.map(|notice| (notice.id(), notice.topic_id)).collect::<Vec<_>>();
+        let missing = missing.map(|notice| (notice.id(), notice.topic_id, notice.is_new)).collect::<Vec<_>>();
         let settings = self.settings.clone();
         let now = self.ports.clock.timestamp();
         let create = move |dirs: &mut LogDirs| {
             missing
                 .into_iter()
-                .map(|(id, topic_id)| {
-                    let config = settings.topic(&id.topic).log.clone();
-                    let made = dirs.create_partition(&id, Some(topic_id), config, now);
-                    (id, topic_id, made.map(|(_, log)| log))
+                .map(|(id, topic_id, is_new)| {
+                    let made = create(dirs, &id, (topic_id, is_new), &settings, now);
+                    (id, topic_id, made)
                 })
                 .collect::<Vec<_>>()
         };
         self.with_dirs(ctx, create, move |actor, created, ctx| {
-            let opened = created.into_iter().filter_map(|(id, topic_id, made)| actor.created(id, topic_id, made));
-            let opened = opened.collect();
+            let mut opened = Vec::new();
+            for (id, topic_id, (made, failed)) in created {
+                failed.into_iter().for_each(|(dir, error)| suspect(dir, error, ctx));
+                opened.extend(actor.created(id, topic_id, made));
+            }
             actor.start(opened, ctx);
             let answers = partitions.into_iter().map(|notice| (notice.id(), actor.assign(&notice))).collect();
             let _gone = reply.send(answers);
@@ -294,6 +375,7 @@ impl Replicas {
             }
             Err(error) => {
                 event::PartitionUnusable { partition: id.clone(), cause: error.to_string() }.emit();
+                self.directory.take_offline(&[id]);
                 None
             }
         }
@@ -325,16 +407,8 @@ impl Replicas {
     }
 
     fn delete(&mut self, ids: Vec<TopicPartition>, reply: oneshot::Sender<bool>, ctx: &mut Context<Self>) {
-        self.directory.publish(|partitions| {
-            for id in &ids {
-                if let Some(topic) = partitions.get_mut(&id.topic) {
-                    topic.remove(&id.partition);
-                    if topic.is_empty() {
-                        partitions.remove(&id.topic);
-                    }
-                }
-            }
-        });
+        self.directory.publish(|partitions| directory::remove(partitions, &ids));
+        self.directory.forget_offline(ids.iter());
         let handles = ids.iter().filter_map(|id| self.replicas.remove(id)?.handle).collect::<Vec<_>>();
         let closed = join_all(handles.into_iter().map(|handle| close(handle, true)));
         let due = self.ports.clock.moment().after(self.settings.file_delete_delay());
@@ -343,13 +417,17 @@ impl Replicas {
             let rename = move |dirs: &mut LogDirs| {
                 let known =
                     ids.into_iter().zip(uniques).filter(|(id, _)| dirs.dir_of(id).is_some()).collect::<Vec<_>>();
-                known.into_iter().map(|(id, unique)| dirs.delete_partition(&id, unique, due)).collect::<Vec<_>>()
+                let delete = |(id, unique)| (dirs.dir_of(&id), dirs.delete_partition(&id, unique, due));
+                known.into_iter().map(delete).collect::<Vec<_>>()
             };
             actor.with_dirs(ctx, rename, move |actor, renamed, ctx| {
-                let done = renamed.iter().all(Result::is_ok);
-                renamed.into_iter().for_each(|renamed| match renamed {
+                let done = renamed.iter().all(|(_, renamed)| renamed.is_ok());
+                renamed.into_iter().for_each(|(dir, renamed)| match renamed {
                     Ok(pending) => actor.delete_later(pending, ctx),
-                    Err(error) => event::DeleteFailed { cause: error.to_string() }.emit(),
+                    Err(error) => {
+                        event::DeleteFailed { cause: error.to_string() }.emit();
+                        dir.into_iter().for_each(|dir| suspect(dir, error.clone(), ctx));
+                    }
                 });
                 let _gone = reply.send(done);
             });
@@ -399,7 +477,9 @@ impl Replicas {
         let Some(replica) = self.replicas.get_mut(&id).filter(|replica| replica.incarnation == incarnation) else {
             return;
         };
-        replica.handle = None;
+        if let Some(handle) = replica.handle.take() {
+            replica.log_start = handle.published.log.log_start_offset();
+        }
         let verdict = replica.deaths.died(now);
         event::ActorDied { actor: "partition", name: id.to_string(), cause: death.to_string() }.emit();
         match verdict {
@@ -408,27 +488,72 @@ impl Replicas {
             }
             Verdict::Escalate => {
                 event::ActorEscalated { actor: "partition", name: id.to_string(), deaths: DEATHS_MAX }.emit();
-                self.directory.publish(|partitions| {
-                    if let Some(topic) = partitions.get_mut(&id.topic) {
-                        topic.remove(&id.partition);
-                    }
-                });
+                self.directory.take_offline(std::slice::from_ref(&id));
+                if death == Death::Failed {
+                    self.probe(id, ctx);
+                }
             }
         }
     }
 
-    fn reopen(&mut self, id: TopicPartition, ctx: &mut Context<Self>) {
-        if self.replicas.get(&id).is_none_or(|replica| replica.handle.is_some()) {
+    /// A partition's disk failed again and again: is it the file, or the whole dir?
+    fn probe(&self, id: TopicPartition, ctx: &mut Context<Self>) {
+        let probe = move |dirs: &mut LogDirs| dirs.dir_of(&id).map(|dir| (dir, dirs.probe(dir)));
+        self.with_dirs(ctx, probe, |_, probed, ctx| {
+            if let Some((dir, Err(error))) = probed {
+                suspect(dir, error, ctx);
+            }
+        });
+    }
+
+    /// Takes a log dir out of service, with all that lies in it; the others go on. Kafka does the same, and asks for a restart
+    /// too.
+    fn dir_failed(&mut self, dir: LogDirIndex, error: DiskError, ctx: &mut Context<Self>) {
+        if !self.failed_dirs.insert(dir) {
             return;
         }
+        let cause = error.to_string();
+        let fail = move |dirs: &mut LogDirs| {
+            dirs.fail(dir, error);
+            let path = dirs.path_of(dir).map(Path::to_path_buf).unwrap_or_default();
+            (path, dirs.partitions_in(dir), dirs.all_failed())
+        };
+        self.with_dirs(ctx, fail, move |actor, (path, ids, all), ctx| {
+            event::LogDirFailed { dir: event::Dir(path.clone()), cause: cause.clone() }.emit();
+            actor.directory.take_offline(&ids);
+            let handles = ids.iter().filter_map(|id| actor.replicas.get_mut(id)?.handle.take()).collect::<Vec<_>>();
+            let closed = join_all(handles.into_iter().map(|handle| close(handle, true)));
+            ctx.spawn(closed.into_actor(actor).map(|_, _, _| ()));
+            if all {
+                let last = path.display();
+                actor
+                    .lose
+                    .send_replace(Some(format!("none of the log dirs works any more; the last was {last}: {cause}")));
+            }
+        });
+    }
+
+    fn reopen(&mut self, id: TopicPartition, ctx: &mut Context<Self>) {
+        let Some(replica) = self.replicas.get(&id).filter(|replica| replica.handle.is_none()) else { return };
+        let log_start = replica.log_start;
         let config = self.settings.topic(&id.topic).log.clone();
         let now = self.ports.clock.timestamp();
         let wanted = id.clone();
-        let open = move |dirs: &mut LogDirs| dirs.reopen_partition(&wanted, config, now);
-        self.with_dirs(ctx, open, move |actor, loaded, ctx| {
-            if let Some(opened) = loaded.and_then(|loaded| actor.loaded(loaded)) {
-                event::ActorRestarted { actor: "partition", name: id.to_string(), deaths: actor.deaths(&id) }.emit();
-                actor.start(vec![opened], ctx);
+        let open = move |dirs: &mut LogDirs| dirs.reopen_partition(&wanted, log_start, config, now);
+        self.try_with_dirs(ctx, open, move |actor, loaded, ctx| {
+            let panicked = loaded.is_none();
+            match loaded.flatten().and_then(|loaded| actor.loaded(loaded, ctx)) {
+                Some(opened) => {
+                    let deaths = actor.deaths(&id);
+                    event::ActorRestarted { actor: "partition", name: id.to_string(), deaths }.emit();
+                    actor.start(vec![opened], ctx);
+                }
+                // As if the fresh one had died at once: tried again, and given up in the end.
+                None => {
+                    let incarnation = actor.replicas.get(&id).map_or(0, |replica| replica.incarnation);
+                    let death = if panicked { Death::Panicked } else { Death::Failed };
+                    actor.died(id, incarnation, death, ctx);
+                }
             }
         });
     }
@@ -439,18 +564,30 @@ impl Replicas {
     }
 
     fn start_timers(&self, ctx: &mut Context<Self>) {
-        ctx.run_interval(self.intervals.retention, |actor, ctx| actor.housekeep(ctx));
-        ctx.run_interval(self.intervals.checkpoint, |actor, ctx| {
-            let task = actor.checkpoint();
-            let work = actor.placement.blocking(move || task.map(CheckpointTask::run));
-            ctx.spawn(work.into_actor(actor).map(|failed, _, _| report_checkpoint(failed)));
-        });
+        let Intervals { retention, checkpoint, producers } = self.intervals;
+        if let Some(interval) = retention {
+            ctx.run_interval(interval, |actor, ctx| actor.housekeep(Chore::Retention, ctx));
+        }
+        if let Some(interval) = producers {
+            ctx.run_interval(interval, |actor, ctx| actor.housekeep(Chore::Producers, ctx));
+        }
+        if let Some(interval) = checkpoint {
+            ctx.run_interval(interval, |actor, ctx| {
+                let task = actor.checkpoint();
+                let work = actor.placement.blocking(move || task.map(CheckpointTask::run));
+                ctx.spawn(work.into_actor(actor).map(|failed, _, ctx| {
+                    let failed = failed.flatten().unwrap_or_default();
+                    report_checkpoint(&failed);
+                    failed.into_iter().for_each(|(dir, error)| suspect(dir, error, ctx));
+                }));
+            });
+        }
     }
 
-    fn housekeep(&self, ctx: &mut Context<Self>) {
+    fn housekeep(&self, chore: Chore, ctx: &mut Context<Self>) {
         for handle in self.replicas.values().filter_map(|replica| replica.handle.as_ref()) {
             let (reply, answer) = oneshot::channel();
-            if handle.addr.try_send(PartitionCommand::Housekeep { reply }).is_ok() {
+            if handle.addr.try_send(PartitionCommand::Housekeep { chore, reply }).is_ok() {
                 ctx.spawn(answer.into_actor(self).map(|pending, actor, ctx| {
                     if let Ok(Some(pending)) = pending {
                         actor.delete_later(pending, ctx);
@@ -508,7 +645,14 @@ impl Replicas {
 
 impl Replica {
     fn down(topic_id: TopicId) -> Self {
-        Self { topic_id, leadership: None, deaths: Intensity::default(), incarnation: 0, handle: None }
+        Self {
+            topic_id,
+            leadership: None,
+            deaths: Intensity::default(),
+            log_start: Offset(0),
+            incarnation: 0,
+            handle: None,
+        }
     }
 }
 
@@ -523,7 +667,7 @@ fn finish(dirs: &Mutex<Option<LogDirs>>, offsets: BTreeMap<TopicPartition, Parti
     let Some(dirs) = dirs.lock().unwrap_or_else(PoisonError::into_inner).take() else { return false };
     let failed = dirs.checkpoint_task(offsets).run();
     let written = failed.is_empty();
-    report_checkpoint(Some(Some(failed)));
+    report_checkpoint(&failed);
     clean && written && dirs.close().is_ok()
 }
 
@@ -536,6 +680,45 @@ async fn close(handle: PartitionHandle, discard: bool) -> Option<Offset> {
     })
     .await
     .ok()?
+}
+
+/// Makes a partition in the dir with the fewest. When the disk of that fails it is taken off the list, and the next is tried;
+/// the dirs that failed.
+fn create(
+    dirs: &mut LogDirs,
+    id: &TopicPartition,
+    (topic_id, is_new): (TopicId, bool),
+    settings: &SettingsStore,
+    now: Timestamp,
+) -> (Result<Log, OpenError>, Vec<(LogDirIndex, DiskError)>) {
+    let mut failed = Vec::new();
+    if !is_new && let Some((_, error)) = dirs.failed().into_iter().next() {
+        // It may lie in the dir that failed: an empty log in another one would pass for all that there ever was (law 10).
+        return (Err(OpenError::Disk(error)), failed);
+    }
+    loop {
+        let place = dirs.dir_for_new();
+        let config = settings.topic(&id.topic).log.clone();
+        match (place, dirs.create_partition(id, Some(topic_id), config, now)) {
+            (_, Ok((_, log))) => return (Ok(log), failed),
+            (Ok(place), Err(OpenError::Disk(error))) if !error.passes() => {
+                dirs.fail(place, error.clone());
+                failed.push((place, error.clone()));
+                if !dirs.abandon_partition(id) {
+                    // Two dirs must not both have it at the next start.
+                    return (Err(OpenError::Disk(error)), failed);
+                }
+            }
+            (_, Err(error)) => return (Err(error), failed),
+        }
+    }
+}
+
+/// Notes that the disk failed in a dir, unless it is only full.
+fn suspect(dir: LogDirIndex, error: DiskError, ctx: &mut Context<Replicas>) {
+    if !error.passes() {
+        ctx.notify(ReplicasCommand::DirFailed { dir, error });
+    }
 }
 
 #[expect(clippy::disallowed_methods, reason = "a death notice must arrive whatever the mailbox holds (law 7)")]
@@ -554,10 +737,8 @@ fn report_open(id: &TopicPartition, report: &OpenReport) {
     }
 }
 
-type CheckpointFailures = Vec<(crate::storage::log_dirs::LogDirIndex, crate::storage::log::DiskError)>;
-
-fn report_checkpoint(failed: Option<Option<CheckpointFailures>>) {
-    for (_, error) in failed.flatten().into_iter().flatten() {
+fn report_checkpoint(failed: &[(LogDirIndex, DiskError)]) {
+    for (_, error) in failed {
         event::CheckpointFailed { cause: error.to_string() }.emit();
     }
 }
@@ -585,6 +766,7 @@ impl Handler<ReplicasCommand> for Replicas {
             ),
             ReplicasCommand::Died { id, incarnation, death } => self.died(id, incarnation, death, ctx),
             ReplicasCommand::Reopen(id) => self.reopen(id, ctx),
+            ReplicasCommand::DirFailed { dir, error } => self.dir_failed(dir, error, ctx),
             ReplicasCommand::Shutdown { reply } => self.shutdown(reply, ctx),
         }
     }

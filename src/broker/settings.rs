@@ -1,7 +1,7 @@
 //! The settings in force: the file's, and over them what `/config` in the coordinator says, for the broker and per topic.
 //!
 //! *Owner*: the configuration watcher on the main loop swaps them; everybody loads them.
-//! *Does not know*: keys and defaults; they are [`config`](crate::config)'s.
+//! *Does not know*: keys and defaults; they are [`config`]'s.
 
 use std::collections::BTreeMap;
 use std::sync::Arc;
@@ -176,6 +176,8 @@ impl TopicSettings {
             leader: LeaderRules {
                 durability: topic.durability,
                 min_insync_replicas: usize::try_from(topic.min_insync_replicas).unwrap_or(usize::MAX),
+                flush_records: topic.flush_messages,
+                flush_age: topic.flush_interval,
             },
             batch: batch_rules(&topic),
             stamps_on_append: topic.timestamp_type == config::TimestampType::LogAppendTime,

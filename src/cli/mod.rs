@@ -12,6 +12,8 @@ mod file;
 mod log_dump;
 mod output;
 mod produce;
+#[cfg(feature = "sim")]
+mod sim;
 mod start;
 mod topic;
 
@@ -44,6 +46,9 @@ enum Command {
     #[command(subcommand)]
     Log(LogCommand),
     Bench(bench::Arguments),
+    #[cfg(feature = "sim")]
+    #[command(hide = true)]
+    Sim(sim::Arguments),
 }
 
 #[derive(Subcommand, Debug)]
@@ -86,6 +91,8 @@ fn execute(command: Command, output: &mut Output) -> Result<ExitCode, Failure> {
         Command::Consume(arguments) => consume::run(&arguments, output),
         Command::Log(LogCommand::Dump(arguments)) => log_dump::run(&arguments, output),
         Command::Bench(arguments) => bench::run(&arguments, output),
+        #[cfg(feature = "sim")]
+        Command::Sim(arguments) => sim::run(&arguments, output),
     }?;
     Ok(ExitCode::SUCCESS)
 }

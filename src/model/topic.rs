@@ -30,7 +30,7 @@ impl TopicName {
         let legal = |c: char| c.is_ascii_alphanumeric() || matches!(c, '.' | '_' | '-');
         match name {
             "" => refuse("the empty string is not allowed".to_owned()),
-            "." | ".." => refuse("'.' or '..' is not allowed".to_owned()),
+            "." | ".." => refuse(format!("'{name}' is not allowed")),
             _ if TOPIC_NAME_BYTES_MAX < name.len() => refuse(format!(
                 "the length of '{}…' is longer than the max allowed length {TOPIC_NAME_BYTES_MAX}",
                 name.chars().take(40).collect::<String>()

@@ -102,6 +102,10 @@ impl Listener {
         // Buffers are inherited, and the receive buffer bounds the window that is negotiated while connecting.
         options.apply_buffers(&socket)?;
         socket.set_nonblocking(true)?;
+        if address.is_ipv6() && address.ip().is_unspecified() {
+            // IPv4 too, whatever the system's default is.
+            socket.set_only_v6(false)?;
+        }
         socket.bind(&address.into())?;
         socket.listen(i32::try_from(backlog).unwrap_or(i32::MAX))?;
         Ok(Self { socket: TcpListener::from_std(socket.into())?, options })
@@ -134,6 +138,13 @@ impl Listener {
         self.options.apply(SockRef::from(&socket), peer)?;
         Ok(Incoming { socket, peer })
     }
+}
+
+/// Whether the machine does not speak the version of the Internet Protocol that an address is of.
+#[must_use]
+pub fn is_no_such_family(error: &io::Error) -> bool {
+    let code = rustix::io::Errno::AFNOSUPPORT.raw_os_error();
+    error.raw_os_error() == Some(code) || error.kind() == io::ErrorKind::AddrNotAvailable
 }
 
 /// Whether an error is of one connection only. Linux also hands a connection's pending network errors to `accept`.

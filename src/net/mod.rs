@@ -19,7 +19,7 @@ mod tests;
 
 pub use connect::{ConnectError, connect};
 pub use frame::{FrameBuffer, FrameError};
-pub use listener::{BindError, Incoming, Listener, SocketOptions};
+pub use listener::{BindError, Incoming, Listener, SocketOptions, is_no_such_family};
 pub use outgoing::{Chunk, FileSource, Outgoing};
 pub use pool::BufferPool;
 pub use stream::{Detached, Duplex, Reader, Stream, Writer, detach};

@@ -1,1 +1,27 @@
-//! The real broker under a seed.
+//! The real broker under a seed: its actors and its storage, in one process, on a disk that tears and loses writes, with a
+//! clock that only passes when nobody has anything to do, over a network that breaks, with a coordinator that goes away.
+//!
+//! A run ([`run::run`]) is several lives of one broker on one disk ([`crate::storage::disk::sim`]). Clients ([`producer`],
+//! [`consumer`], [`admin`]) outlive it; the [`nemesis`] breaks things; the [`oracle`] hears what the clients were told, and
+//! judges it after every restart. Each life has a runtime of its own that is dropped whole when the life ends, as a process is.
+//!
+//! *Invariant*: the same seed gives the same [`trace`]. So nothing here or in the broker may depend on threads, on the
+//! system's clock, on the order of a hash, or on `select!` without `biased`.
+//! *Does not know*: how the broker does what it does: it is judged by what it tells its clients.
+
+pub mod admin;
+pub mod client;
+pub mod consumer;
+pub mod disk;
+pub mod life;
+pub mod nemesis;
+pub mod network;
+pub mod oracle;
+pub mod ports;
+pub mod power;
+pub mod producer;
+pub mod run;
+pub mod trace;
+
+#[cfg(test)]
+mod tests;

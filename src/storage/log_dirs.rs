@@ -16,7 +16,7 @@ use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use crate::model::{BrokerId, Moment, Offset, Timestamp, TopicId, TopicPartition};
 use crate::storage::checkpoint::{CheckpointError, OffsetCheckpoint, Offsets};
 use crate::storage::directory::{self, Mark, PartitionDirectory, live_name, marked_name};
-use crate::storage::disk::Disk;
+use crate::storage::disk::{Disk, replace_file};
 use crate::storage::log::{Corruption, DiskError, Log, LogConfig, OpenError, OpenOptions, OpenReport, PendingDelete};
 use crate::storage::meta_properties::{MetaProperties, MetaPropertiesError, MetaPropertiesVersion};
 use crate::storage::open_files::OpenFiles;
@@ -24,6 +24,9 @@ use crate::storage::{clean_shutdown, partition_metadata};
 
 /// Locked in each log dir, as Kafka does.
 const LOCK_FILE_NAME: &str = ".lock";
+
+/// Written and removed by [`LogDirs::probe`]. Kafka passes over files that it does not know.
+const PROBE_FILE_NAME: &str = ".probe";
 
 /// Number of a log dir, in the order of `log.dirs`.
 #[derive(Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash, Debug)]
@@ -433,6 +436,39 @@ impl LogDirs {
         }
     }
 
+    /// Whether no dir works any more.
+    #[must_use]
+    pub fn all_failed(&self) -> bool {
+        self.dirs.iter().all(|dir| dir.failure.is_some())
+    }
+
+    /// The partitions that lie in a dir.
+    #[must_use]
+    pub fn partitions_in(&self, dir: LogDirIndex) -> Vec<TopicPartition> {
+        let here = self.partitions.iter().filter(|(_, place)| **place == dir);
+        here.map(|(partition, _)| partition.clone()).collect()
+    }
+
+    /// Where a dir is.
+    #[must_use]
+    pub fn path_of(&self, dir: LogDirIndex) -> Option<&Path> {
+        self.dirs.get(dir.0).map(|dir| dir.path.as_path())
+    }
+
+    /// Whether a dir takes a small file and makes it durable: to tell its failure from that of one file. Waits for the disk.
+    ///
+    /// # Errors
+    /// The disk's, or why it is offline already.
+    pub fn probe(&self, dir: LogDirIndex) -> Result<(), DiskError> {
+        let Some(dir) = self.dirs.get(dir.0) else { return Ok(()) };
+        if let Some(failure) = &dir.failure {
+            return Err(failure.clone());
+        }
+        let path = dir.path.join(PROBE_FILE_NAME);
+        let probed = replace_file(&*self.disk, &path, b"probe\n").and_then(|()| self.disk.remove_file(&path));
+        probed.map_err(|error| DiskError::new("write a file to", &dir.path, &error))
+    }
+
     /// The partitions found, to be loaded; once. The clean-shutdown markers and the folders of deleted partitions are removed
     /// first. Waits for the disk.
     pub fn load_jobs(&mut self) -> Vec<LoadJob> {
@@ -454,16 +490,20 @@ impl LogDirs {
         jobs.collect()
     }
 
-    /// Opens a partition once more after its actor died. `None` when it is not here. Waits for the disk.
+    /// Opens a partition once more after its actor died; its log started at `log_start` then, which the checkpoint need not
+    /// know yet. `None` when it is not here. Waits for the disk.
     pub fn reopen_partition(
         &mut self,
         partition: &TopicPartition,
+        log_start: Offset,
         config: LogConfig,
         now: Timestamp,
     ) -> Option<LoadedPartition> {
         let place = self.dir_of(partition)?;
         // Its last flush may have failed: what the page cache calls clean may not be on disk.
-        self.job(partition, place, false, true).map(|job| job.run(config, now))
+        let mut job = self.job(partition, place, false, true)?;
+        job.known.log_start = job.known.log_start.max(log_start);
+        Some(job.run(config, now))
     }
 
     fn job(&self, partition: &TopicPartition, place: LogDirIndex, clean: bool, rewrite: bool) -> Option<LoadJob> {
@@ -514,8 +554,24 @@ impl LogDirs {
         job.open(config, now).map(|(log, _)| (place, log))
     }
 
-    /// The dir that works and has the fewest partitions; of several the first.
-    fn dir_for_new(&self) -> Result<LogDirIndex, OpenError> {
+    /// Forgets a partition that could not be made, and removes its folder; whether nothing is left of it.
+    pub fn abandon_partition(&mut self, partition: &TopicPartition) -> bool {
+        let removed = self.dirs.iter().filter(|dir| dir.failure.is_some()).all(|dir| {
+            let path = dir.path.join(live_name(partition));
+            match self.disk.remove_dir_all(&path) {
+                Ok(()) => true,
+                Err(error) => error.kind() == io::ErrorKind::NotFound,
+            }
+        });
+        self.partitions.remove(partition);
+        removed
+    }
+
+    /// The dir that works and has the fewest partitions; of several the first. There the next one goes.
+    ///
+    /// # Errors
+    /// When no dir works.
+    pub fn dir_for_new(&self) -> Result<LogDirIndex, OpenError> {
         let mut counts = vec![0_usize; self.dirs.len()];
         for place in self.partitions.values() {
             if let Some(count) = counts.get_mut(place.0) {

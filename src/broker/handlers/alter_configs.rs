@@ -91,6 +91,7 @@ async fn alter(
         BROKER => {
             let scope = config::broker_scope(name, env.local).map_err(refused)?;
             let settings = config::alter_broker(scope, wanted, &layers).map_err(refused)?;
+            check_listeners(&layers.dynamic_broker, &settings)?;
             let id = match scope {
                 BrokerScope::Default => None,
                 BrokerScope::ThisBroker => Some(env.local),
@@ -104,6 +105,18 @@ async fn alter(
     }
     let asked = ask(&env.admin, |reply| AdminCommand::SetConfig { entity, settings, reply });
     asked.await.unwrap_or_else(|| Err((ErrorCode::UnknownServerError, "The broker is stopping.".to_owned())))
+}
+
+/// Kafka opens and closes listeners while it runs; we do not, and must not say that we did.
+fn check_listeners(current: &config::Settings, wanted: &config::Settings) -> Result<(), Refusal> {
+    const KEYS: [&str; 3] = ["listeners", "advertised.listeners", "listener.security.protocol.map"];
+    match KEYS.into_iter().find(|key| wanted.get(*key).is_some_and(|value| current.get(*key) != Some(value))) {
+        Some(key) => {
+            let reason = format!("{key} cannot change while the broker runs: set it in its file and restart it.");
+            Err((ErrorCode::InvalidRequest, reason))
+        }
+        None => Ok(()),
+    }
 }
 
 fn text(value: Option<&Str>) -> Option<String> {

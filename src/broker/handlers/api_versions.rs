@@ -37,7 +37,6 @@ fn served() -> Vec<ApiVersion> {
         api_key: key.code(),
         min_version: *versions.start(),
         max_version: *versions.end(),
-        ..Default::default()
     };
     let mut served = SERVED.iter().map(api).collect::<Vec<_>>();
     served.sort_by_key(|api| api.api_key);

@@ -1,14 +1,17 @@
 //! CreatePartitions: more partitions for topics that are there.
 
+use std::collections::BTreeMap;
+
 use super::{is_controller, not_controller, patience};
 use crate::broker::admin::{AdminCommand, MorePartitions};
 use crate::broker::ask;
 use crate::broker::env::Env;
 use crate::broker::peer::Peer;
-use crate::wire::RequestHeader;
+use crate::model::ErrorCode;
 use crate::wire::message::create_partitions::{
     CreatePartitionsRequest, CreatePartitionsResponse, CreatePartitionsTopic, CreatePartitionsTopicResult,
 };
+use crate::wire::{RequestHeader, Str};
 
 pub(super) async fn handle(
     env: &Env,
@@ -16,9 +19,13 @@ pub(super) async fn handle(
     _: &RequestHeader,
     request: CreatePartitionsRequest,
 ) -> CreatePartitionsResponse {
-    let names = request.topics.iter().map(|topic| topic.name.clone()).collect::<Vec<_>>();
+    let mut times = BTreeMap::<Str, usize>::new();
+    request.topics.iter().for_each(|topic| *times.entry(topic.name.clone()).or_default() += 1);
+    let once = |topic: &CreatePartitionsTopic| times.get(&topic.name) == Some(&1);
+    let topics = request.topics.into_iter().filter(once).collect::<Vec<_>>();
+    let names = topics.iter().map(|topic| topic.name.clone()).collect::<Vec<_>>();
     let answers = if is_controller(env) {
-        let topics = request.topics.into_iter().map(more).collect();
+        let topics = topics.into_iter().map(more).collect();
         let (validate_only, patience) = (request.validate_only, patience(request.timeout_ms));
         let asked = ask(&env.admin, |reply| AdminCommand::CreatePartitions { topics, validate_only, patience, reply });
         asked.await.unwrap_or_default()
@@ -31,7 +38,12 @@ pub(super) async fn handle(
             CreatePartitionsTopicResult { name, error_code, error_message: Some(message.into()) }
         }
     });
-    CreatePartitionsResponse { results: results.collect(), ..Default::default() }
+    let doubled = times.iter().filter(|(_, times)| 1 < **times).map(|(name, _)| CreatePartitionsTopicResult {
+        name: name.clone(),
+        error_code: ErrorCode::InvalidRequest,
+        error_message: Some("Duplicate topic in request.".into()),
+    });
+    CreatePartitionsResponse { results: results.chain(doubled).collect(), ..Default::default() }
 }
 
 fn more(topic: CreatePartitionsTopic) -> MorePartitions {

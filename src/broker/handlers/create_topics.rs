@@ -39,11 +39,9 @@ pub(super) async fn handle(
     };
     let answered = names.into_iter().zip(answers).map(|(name, answer)| result(env, name, answer));
     let mut topics = answered.collect::<Vec<_>>();
-    for name in doubled.into_iter().map(|topic| topic.name).collect::<std::collections::BTreeSet<_>>() {
-        let refusal = (
-            ErrorCode::InvalidRequest,
-            "Create topics request from client contains multiple entries for this topic.".to_owned(),
-        );
+    for name in doubled.into_iter().map(|topic| topic.name) {
+        // Each is answered, as Kafka does.
+        let refusal = (ErrorCode::InvalidRequest, "Found multiple entries for this topic.".to_owned());
         topics.push(result(env, name, Err(refusal)));
     }
     CreateTopicsResponse { topics, ..Default::default() }

@@ -286,7 +286,7 @@ fn find(env: &Env, key: &Key) -> Result<PartitionHandle, ErrorCode> {
     if !known {
         return Err(ErrorCode::UnknownTopicOrPartition);
     }
-    let partition = env.directory.find(name, *index).ok_or(ErrorCode::NotLeaderOrFollower)?;
+    let partition = env.directory.find(name, *index).ok_or_else(|| env.directory.absence(name, *index))?;
     if id.is_some_and(|id| id != partition.published.topic_id) {
         return Err(ErrorCode::InconsistentTopicId);
     }

@@ -126,7 +126,8 @@ fn led(env: &Env, topic: &Str, partition: i32) -> Result<PartitionHandle, ErrorC
     match found {
         _ if !known => Err(ErrorCode::UnknownTopicOrPartition),
         Some(partition) if partition.published.role().leading => Ok(partition),
-        Some(_) | None => Err(ErrorCode::NotLeaderOrFollower),
+        Some(_) => Err(ErrorCode::NotLeaderOrFollower),
+        None => Err(env.directory.absence(topic, index)),
     }
 }
 

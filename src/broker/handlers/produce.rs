@@ -119,6 +119,7 @@ pub(in crate::broker) fn begin(
         slots: Vec::new(),
         missing: 0,
     };
+    let mut told = false;
     for (topic_index, topic) in produce.topic_data.into_iter().enumerate() {
         let mut responses = Vec::with_capacity(topic.partition_data.len());
         for (partition_index, data) in topic.partition_data.into_iter().enumerate() {
@@ -132,7 +133,14 @@ pub(in crate::broker) fn begin(
                     pending.slots.push((topic_index, partition_index));
                     pending.missing += 1;
                 }
-                Err(refusal) => refusal.describe(peer, now, &mut response),
+                Err(refusal) => {
+                    // One line per request, however many of its batches are bad.
+                    if let (Refusal::Batch(rejection), false) = (&refusal, told) {
+                        peer::bad_request(peer.address, "Produce", rejection.to_string(), now);
+                        told = true;
+                    }
+                    refusal.describe(&mut response);
+                }
             }
             responses.push(response);
         }
@@ -207,7 +215,8 @@ impl Asked<'_> {
         }
         let image = self.env.metadata.load();
         let known = image.topics.get(topic.as_str()).is_some_and(|topic| topic.partitions.contains_key(&index));
-        Err(Refusal::Code(if known { ErrorCode::NotLeaderOrFollower } else { ErrorCode::UnknownTopicOrPartition }))
+        let absence = || self.env.directory.absence(topic, index);
+        Err(Refusal::Code(if known { absence() } else { ErrorCode::UnknownTopicOrPartition }))
     }
 }
 
@@ -218,11 +227,10 @@ enum Refusal {
 }
 
 impl Refusal {
-    fn describe(self, peer: &Peer, now: Moment, response: &mut PartitionProduceResponse) {
+    fn describe(self, response: &mut PartitionProduceResponse) {
         match self {
             Self::Code(code) => response.error_code = code,
             Self::Batch(rejection) => {
-                peer::bad_request(peer.address, "Produce", rejection.to_string(), now);
                 response.error_code = rejection.code();
                 response.error_message = Some(rejection.to_string().into());
                 let rejected = rejection.rejected_records().iter().map(|record| BatchIndexAndErrorMessage {

@@ -142,7 +142,7 @@ impl Handler<Where> for ListenerActor {
         MessageResult(Places {
             homes: self.connections.values().map(|connected| connected.on.0).collect(),
             per_loop: self.per_loop.clone(),
-            per_ip: self.per_ip.values().sum(),
+            per_ip: self.quotas.of_ips(),
         })
     }
 }
@@ -170,7 +170,7 @@ impl Client {
         let (correlation_id, client_id) = (self.next, Some("test".into()));
         self.next += 1;
         let header = RequestHeader { key: R::KEY, version, correlation_id, client_id };
-        let frame = encode_request(&header, request).and_then(|frame| Ok(frame.contiguous().expect("in memory")));
+        let frame = encode_request(&header, request).map(|frame| frame.contiguous().expect("in memory"));
         self.writer.push(crate::net::Chunk::Bytes(frame.expect("a good request")));
         self.sent.push_back(Sent { correlation_id, produced_to });
     }

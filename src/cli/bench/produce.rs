@@ -1,7 +1,7 @@
 //! The load of `dohle bench produce` and `dohle bench latency`: canned Produce requests over many connections from one
 //! thread, in a closed or an open loop.
 //!
-//! *Does not know*: what is in a request. It writes [`Canned`] ones and counts answers.
+//! *Does not know*: what is in a request. It writes [canned](super::canned) ones and counts answers.
 
 use std::collections::VecDeque;
 use std::net::TcpStream;

@@ -40,17 +40,20 @@ keys! {
         cluster_wide, works;
     /// Longest time an appended record stays unflushed. Unset: `log.flush.scheduler.interval.ms`.
     "log.flush.interval.ms": Long, unit("ms"), high, cluster_wide, works;
-    /// How often the flusher looks for logs to flush.
+    /// How often Kafka's flusher looks for logs to flush. Dohle flushes exactly when `log.flush.interval.ms` says, whose
+    /// default this is.
     "log.flush.scheduler.interval.ms": Long, default("9223372036854775807"), unit("ms"), high, works;
-    /// How often recovery points are written to `recovery-point-offset-checkpoint`.
+    /// How often recovery points are written to `recovery-point-offset-checkpoint`. All checkpoints are written together,
+    /// as often as the shortest of their intervals says.
     "log.flush.offset.checkpoint.interval.ms": Int, default("60000"), at_least(0), unit("ms"), high, works;
-    /// How often log start offsets are written to `log-start-offset-checkpoint`.
+    /// How often log start offsets are written to `log-start-offset-checkpoint`. See
+    /// `log.flush.offset.checkpoint.interval.ms`.
     "log.flush.start.offset.checkpoint.interval.ms": Int, default("60000"), at_least(0), unit("ms"), high, works;
     /// How long a deleted segment's files stay, renamed, for readers that still have them.
     "log.segment.delete.delay.ms": Long, default("60000"), at_least(0), unit("ms"), high, cluster_wide, works;
     /// Whether a new segment's file gets its full size at once.
     "log.preallocate": Boolean, default("false"), medium, cluster_wide, works;
-    /// Threads per data folder that recover logs at the start and flush them at the end.
+    /// Logs per data folder that are loaded at the same time at the start, by the threads of `num.io.threads`.
     "num.recovery.threads.per.data.dir": Int, default("1"), at_least(1), unit("threads"), high, cluster_wide, works;
     /// What a record's timestamp says: when the producer made it, or when the broker appended it.
     "log.message.timestamp.type": String, default("CreateTime"), one_of(&["CreateTime", "LogAppendTime"]), medium,

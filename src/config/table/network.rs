@@ -4,7 +4,7 @@ use super::keys;
 
 keys! {
     /// Where the broker listens: comma-separated `NAME://host:port`. No host means every interface; port 0 lets the
-    /// system choose.
+    /// system choose. Dohle opens and closes listeners only at a restart.
     "listeners": String, default("PLAINTEXT://:9092"), high, per_broker, works;
     /// What clients and brokers are told to connect to, as `NAME://host:port`. Unset: the listeners, with this
     /// machine's name where they have no host.
@@ -45,7 +45,8 @@ keys! {
     "max.connections": Int, default("10000"),
         not_as_kafka("2147483647", "so many connections fit the memory and file limits of a small machine"),
         at_least(0), unit("connections"), medium, cluster_wide, works;
-    /// Connections the broker accepts in a second. More wait in the backlog.
+    /// Connections the broker takes in per second, over all listeners; a second's worth may come at once. More wait their
+    /// turn.
     "max.connection.creation.rate": Int, default("500"),
         not_as_kafka("2147483647", "a storm of reconnects must not starve those already connected"), at_least(0),
         unit("connections/s"), medium, cluster_wide, works;
@@ -72,8 +73,8 @@ keys! {
     "socket.connection.setup.timeout.ms": Long, default("10000"), unit("ms"), medium, inert;
     /// Upper bound of `socket.connection.setup.timeout.ms`.
     "socket.connection.setup.timeout.max.ms": Long, default("30000"), unit("ms"), medium, inert;
-    /// Partitions one DescribeTopicPartitions answer carries.
-    "max.request.partition.size.limit": Int, default("2000"), at_least(1), unit("partitions"), medium, works;
+    /// Partitions one DescribeTopicPartitions answer carries. Brokers in ZooKeeper mode do not serve that request.
+    "max.request.partition.size.limit": Int, default("2000"), at_least(1), unit("partitions"), medium, obsolete;
     /// Incremental fetch sessions remembered for clients. Without a slot a client fetches in full.
     "max.incremental.fetch.session.cache.slots": Int, default("1000"), at_least(0), unit("sessions"), medium, works;
     /// Upper bound of one fetch answer, whatever the client asks for. The first batch is served even when it is

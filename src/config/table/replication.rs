@@ -23,7 +23,8 @@ keys! {
     "replica.fetch.response.max.bytes": Int, default("10485760"), at_least(0), unit("bytes"), medium, inert;
     /// Connections a follower keeps to each leader.
     "num.replica.fetchers": Int, default("1"), unit("fetchers"), high, cluster_wide, inert;
-    /// How often high watermarks are written to `replication-offset-checkpoint`.
+    /// How often high watermarks are written to `replication-offset-checkpoint`. See
+    /// `log.flush.offset.checkpoint.interval.ms`.
     "replica.high.watermark.checkpoint.interval.ms": Long, default("5000"), unit("ms"), high, works;
     /// How often finished waiting fetches are swept. Dohle keeps none.
     "fetch.purgatory.purge.interval.requests": Int, default("1000"), unit("requests"), medium, obsolete;

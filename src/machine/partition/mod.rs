@@ -9,6 +9,7 @@
 //! Source: Kafka 3.9 `Partition.scala` (`maybeIncrementLeaderHW`, `checkEnoughReplicasReachOffset`).
 
 use std::collections::{BTreeSet, VecDeque};
+use std::time::Duration;
 
 use crate::model::{BrokerId, Durability, ErrorCode, LeaderEpoch, Moment, Offset, PartitionEpoch};
 
@@ -24,6 +25,8 @@ pub struct Partition<Ticket> {
     log: LogBounds,
     high_watermark: Offset,
     flush: Flush,
+    /// When the oldest record came in that is not flushed, nor covered by the flush under way.
+    unflushed_since: Option<Moment>,
     /// Waiting produces, in the order of the offsets that they wait for.
     waits: VecDeque<Wait<Ticket>>,
 }
@@ -35,6 +38,11 @@ pub struct Rules {
     pub durability: Durability,
     /// `min.insync.replicas`: with fewer in the ISR, `acks=all` is refused.
     pub min_insync_replicas: usize,
+    /// `flush.messages`: with so many unflushed records a flush starts, whoever waits for it. `None`: never.
+    pub flush_records: Option<u64>,
+    /// `flush.ms`: no record stays unflushed longer than that before a flush starts. `None`: for ever. Kafka looks only every
+    /// `log.flush.scheduler.interval.ms`, by default never; here it is exact.
+    pub flush_age: Option<Duration>,
 }
 
 /// Where the replica's log stands.
@@ -135,7 +143,10 @@ enum Role {
 #[derive(Debug, PartialEq, Eq)]
 enum Flush {
     Idle,
-    UnderWay,
+    UnderWay {
+        /// Exclusive.
+        up_to: Offset,
+    },
 }
 
 impl<Ticket> Partition<Ticket> {
@@ -144,7 +155,16 @@ impl<Ticket> Partition<Ticket> {
     pub fn new(local: BrokerId, log: LogBounds, high_watermark: Offset, rules: Rules) -> Self {
         let high_watermark = high_watermark.clamp(log.start, log.end);
         let role = Role::NotLeader { leader_epoch: LeaderEpoch::NONE };
-        Self { local, rules, role, log, high_watermark, flush: Flush::Idle, waits: VecDeque::new() }
+        Self {
+            local,
+            rules,
+            role,
+            log,
+            high_watermark,
+            flush: Flush::Idle,
+            unflushed_since: None,
+            waits: VecDeque::new(),
+        }
     }
 
     /// Whether `leadership` makes this broker lead anew: its epoch is newer and the leader is us.
@@ -187,7 +207,8 @@ impl<Ticket> Partition<Ticket> {
     /// When to send [`Event::Tick`] at the latest.
     #[must_use]
     pub fn next_deadline(&self) -> Option<Moment> {
-        self.waits.iter().map(|wait| wait.deadline).min()
+        let waits = self.waits.iter().map(|wait| wait.deadline).min();
+        waits.into_iter().chain(self.flush_due()).min()
     }
 
     /// Takes in what happened; `effects` gets what to do about it.
@@ -198,24 +219,20 @@ impl<Ticket> Partition<Ticket> {
             Event::Appended { end, waits } => {
                 self.log.end = end;
                 self.waits.extend(waits);
-                self.flush_if_needed(effects);
             }
             Event::Flushed { up_to } => {
                 self.flush = Flush::Idle;
                 self.log.flushed = self.log.flushed.max(up_to);
-                self.flush_if_needed(effects);
             }
             Event::FlushFailed => self.broken(effects),
             Event::StartMoved { start } => {
                 self.log.start = start;
                 self.high_watermark = self.high_watermark.max(start);
             }
-            Event::Configured(rules) => {
-                self.rules = rules;
-                self.flush_if_needed(effects);
-            }
+            Event::Configured(rules) => self.rules = rules,
             Event::Tick => {}
         }
+        self.flush_if_needed(now, effects);
         self.advance_high_watermark(effects);
         self.expire(now, effects);
         self.check();
@@ -232,7 +249,6 @@ impl<Ticket> Partition<Ticket> {
             return;
         }
         self.role = Role::Leader(leadership);
-        self.flush_if_needed(effects);
     }
 
     fn fenced(&mut self, effects: &mut Vec<Effect<Ticket>>) {
@@ -250,15 +266,40 @@ impl<Ticket> Partition<Ticket> {
 
     /// With durable acks nothing is committed before it is flushed, whoever asked for it, so any unflushed record starts a
     /// flush; all that arrives while it runs is covered by the next one (group commit).
-    fn flush_if_needed(&mut self, effects: &mut Vec<Effect<Ticket>>) {
-        let wanted = match self.rules.durability {
-            Durability::Flushed => matches!(self.role, Role::Leader(_)) && self.log.flushed < self.log.end,
-            Durability::PageCache => false,
+    ///
+    /// Otherwise the number and the age of the unflushed records decide.
+    fn flush_if_needed(&mut self, now: Moment, effects: &mut Vec<Effect<Ticket>>) {
+        let covered = match self.flush {
+            Flush::Idle => self.log.flushed,
+            Flush::UnderWay { up_to } => up_to,
+        };
+        if self.log.end <= covered {
+            self.unflushed_since = None;
+            return;
+        }
+        self.unflushed_since.get_or_insert(now);
+        let wanted = match (&self.role, self.rules.durability) {
+            (Role::Broken { .. }, _) => false,
+            (Role::Leader(_), Durability::Flushed) => true,
+            (Role::NotLeader { .. }, Durability::Flushed) => self.flush_due().is_some_and(|due| due <= now),
+            (Role::Leader(_) | Role::NotLeader { .. }, Durability::PageCache) => {
+                let records = u64::try_from(self.log.end.0 - covered.0).unwrap_or(0);
+                self.rules.flush_records.is_some_and(|most| most <= records)
+                    || self.flush_due().is_some_and(|due| due <= now)
+            }
         };
         if wanted && self.flush == Flush::Idle {
-            self.flush = Flush::UnderWay;
+            self.flush = Flush::UnderWay { up_to: self.log.end };
+            self.unflushed_since = None;
             effects.push(Effect::Flush);
         }
+    }
+
+    /// When the unflushed records are too old.
+    fn flush_due(&self) -> Option<Moment> {
+        let idle = self.flush == Flush::Idle && !matches!(self.role, Role::Broken { .. });
+        let since = self.unflushed_since.filter(|_| idle)?;
+        self.rules.flush_age.map(|age| since.after(age))
     }
 
     fn advance_high_watermark(&mut self, effects: &mut Vec<Effect<Ticket>>) {

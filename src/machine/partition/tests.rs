@@ -17,7 +17,7 @@ fn leadership(epoch: i32, leader: i32) -> Leadership {
 }
 
 fn rules(durability: Durability) -> Rules {
-    Rules { durability, min_insync_replicas: 1 }
+    Rules { durability, min_insync_replicas: 1, flush_records: None, flush_age: None }
 }
 
 fn at(seconds: u64) -> Moment {
@@ -70,6 +70,36 @@ fn with_page_cache_semantics_an_append_is_committed_at_once() {
         p.at(1, Event::Appended { end: Offset(2), waits: vec![wait(2, 30, "a")] }),
         [Effect::HighWatermarkMoved(Offset(2)), Effect::Acknowledge("a")]
     );
+}
+
+#[test]
+fn with_page_cache_semantics_so_many_records_are_flushed_and_nobody_waits_for_it() {
+    let mut p = Transcript::leader(Durability::PageCache);
+    p.at(0, Event::Configured(Rules { flush_records: Some(3), ..rules(Durability::PageCache) }));
+    let committed = |offset| Effect::HighWatermarkMoved(Offset(offset));
+    assert_eq!(p.at(1, Event::Appended { end: Offset(2), waits: vec![] }), [committed(2)]);
+    assert_eq!(p.at(2, Event::Appended { end: Offset(3), waits: vec![] }), [Effect::Flush, committed(3)]);
+    assert_eq!(p.at(2, Event::Appended { end: Offset(7), waits: vec![] }), [committed(7)], "one flush at a time");
+    assert_eq!(p.at(3, Event::Flushed { up_to: Offset(3) }), [Effect::Flush], "and another for the rest");
+    assert_eq!(p.at(4, Event::Flushed { up_to: Offset(7) }), []);
+}
+
+#[test]
+fn with_page_cache_semantics_no_record_stays_unflushed_too_long() {
+    let mut p = Transcript::leader(Durability::PageCache);
+    let age = Rules { flush_age: Some(Duration::from_secs(5)), ..rules(Durability::PageCache) };
+    p.at(0, Event::Configured(age));
+    assert_eq!(p.0.next_deadline(), None, "nothing is unflushed");
+    p.at(1, Event::Appended { end: Offset(2), waits: vec![] });
+    p.at(3, Event::Appended { end: Offset(4), waits: vec![] });
+    assert_eq!(p.0.next_deadline(), Some(at(6)), "the oldest counts");
+    assert_eq!(p.at(6, Event::Tick), [Effect::Flush]);
+    p.at(7, Event::Appended { end: Offset(5), waits: vec![] });
+    assert_eq!(p.0.next_deadline(), None, "a flush is under way");
+    assert_eq!(p.at(8, Event::Flushed { up_to: Offset(4) }), []);
+    assert_eq!(p.0.next_deadline(), Some(at(12)), "what came meanwhile has its own time");
+    assert_eq!(p.at(9, Event::FlushFailed), []);
+    assert_eq!(p.0.next_deadline(), None, "a broken log is not flushed");
 }
 
 #[test]
@@ -128,7 +158,7 @@ fn a_leader_flushes_what_recovery_left_unflushed_before_it_counts() {
 fn too_small_an_isr_refuses_acks_all_and_holds_the_high_watermark() {
     let mut p = Transcript::leader(Durability::PageCache);
     let two = Leadership { replicas: 2, ..leadership(1, US.0) };
-    p.at(1, Event::Configured(Rules { durability: Durability::PageCache, min_insync_replicas: 2 }));
+    p.at(1, Event::Configured(Rules { min_insync_replicas: 2, ..rules(Durability::PageCache) }));
     p.at(1, Event::Assigned(two));
     assert_eq!(p.0.may_append(true), Err(ErrorCode::NotEnoughReplicas));
     assert_eq!(p.0.may_append(false), Ok(LeaderEpoch(1)));

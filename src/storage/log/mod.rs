@@ -19,8 +19,10 @@ mod rebuild;
 mod recovery;
 mod retention;
 mod roll;
+mod truncate;
 mod types;
 mod view;
+mod walk;
 
 use std::path::Path;
 use std::sync::Arc;

@@ -22,14 +22,15 @@ use super::rebuild::Rebuild;
 use super::retention::rename_deleted;
 use super::roll::{write_file, write_indexes};
 use super::view::LogView;
-use super::{Corruption, Cut, DiskError, Log, OpenError, OpenOptions, OpenReport, ReadError};
-use crate::model::{LeaderEpoch, Offset, Timestamp};
+use super::walk::{Stop, Walk, failed, first_timestamp, read_batch, rewrite};
+use super::{Corruption, Cut, Log, OpenError, OpenOptions, OpenReport};
+use crate::model::{Offset, Timestamp};
 use crate::storage::disk::{Access, Disk, DiskFile, read_file};
 use crate::storage::filename::FileKind;
 use crate::storage::leader_epoch::LeaderEpochCache;
 use crate::storage::producer_snapshot::{self, SNAPSHOT_BYTES_MAX};
 use crate::storage::producer_state::ProducerStates;
-use crate::storage::scan::{CHUNK_BYTES_MAX, Located, ScanError, Scanner, Wait};
+use crate::storage::scan::Located;
 use crate::storage::segment::{IndexPace, Indexes, OpenSegment, Segment, file_path};
 use crate::storage::transaction_index::{AbortedTransaction, TRANSACTION_INDEX_BYTES_MAX, TransactionIndex};
 
@@ -37,16 +38,16 @@ use crate::storage::transaction_index::{AbortedTransaction, TRANSACTION_INDEX_BY
 const WALKED_BYTES_MAX: u64 = 64 << 10;
 
 /// Opens one log.
-struct Loader<'o> {
-    disk: Arc<dyn Disk>,
-    dir: Arc<Path>,
-    options: &'o OpenOptions,
-    listing: Listing,
-    rebuild: Rebuild,
-    unflushed: Unflushed,
-    report: OpenReport,
+pub(super) struct Loader<'o> {
+    pub(super) disk: Arc<dyn Disk>,
+    pub(super) dir: Arc<Path>,
+    pub(super) options: &'o OpenOptions,
+    pub(super) listing: Listing,
+    pub(super) rebuild: Rebuild,
+    pub(super) unflushed: Unflushed,
+    pub(super) report: OpenReport,
     /// Without any snapshot there were no producers, as Kafka takes it after a clean shutdown.
-    absence_is_trusted: bool,
+    pub(super) absence_is_trusted: bool,
 }
 
 /// A segment that was walked to its end.
@@ -76,122 +77,10 @@ impl Log {
         let options = &options;
         Loader { disk, dir, options, listing, rebuild, unflushed, report, absence_is_trusted }.load()
     }
-
-    /// Cuts the log's end so that it ends at `offset`, or where the batch begins that holds it (followers). Waits for the
-    /// disk.
-    ///
-    /// # Errors
-    /// The disk's, or damage; then nothing is appended until the log was opened again.
-    pub fn truncate_to(&mut self, offset: Offset, now: Timestamp) -> Result<(), ReadError> {
-        if self.next_offset <= offset {
-            if self.epochs.truncate_from_end(offset) {
-                self.unflushed.epochs_changed();
-            }
-            return Ok(());
-        }
-        self.cut(offset, now).inspect_err(|error| self.fail_reading(error))
-    }
-
-    /// Empties the log; it starts anew at `offset` (a follower that fell out of the leader's range). Waits for the disk.
-    ///
-    /// # Errors
-    /// The disk's; then nothing is appended until the log was opened again.
-    pub fn truncate_fully_and_start_at(&mut self, offset: Offset, now: Timestamp) -> Result<(), ReadError> {
-        self.start_anew(offset, now).inspect_err(|error| self.fail_reading(error))
-    }
-
-    fn cut(&mut self, offset: Offset, now: Timestamp) -> Result<(), ReadError> {
-        let segments = self.view.segments();
-        if segments.first().is_none_or(|first| offset < first.base_offset()) {
-            return self.start_anew(offset, now);
-        }
-        let kept = segments.partition_point(|segment| segment.base_offset() <= offset);
-        let (kept, gone) = segments.split_at(kept);
-        if let Some(last) = kept.last() {
-            let wanted = self.view.open(last, Wait::Allowed).and_then(|open| {
-                let found = last.seek(&open, offset, last.size(), Wait::Allowed)?;
-                Ok(found.map(|(batch, _)| batch.position))
-            });
-            let position = wanted.map_err(|error| self.view.describe(last, error))?;
-            self.cut_segment(last, position.unwrap_or(last.size())).map_err(ReadError::Disk)?;
-        }
-        self.remove_segments(gone).map_err(ReadError::Disk)?;
-        self.reload(self.log_start, now)
-    }
-
-    /// Cuts one segment's file, durably, so that what was cut cannot be taken for new batches after a crash.
-    fn cut_segment(&self, segment: &Segment, size: u64) -> Result<(), DiskError> {
-        let path = segment.path();
-        let failed = |error: io::Error| DiskError::new("cut", &path, &error);
-        let file = self.view.disk.open(&path, Access::Write).map_err(failed)?;
-        file.set_len(size).and_then(|()| file.sync()).map_err(failed)?;
-        for kind in [FileKind::Index, FileKind::TimeIndex, FileKind::TransactionIndex] {
-            remove(&*self.view.disk, &segment.file(kind))?;
-        }
-        Ok(())
-    }
-
-    fn remove_segments(&self, gone: &[Arc<Segment>]) -> Result<(), DiskError> {
-        // From the last one on, so that a crash in between leaves no gap.
-        for segment in gone.iter().rev() {
-            for kind in FileKind::ALL {
-                remove(&*self.view.disk, &segment.file(kind))?;
-            }
-        }
-        self.view.disk.sync_dir(&self.view.dir).map_err(|error| DiskError::new("sync", &self.view.dir, &error))
-    }
-
-    fn start_anew(&mut self, offset: Offset, now: Timestamp) -> Result<(), ReadError> {
-        self.remove_segments(&self.view.segments()).map_err(ReadError::Disk)?;
-        self.reload(offset, now)
-    }
-
-    /// Takes on the state that the files say, as after a clean shutdown, under the same view.
-    fn reload(&mut self, log_start: Offset, now: Timestamp) -> Result<(), ReadError> {
-        let options = OpenOptions {
-            config: self.config.clone(),
-            recovery_point: self.unflushed.recovery_point,
-            log_start_offset: log_start,
-            clean_shutdown: true,
-            rewrite_unflushed: false,
-            now,
-            seed: self.jitter,
-            files: Arc::clone(&self.view.files),
-        };
-        let (disk, dir) = (Arc::clone(&self.view.disk), Arc::clone(&self.view.dir));
-        let listing = Listing::tidied(&*disk, &dir).map_err(ReadError::from)?;
-        let loader = Loader {
-            disk,
-            dir,
-            options: &options,
-            listing,
-            rebuild: Rebuild::default(),
-            unflushed: Unflushed::default(),
-            report: OpenReport::default(),
-            absence_is_trusted: false,
-        };
-        let (fresh, _) = loader.load().map_err(ReadError::from)?;
-        self.log_start = fresh.log_start;
-        self.next_offset = fresh.next_offset;
-        self.active = fresh.active;
-        (self.producers, self.snapshot, self.epochs) = (fresh.producers, fresh.snapshot, fresh.epochs);
-        self.unflushed.truncated(self.next_offset);
-        self.unflushed.names_changed();
-        self.unflushed.epochs_changed();
-        self.view.set_recovery_point(self.unflushed.recovery_point);
-        self.view.set_log_start(self.log_start);
-        self.view.set_segments(fresh.view.segments());
-        Ok(())
-    }
-
-    fn fail_reading(&mut self, error: &ReadError) {
-        let doing = format!("truncate {}", self.dir().display());
-        self.fail(DiskError { doing, kind: io::ErrorKind::Other, message: error.to_string() });
-    }
 }
 
 impl Loader<'_> {
-    fn load(mut self) -> Result<(Log, OpenReport), OpenError> {
+    pub(super) fn load(mut self) -> Result<(Log, OpenReport), OpenError> {
         let mut files = std::mem::take(&mut self.listing.segments);
         let epochs_known = self.load_epochs();
         let Some(last) = files.last().copied() else { return self.start_anew() };
@@ -452,10 +341,7 @@ impl Loader<'_> {
         let path = file_path(&self.dir, file.base_offset, FileKind::TransactionIndex);
         let bytes: Vec<u8> =
             self.rebuild.aborted.iter().flat_map(|ended| AbortedTransaction::new(ended).encode()).collect();
-        let known = match read_file(&*self.disk, &path, TRANSACTION_INDEX_BYTES_MAX) {
-            Ok(known) => known,
-            Err(_) => Vec::new(),
-        };
+        let known = read_file(&*self.disk, &path, TRANSACTION_INDEX_BYTES_MAX).unwrap_or_default();
         if known != bytes {
             let file = write_file(&*self.disk, &path, &bytes).map_err(OpenError::Disk)?;
             self.unflushed.add(path, file);
@@ -564,148 +450,4 @@ impl Loader<'_> {
     fn gaps(&self) -> bool {
         self.options.config.cleanup_policy.compact
     }
-}
-
-/// A walk over a segment that expects offsets and epochs to go on.
-struct Walk<'f> {
-    scanner: Scanner<'f>,
-    base_offset: Offset,
-    /// Offset that the next batch should begin with.
-    expected: Offset,
-    epoch: LeaderEpoch,
-    /// Batches that reach it have their CRC checked, and begin where the last one ended.
-    checked_from: Offset,
-    gaps: bool,
-    /// It did not begin at the segment's beginning.
-    resumed: bool,
-}
-
-/// Why a walk stopped before the end.
-enum Stop {
-    Bad { position: u64, reason: String },
-    Disk(io::Error),
-}
-
-impl Stop {
-    fn into_error(self, path: &Path) -> OpenError {
-        match self {
-            Self::Bad { position, reason } => Corruption { path: path.to_owned(), position, reason }.into(),
-            Self::Disk(error) => failed("read", path, &error),
-        }
-    }
-}
-
-impl From<ScanError> for Stop {
-    fn from(error: ScanError) -> Self {
-        match error {
-            ScanError::Bad { position, error } => Self::Bad { position, reason: error.to_string() },
-            ScanError::WouldWait => Self::Disk(io::ErrorKind::WouldBlock.into()),
-            ScanError::Disk(error) => Self::Disk(error),
-        }
-    }
-}
-
-impl<'f> Walk<'f> {
-    fn new(file: &'f dyn DiskFile, segment: SegmentFile, checked_from: Offset) -> Self {
-        Self {
-            scanner: Scanner::new(file, 0, segment.len, CHUNK_BYTES_MAX, Wait::Allowed),
-            base_offset: segment.base_offset,
-            expected: segment.base_offset,
-            epoch: LeaderEpoch::NONE,
-            checked_from,
-            gaps: true,
-            resumed: false,
-        }
-    }
-
-    /// Begins at the last entry of the index instead.
-    fn resume(&mut self, indexes: &Indexes) {
-        if let Some(last) = indexes.offsets.last() {
-            self.scanner.seek(last.position.into());
-            self.resumed = true;
-        }
-    }
-
-    fn position(&self) -> u64 {
-        self.scanner.position()
-    }
-
-    fn next(&mut self) -> Result<Option<Located>, Stop> {
-        let Some(batch) = self.scanner.next()? else { return Ok(None) };
-        let checked = self.checked_from <= batch.header.last_offset();
-        if let Some(reason) = self.fault(&batch, checked) {
-            return Err(Stop::Bad { position: batch.position, reason });
-        }
-        if checked {
-            self.scanner.verify(&batch)?;
-        }
-        self.expected = batch.header.last_offset().next();
-        self.epoch = self.epoch.max(batch.header.leader_epoch);
-        Ok(Some(batch))
-    }
-
-    /// What is wrong with a header that was read, beyond its form.
-    fn fault(&self, batch: &Located, checked: bool) -> Option<String> {
-        let header = &batch.header;
-        let follows = self.expected == header.base_offset;
-        let may_jump = self.gaps || !checked || batch.is_legacy();
-        if !follows && !(may_jump && self.expected < header.base_offset) {
-            return Some(format!("it begins at offset {} instead of {}", header.base_offset, self.expected));
-        }
-        let reach = header.last_offset().0.saturating_sub(self.base_offset.0);
-        if header.last_offset_delta < 0 || i64::from(i32::MAX) < reach {
-            return Some(format!("it ends at offset {}", header.last_offset()));
-        }
-        if header.leader_epoch < self.epoch && header.leader_epoch != LeaderEpoch::NONE {
-            return Some(format!("its leader epoch {} is older than {}", header.leader_epoch, self.epoch));
-        }
-        None
-    }
-}
-
-impl From<OpenError> for ReadError {
-    fn from(error: OpenError) -> Self {
-        match error {
-            OpenError::Corrupt(corruption) => Self::Corrupt(corruption),
-            OpenError::Disk(error) => Self::Disk(error),
-        }
-    }
-}
-
-fn remove(disk: &dyn Disk, path: &Path) -> Result<(), DiskError> {
-    match disk.remove_file(path) {
-        Err(error) if error.kind() != io::ErrorKind::NotFound => Err(DiskError::new("remove", path, &error)),
-        _ => Ok(()),
-    }
-}
-
-fn failed(doing: &str, path: &Path, error: &io::Error) -> OpenError {
-    OpenError::Disk(DiskError::new(doing, path, error))
-}
-
-/// Largest timestamp of the first batch of a segment, from which its age counts.
-fn first_timestamp(file: &dyn DiskFile, len: u64) -> Option<Timestamp> {
-    let mut scanner = Scanner::new(file, 0, len, CHUNK_BYTES_MAX, Wait::Allowed);
-    scanner.next().ok().flatten().map(|batch| batch.header.max_timestamp)
-}
-
-fn read_batch(file: &dyn DiskFile, batch: &Located) -> io::Result<Vec<u8>> {
-    let mut bytes = vec![0; batch.header.len];
-    let read = file.read_at(batch.position, &mut bytes)?;
-    bytes.truncate(read);
-    Ok(bytes)
-}
-
-/// Writes a part of a file once more as it is, so that the system knows it as changed and the next sync takes it along.
-fn rewrite(file: &dyn DiskFile, from: u64, to: u64) -> io::Result<()> {
-    let mut buffer = vec![0; CHUNK_BYTES_MAX];
-    let mut at = from;
-    while at < to {
-        let want = usize::try_from(to - at).unwrap_or(usize::MAX).min(buffer.len());
-        let read = file.read_at(at, buffer.get_mut(..want).unwrap_or_default())?;
-        let bytes = buffer.get(..read).filter(|bytes| !bytes.is_empty()).ok_or(io::ErrorKind::UnexpectedEof)?;
-        file.write_all_at(at, &[io::IoSlice::new(bytes)])?;
-        at += read as u64;
-    }
-    Ok(())
 }

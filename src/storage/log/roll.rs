@@ -94,13 +94,16 @@ pub(super) fn new_segment(
     Ok(active)
 }
 
+/// A file that was written and is still to be synced.
+pub(super) type Written = (PathBuf, Arc<dyn DiskFile>);
+
 /// Writes both indexes of a segment; their files are still to be synced.
 pub(super) fn write_indexes(
     disk: &dyn Disk,
     dir: &Path,
     base: Offset,
     indexes: &Indexes,
-) -> Result<[(PathBuf, Arc<dyn DiskFile>); 2], DiskError> {
+) -> Result<[Written; 2], DiskError> {
     let offsets = file_path(dir, base, FileKind::Index);
     let times = file_path(dir, base, FileKind::TimeIndex);
     let offsets_file = write_file(disk, &offsets, &indexes.offsets.encode())?;

@@ -19,7 +19,7 @@ use crate::wire::record::BatchHeader;
 pub struct DiskError {
     /// What was tried, with the path: `write /data/t-0/00000000000000000000.log`.
     pub doing: String,
-    /// `StorageFull` says that room would help.
+    /// `StorageFull` says that room would help, `ResourceBusy` that the process has too many open files.
     pub kind: io::ErrorKind,
     /// In the operating system's words.
     pub message: String,
@@ -27,7 +27,20 @@ pub struct DiskError {
 
 impl DiskError {
     pub(crate) fn new(doing: &str, path: &Path, error: &io::Error) -> Self {
-        Self { doing: format!("{doing} {}", path.display()), kind: error.kind(), message: error.to_string() }
+        let too_many_files = |code| {
+            [rustix::io::Errno::MFILE, rustix::io::Errno::NFILE].iter().any(|errno| errno.raw_os_error() == code)
+        };
+        // The standard library has no name for these.
+        let kind =
+            if error.raw_os_error().is_some_and(too_many_files) { io::ErrorKind::ResourceBusy } else { error.kind() };
+        Self { doing: format!("{doing} {}", path.display()), kind, message: error.to_string() }
+    }
+
+    /// Whether it says nothing against the disk: it is full, or the process has too few resources just now.
+    #[must_use]
+    pub fn passes(&self) -> bool {
+        use io::ErrorKind::{Interrupted, OutOfMemory, QuotaExceeded, ResourceBusy, StorageFull, WouldBlock};
+        matches!(self.kind, StorageFull | QuotaExceeded | ResourceBusy | OutOfMemory | Interrupted | WouldBlock)
     }
 }
 
@@ -150,7 +163,7 @@ pub enum Read {
     Batches(Slice),
     /// Nothing between the offset and the upper bound, or nothing that fits `bytes_max`.
     Empty,
-    /// The disk would have to be asked: repeat on the disk pool with [`Wait::Allowed`].
+    /// The disk would have to be asked: repeat on the disk pool with [`Wait::Allowed`](super::Wait::Allowed).
     WouldWait,
 }
 

@@ -113,7 +113,7 @@ fn a_dir_belongs_to_one_broker() {
     assert!(matches!(dirs.set_identity(&other, NOW), Err(LogDirsError::Identity(_))));
     drop(dirs);
     let alien = disk.open(Path::new("/b/meta.properties"), Access::Truncate).unwrap();
-    alien.write_all_at(0, &[std::io::IoSlice::new(b"version=0\nbroker.id=9\ncluster.id=one\n")]).unwrap();
+    alien.write_all_at(0, &[io::IoSlice::new(b"version=0\nbroker.id=9\ncluster.id=one\n")]).unwrap();
     assert!(
         matches!(open(&disk), Err(LogDirsError::Identity(reason)) if reason.contains("/b") && reason.contains('9'))
     );
@@ -219,7 +219,7 @@ fn damaged_checkpoints_cost_a_scan_and_nothing_else() {
         let disk = SimDisk::new(1);
         closed_in_order(&disk);
         let path = Path::new("/a").join(file.file_name());
-        disk.open(&path, Access::Truncate).unwrap().write_all_at(0, &[std::io::IoSlice::new(b"rubbish")]).unwrap();
+        disk.open(&path, Access::Truncate).unwrap().write_all_at(0, &[io::IoSlice::new(b"rubbish")]).unwrap();
         let mut dirs = open(&disk).unwrap();
         let loaded = load(&mut dirs);
         let (log, _) = loaded[&partition("t", 0)].log.as_ref().unwrap();
@@ -252,7 +252,22 @@ fn a_partition_that_died_is_opened_again() {
     let (_, mut log) = create(&mut dirs, &name);
     append(&mut log, 4);
     drop(log);
-    let again = dirs.reopen_partition(&name, LogConfig::default(), NOW).unwrap();
+    let again = dirs.reopen_partition(&name, Offset(0), LogConfig::default(), NOW).unwrap();
     assert_eq!(again.log.unwrap().0.log_end_offset(), Offset(4));
-    assert!(dirs.reopen_partition(&partition("none", 0), LogConfig::default(), NOW).is_none());
+    assert!(dirs.reopen_partition(&partition("none", 0), Offset(0), LogConfig::default(), NOW).is_none());
+}
+
+#[test]
+fn a_log_that_is_opened_again_starts_where_it_started() {
+    let disk = SimDisk::new(1);
+    let mut dirs = open(&disk).unwrap();
+    let name = partition("t", 0);
+    let (_, mut log) = create(&mut dirs, &name);
+    append(&mut log, 5);
+    log.advance_log_start(Offset(3));
+    let start = log.log_start_offset();
+    drop(log);
+    let again = dirs.reopen_partition(&name, start, LogConfig::default(), NOW).unwrap();
+    let (log, _) = again.log.unwrap();
+    assert_eq!((log.log_start_offset(), log.log_end_offset()), (Offset(3), Offset(5)), "no checkpoint knows of it");
 }

@@ -42,7 +42,7 @@ use std::io;
 use std::path::{Path, PathBuf};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 
-use self::dice::Dice;
+pub use self::dice::Dice;
 use self::tree::{NodeId, Tree};
 use super::{Access, Entry};
 #[cfg(doc)]

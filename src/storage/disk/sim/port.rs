@@ -84,7 +84,7 @@ impl Disk for SimDisk {
     }
 
     fn lock(&self, path: &Path) -> io::Result<Box<dyn Send + Sync>> {
-        self.act(Operation::Lock, path, |state| {
+        let (node, life) = self.act(Operation::Lock, path, |state| {
             let node = match state.tree.find_file(path) {
                 Ok(node) => node,
                 Err(missing) if missing.kind() == io::ErrorKind::NotFound => state.tree.create_file(path, state.now)?,
@@ -93,9 +93,10 @@ impl Disk for SimDisk {
             if !state.locked.insert(node) {
                 return Err(io::Error::new(io::ErrorKind::WouldBlock, "the lock is taken"));
             }
-            let lock: Box<dyn Send + Sync> = Box::new(SimLock { disk: self.clone(), node, life: state.life });
-            Ok(lock)
-        })
+            Ok((node, state.life))
+        })?;
+        // Made out here: dropping it takes the disk's state.
+        Ok(Box::new(SimLock { disk: self.clone(), node, life }))
     }
 
     fn space(&self, _path: &Path) -> io::Result<Space> {

@@ -50,7 +50,7 @@ fn a_tail_torn_at_any_byte_is_cut() {
             let left = if zeros && whole { 10 } else { left };
             assert_eq!(read_all(&log), stored[..left], "cut at {cut}, zeros: {zeros}");
             assert_eq!(report.cut.is_none(), whole, "cut at {cut}, zeros: {zeros}");
-            assert_eq!(log.describe_producers()[0].last_sequence, left as i32 - 1);
+            assert_eq!(log.describe_producers()[0].last_sequence, i32::try_from(left).unwrap() - 1);
         }
     }
 }
@@ -159,7 +159,7 @@ fn derived_files_are_built_again() {
                 for offset in (0..150).step_by(11) {
                     assert_eq!(
                         read_from(&log.view(), Offset(offset), 20_000)[0],
-                        stored[offset as usize],
+                        stored[usize::try_from(offset).unwrap()],
                         "{name} {harm}"
                     );
                     let found = log.view().offset_for_timestamp(Timestamp(offset)).unwrap().unwrap();

@@ -105,6 +105,26 @@ fn readers_of_committed_data_learn_what_was_aborted() {
 }
 
 #[test]
+fn a_failed_write_leaves_transactions_as_they_were() {
+    let disk = disk();
+    let mut log = open(&disk);
+    let data = |producer, sequence| {
+        Sent { producer: Some((producer, 0, sequence)), transactional: true, ..Sent::default() }.batch()
+    };
+    assert!(append_all(&mut log, &[data(1, 0)])[0].is_ok());
+    let before = (log.producers.clone(), log.view().aborted_transactions(Offset(0), Offset(99)));
+    disk.set_capacity(Some(log.view().size_bytes()));
+    let abort = marker(1, TransactionOutcome::Aborted);
+    let batches = [data(1, 1), abort.clone(), data(2, 0), data(1, 2), data(2, 0)];
+    assert!(append_all(&mut log, &batches).iter().all(Result::is_err), "not even the duplicate is there");
+    assert_eq!((log.producers.clone(), log.view().aborted_transactions(Offset(0), Offset(99))), before);
+    disk.set_capacity(None);
+    assert!(append_all(&mut log, &batches).iter().all(Result::is_ok));
+    assert_eq!(log.view().aborted_transactions(Offset(0), Offset(99)).len(), 1);
+    assert_eq!(log.first_unstable_offset(Offset(99)), Some(Offset(3)));
+}
+
+#[test]
 fn retention_removes_old_segments_below_the_high_watermark() {
     let disk = disk();
     let by_age = LogConfig { retention: Some(Duration::from_millis(500)), ..config() };

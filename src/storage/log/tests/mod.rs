@@ -16,8 +16,8 @@ use bytes::Bytes;
 
 use super::*;
 use crate::model::{ProducerEpoch, ProducerId};
+use crate::storage::disk::Disk;
 use crate::storage::disk::sim::SimDisk;
-use crate::storage::disk::{Disk, DiskFile};
 use crate::storage::open_files::OpenFiles;
 use crate::wire::record::{BATCH_HEADER_BYTES, BatchBuilder, BatchHeader, Batches, Codec, NewRecord, verify_crc};
 

@@ -1,0 +1,100 @@
+//! A log dir whose disk fails takes only its own partitions with it.
+
+use std::io::ErrorKind;
+use std::path::Path;
+use std::sync::Arc;
+use std::time::Duration;
+
+use super::{Client, TestBroker, run};
+use crate::model::ErrorCode;
+use crate::storage::disk::sim::{Fault, Operation, SimDisk};
+use crate::wire::message::describe_log_dirs::DescribeLogDirsRequest;
+
+const DIRS: [&str; 2] = ["/a", "/b"];
+
+/// Everything that makes something durable below `dir` fails from now on.
+fn fails(disk: &SimDisk, dir: &str, error: ErrorKind) {
+    for operation in [Operation::Write, Operation::Sync, Operation::SyncDir, Operation::CreateDir, Operation::Remove] {
+        disk.inject(Fault::forever(operation, error).below(Path::new(dir)));
+    }
+}
+
+/// Produces once a second until the answer is not `passing`.
+async fn settled(client: &mut Client, topic: &str, partition: i32) -> Result<i64, ErrorCode> {
+    let mut last = Ok(-1);
+    for _ in 0..10 {
+        last = client.produce(topic, partition, "x").await;
+        tokio::time::sleep(Duration::from_secs(1)).await;
+    }
+    last
+}
+
+#[test]
+fn a_log_dir_that_fails_takes_its_own_partitions_with_it_and_no_others() {
+    run(async {
+        let disk = SimDisk::new(3);
+        let mut broker = TestBroker::start(Arc::new(disk.clone()), &DIRS, &[]).await;
+        let mut client = broker.connect().await;
+        client.create_topic("t", 2).await;
+        assert_eq!((client.produce("t", 0, "a").await, client.produce("t", 1, "b").await), (Ok(0), Ok(0)));
+
+        fails(&disk, "/a", ErrorKind::Other);
+        assert_eq!(settled(&mut client, "t", 0).await, Err(ErrorCode::KafkaStorageError));
+        assert_eq!(client.fetch("t", 0).await, Err(ErrorCode::KafkaStorageError));
+        assert_eq!(client.produce("t", 1, "c").await, Ok(1));
+        assert_eq!(client.fetch("t", 1).await.expect("records"), ["b", "c"]);
+        let described = client.ask(4, &DescribeLogDirsRequest { topics: None }).await.expect("an answer");
+        let errors = described.results.iter().map(|dir| (&*dir.log_dir, dir.error_code)).collect::<Vec<_>>();
+        assert_eq!(errors, [("/a", ErrorCode::KafkaStorageError), ("/b", ErrorCode::None)]);
+
+        client.create_topic("new", 2).await;
+        assert_eq!(client.produce("new", 0, "d").await, Ok(0), "what is new goes where there is a disk");
+        assert_eq!(client.produce("new", 1, "e").await, Ok(0));
+        let lost = tokio::time::timeout(Duration::from_secs(60), broker.broker.lost()).await;
+        assert!(lost.is_err(), "the broker goes on: {lost:?}");
+    });
+}
+
+#[test]
+fn a_log_dir_that_fails_while_a_partition_is_made_leaves_it_to_another() {
+    run(async {
+        let disk = SimDisk::new(4);
+        let broker = TestBroker::start(Arc::new(disk.clone()), &DIRS, &[]).await;
+        let mut client = broker.connect().await;
+        disk.inject(Fault::forever(Operation::CreateDir, ErrorKind::Other).below(Path::new("/a")));
+        client.create_topic("t", 2).await;
+        assert_eq!((client.produce("t", 0, "a").await, client.produce("t", 1, "b").await), (Ok(0), Ok(0)));
+    });
+}
+
+#[test]
+fn without_any_log_dir_the_broker_cannot_go_on_and_says_so() {
+    run(async {
+        let disk = SimDisk::new(5);
+        let mut broker = TestBroker::start(Arc::new(disk.clone()), &DIRS, &[]).await;
+        let mut client = broker.connect().await;
+        client.create_topic("t", 2).await;
+        DIRS.iter().for_each(|dir| fails(&disk, dir, ErrorKind::Other));
+        for partition in [0, 1] {
+            assert_eq!(settled(&mut client, "t", partition).await, Err(ErrorCode::KafkaStorageError));
+        }
+        let lost = tokio::time::timeout(Duration::from_secs(60), broker.broker.lost()).await.expect("the end");
+        assert!(lost.starts_with("none of the log dirs works any more"), "{lost}");
+    });
+}
+
+#[test]
+fn a_full_disk_refuses_records_and_takes_them_again_when_there_is_room() {
+    run(async {
+        let disk = SimDisk::new(6);
+        let broker = TestBroker::start(Arc::new(disk.clone()), &DIRS, &[]).await;
+        let mut client = broker.connect().await;
+        client.create_topic("t", 1).await;
+        assert_eq!(client.produce("t", 0, "a").await, Ok(0));
+        disk.inject(Fault::forever(Operation::Write, ErrorKind::StorageFull).below(Path::new("/a")));
+        assert_eq!(settled(&mut client, "t", 0).await, Err(ErrorCode::KafkaStorageError));
+        assert_eq!(client.fetch("t", 0).await.expect("records"), ["a"], "reads go on");
+        disk.heal();
+        assert_eq!(client.produce("t", 0, "b").await, Ok(1));
+    });
+}

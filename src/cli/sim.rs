@@ -1,0 +1,100 @@
+//! `dohle sim`: simulates the broker under as many seeds as one wants. Only in builds with the feature `sim`.
+
+use std::ops::Range;
+use std::time::Duration;
+
+use clap::Args;
+
+use super::failure::Failure;
+use super::output::{Output, notice};
+use crate::model::Clock as _;
+use crate::sim::run::{Outcome, Statistics, run as run_seed};
+use crate::sim::trace::Trace;
+use crate::telemetry::{self, Format, OsClock};
+
+/// Violations of one seed that are shown: one mistake shows in many ways.
+const SHOWN_MAX: usize = 5;
+
+/// Run the broker under simulated disks, clocks and networks
+#[derive(Args, Debug)]
+#[command(after_help = "Exit code 1 when a seed shows a bug. The same seed always does the same.
+
+Examples:
+  dohle sim --seeds 0..10000
+  dohle sim --seeds 17 --trace > trace.txt
+  dohle sim --seeds 0..100 --twice")]
+pub(super) struct Arguments {
+    /// One seed, or FROM..TO without TO
+    #[arg(long, value_name = "SEEDS", default_value = "0..1000", value_parser = seeds)]
+    seeds: Range<u64>,
+    /// Show everything that happens, and the broker's own log on standard error
+    #[arg(long)]
+    trace: bool,
+    /// Run each seed twice and compare what happened
+    #[arg(long)]
+    twice: bool,
+    /// Go on after a seed that shows a bug
+    #[arg(long)]
+    keep_going: bool,
+}
+
+fn seeds(text: &str) -> Result<Range<u64>, String> {
+    let number = |text: &str| text.trim().parse::<u64>().map_err(|error| format!("'{text}': {error}"));
+    match text.split_once("..") {
+        Some((from, to)) => Ok(number(from)?..number(to)?),
+        None => {
+            let seed = number(text)?;
+            Ok(seed..seed.saturating_add(1))
+        }
+    }
+}
+
+pub(super) fn run(arguments: &Arguments, output: &mut Output) -> Result<(), Failure> {
+    if arguments.trace {
+        telemetry::init("info", Format::Text).map_err(Failure::new)?;
+    }
+    let clock = OsClock::start();
+    let mut statistics = Statistics::default();
+    let (mut done, mut failed) = (0_u64, 0_u64);
+    for seed in arguments.seeds.clone() {
+        let trace = if arguments.trace { Trace::keeping() } else { Trace::default() };
+        let outcome = run_seed(seed, &trace);
+        for line in trace.lines() {
+            output.line(line)?;
+        }
+        statistics = statistics.and(outcome.statistics);
+        done = done.saturating_add(1);
+        let good = report(&outcome, arguments.twice, output)?;
+        if !good {
+            failed = failed.saturating_add(1);
+            if !arguments.keep_going {
+                break;
+            }
+        }
+    }
+    let took = clock.moment().0.max(Duration::from_millis(1));
+    // Whole numbers of seeds per run are far below 2⁵³.
+    let rate = done as f64 / took.as_secs_f64();
+    output.line(format_args!("{done} seeds, {failed} failed, {rate:.1} seeds/s: {statistics}"))?;
+    if failed == 0 { Ok(()) } else { Err(Failure::Damaged) }
+}
+
+/// Tells what is wrong with a seed; whether nothing is.
+fn report(outcome: &Outcome, twice: bool, output: &mut Output) -> Result<bool, Failure> {
+    let Outcome { seed, fingerprint, violations, .. } = outcome;
+    if !violations.is_empty() {
+        output.line(format_args!("seed {seed} (trace {fingerprint}):"))?;
+    }
+    for violation in violations.iter().take(SHOWN_MAX) {
+        output.line(format_args!("  {violation}"))?;
+    }
+    if SHOWN_MAX < violations.len() {
+        output.line(format_args!("  and {} more", violations.len() - SHOWN_MAX))?;
+    }
+    let again = twice.then(|| run_seed(*seed, &Trace::default()).fingerprint);
+    let same = again.is_none_or(|again| again == *fingerprint);
+    if let Some(again) = again.filter(|_| !same) {
+        notice(format_args!("seed {seed} is not repeatable: {fingerprint}, then {again}"));
+    }
+    Ok(violations.is_empty() && same)
+}
