@@ -40,6 +40,9 @@ pub(crate) fn serve(
     let mut connections: Vec<Option<Connection>> = Vec::new();
     let mut events: Vec<epoll::Event> = Vec::with_capacity(256);
     ready.send(()).map_err(io::Error::other)?;
+    // A flush is dear, so where there is one the buffer takes all that a connection has in flight.
+    let taken_at_once = if settings.flush { settings.in_flight } else { 1 };
+    let buffer_bytes = ((settings.batch + HEADER) * taken_at_once).max(256 << 10);
     for _ in 0..settings.connections {
         let (socket, _) = listener.accept()?;
         socket.set_nonblocking(true)?;
@@ -47,7 +50,7 @@ pub(crate) fn serve(
         epoll::add(&poller, &socket, EventData::new_u64(connections.len() as u64), EventFlags::IN)?;
         connections.push(Some(Connection {
             socket,
-            buffer: vec![0; (settings.batch + HEADER).max(256 << 10)],
+            buffer: vec![0; buffer_bytes],
             filled: 0,
             out: Vec::new(),
             sent: 0,
