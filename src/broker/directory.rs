@@ -121,8 +121,16 @@ pub struct Published {
 pub struct Role {
     /// Which leadership.
     pub leader_epoch: LeaderEpoch,
-    /// Whether it is ours.
-    pub leading: bool,
+    /// Where the log ended when we began to lead; `None`: we do not.
+    pub epoch_start: Option<Offset>,
+}
+
+impl Role {
+    /// Whether the leadership is ours.
+    #[must_use]
+    pub fn leading(&self) -> bool {
+        self.epoch_start.is_some()
+    }
 }
 
 /// A fetch that waits for records. Woken once; it looks again itself.
@@ -148,7 +156,7 @@ impl Published {
         Self {
             topic_id,
             log,
-            role: ArcSwap::from_pointee(Role { leader_epoch: LeaderEpoch::NONE, leading: false }),
+            role: ArcSwap::from_pointee(Role { leader_epoch: LeaderEpoch::NONE, epoch_start: None }),
             settings: ArcSwap::new(settings),
             high_watermark: AtomicI64::new(high_watermark.0),
             last_stable_offset: AtomicI64::new(high_watermark.0),

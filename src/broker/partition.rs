@@ -397,8 +397,8 @@ impl PartitionActor {
         self.step(event, &mut answers, ctx);
         answers.send();
         self.publish(self.machine.high_watermark());
-        let leading = self.machine.may_append(false).is_ok();
-        self.published.set_role(Role { leader_epoch: self.machine.leader_epoch(), leading });
+        let (leader_epoch, epoch_start) = (self.machine.leader_epoch(), self.machine.epoch_start());
+        self.published.set_role(Role { leader_epoch, epoch_start });
     }
 
     fn configure(&mut self, settings: Arc<TopicSettings>, ctx: &mut Context<Self>) {

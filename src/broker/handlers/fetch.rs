@@ -306,7 +306,7 @@ pub(in crate::broker) fn fence(partition: &PartitionHandle, theirs: LeaderEpoch)
             std::cmp::Ordering::Equal => {}
         }
     }
-    if role.leading { Ok(()) } else { Err(ErrorCode::NotLeaderOrFollower) }
+    if role.leading() { Ok(()) } else { Err(ErrorCode::NotLeaderOrFollower) }
 }
 
 fn current_leader(env: &Env, key: &Key) -> LeaderIdAndEpoch {

@@ -67,20 +67,30 @@ async fn look(
     let partition = led(env, topic, wanted.partition_index)?;
     fence(&partition, LeaderEpoch(wanted.current_leader_epoch))?;
     let published = &partition.published;
-    let end = if committed { published.last_stable_offset() } else { published.high_watermark() };
-    let here = |offset| {
-        let leader_epoch = published.role().leader_epoch;
-        Ok(Some(Found { offset, timestamp: Timestamp::NONE, leader_epoch }))
-    };
+    let role = published.role();
+    let high_watermark = published.high_watermark();
+    let end = if committed { published.last_stable_offset() } else { high_watermark };
+    // A new leader does not know yet that all before it is committed: any end that it named could lie before one that a
+    // client was told earlier (KIP-207).
+    let catching_up = role.epoch_start.is_some_and(|epoch_start| high_watermark < epoch_start);
+    let unknown_end = Err(if version < 5 { ErrorCode::LeaderNotAvailable } else { ErrorCode::OffsetNotAvailable });
+    let here = |offset| Ok(Some(Found { offset, timestamp: Timestamp::NONE, leader_epoch: role.leader_epoch }));
     match wanted.timestamp {
+        LATEST if catching_up => unknown_end,
         LATEST => here(end),
         EARLIEST | EARLIEST_LOCAL => here(published.log.log_start_offset()),
         LATEST_TIERED => Ok(None),
-        MAX_TIMESTAMP => search(env, &partition, move |log| log.max_timestamp()).await,
         time => {
-            let found = search(env, &partition, move |log| log.offset_for_timestamp(Timestamp(time))).await?;
+            let found = search(env, &partition, move |log| match time {
+                MAX_TIMESTAMP => log.max_timestamp(),
+                time => log.offset_for_timestamp(Timestamp(time)),
+            });
+            let found = found.await?;
             // A record that is not committed yet does not exist for a client.
-            Ok(found.filter(|found| found.offset < end))
+            match found.filter(|found| found.offset < end) {
+                None if catching_up => unknown_end,
+                found => Ok(found),
+            }
         }
     }
 }

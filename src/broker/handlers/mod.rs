@@ -125,7 +125,7 @@ fn led(env: &Env, topic: &Str, partition: i32) -> Result<PartitionHandle, ErrorC
     let known = image.topics.get(topic.as_str()).is_some_and(|topic| topic.partitions.contains_key(&index));
     match found {
         _ if !known => Err(ErrorCode::UnknownTopicOrPartition),
-        Some(partition) if partition.published.role().leading => Ok(partition),
+        Some(partition) if partition.published.role().leading() => Ok(partition),
         Some(_) => Err(ErrorCode::NotLeaderOrFollower),
         None => Err(env.directory.absence(topic, index)),
     }

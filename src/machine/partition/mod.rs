@@ -133,7 +133,11 @@ enum Role {
     NotLeader {
         leader_epoch: LeaderEpoch,
     },
-    Leader(Leadership),
+    Leader {
+        leadership: Leadership,
+        /// Where the log ended when it began.
+        epoch_start: Offset,
+    },
     /// A flush failed.
     Broken {
         leader_epoch: LeaderEpoch,
@@ -184,7 +188,18 @@ impl<Ticket> Partition<Ticket> {
     pub fn leader_epoch(&self) -> LeaderEpoch {
         match &self.role {
             Role::NotLeader { leader_epoch } | Role::Broken { leader_epoch } => *leader_epoch,
-            Role::Leader(leadership) => leadership.leader_epoch,
+            Role::Leader { leadership, .. } => leadership.leader_epoch,
+        }
+    }
+
+    /// Where the log ended when this broker began to lead; `None` when it does not.
+    ///
+    /// Until the high watermark is there, what an earlier leader committed may not be known to be committed here.
+    #[must_use]
+    pub fn epoch_start(&self) -> Option<Offset> {
+        match &self.role {
+            Role::Leader { epoch_start, .. } => Some(*epoch_start),
+            Role::NotLeader { .. } | Role::Broken { .. } => None,
         }
     }
 
@@ -197,10 +212,10 @@ impl<Ticket> Partition<Ticket> {
         match &self.role {
             Role::NotLeader { .. } => Err(ErrorCode::NotLeaderOrFollower),
             Role::Broken { .. } => Err(ErrorCode::KafkaStorageError),
-            Role::Leader(leadership) if all && leadership.isr.len() < self.effective_min_isr(leadership) => {
+            Role::Leader { leadership, .. } if all && leadership.isr.len() < self.effective_min_isr(leadership) => {
                 Err(ErrorCode::NotEnoughReplicas)
             }
-            Role::Leader(leadership) => Ok(leadership.leader_epoch),
+            Role::Leader { leadership, .. } => Ok(leadership.leader_epoch),
         }
     }
 
@@ -248,11 +263,15 @@ impl<Ticket> Partition<Ticket> {
             self.role = Role::NotLeader { leader_epoch: leadership.leader_epoch };
             return;
         }
-        self.role = Role::Leader(leadership);
+        let epoch_start = match self.role {
+            Role::Leader { epoch_start, .. } if known == leadership.leader_epoch => epoch_start,
+            Role::NotLeader { .. } | Role::Leader { .. } | Role::Broken { .. } => self.log.end,
+        };
+        self.role = Role::Leader { leadership, epoch_start };
     }
 
     fn fenced(&mut self, effects: &mut Vec<Effect<Ticket>>) {
-        if matches!(self.role, Role::Leader(_)) {
+        if matches!(self.role, Role::Leader { .. }) {
             self.refuse_all(ErrorCode::NotLeaderOrFollower, effects);
             self.role = Role::NotLeader { leader_epoch: self.leader_epoch() };
         }
@@ -280,9 +299,9 @@ impl<Ticket> Partition<Ticket> {
         self.unflushed_since.get_or_insert(now);
         let wanted = match (&self.role, self.rules.durability) {
             (Role::Broken { .. }, _) => false,
-            (Role::Leader(_), Durability::Flushed) => true,
+            (Role::Leader { .. }, Durability::Flushed) => true,
             (Role::NotLeader { .. }, Durability::Flushed) => self.flush_due().is_some_and(|due| due <= now),
-            (Role::Leader(_) | Role::NotLeader { .. }, Durability::PageCache) => {
+            (Role::Leader { .. } | Role::NotLeader { .. }, Durability::PageCache) => {
                 let records = u64::try_from(self.log.end.0 - covered.0).unwrap_or(0);
                 self.rules.flush_records.is_some_and(|most| most <= records)
                     || self.flush_due().is_some_and(|due| due <= now)
@@ -303,7 +322,7 @@ impl<Ticket> Partition<Ticket> {
     }
 
     fn advance_high_watermark(&mut self, effects: &mut Vec<Effect<Ticket>>) {
-        let Role::Leader(leadership) = &self.role else { return };
+        let Role::Leader { leadership, .. } = &self.role else { return };
         if leadership.isr.len() < self.effective_min_isr(leadership) {
             return;
         }
@@ -345,6 +364,6 @@ impl<Ticket> Partition<Ticket> {
     fn check(&self) {
         assert!(self.log.start <= self.high_watermark, "the log start passed the high watermark");
         assert!(self.high_watermark <= self.log.end, "the high watermark passed the log end");
-        assert!(self.waits.is_empty() || matches!(self.role, Role::Leader(_)), "only a leader has produces waiting");
+        assert!(self.waits.is_empty() || matches!(self.role, Role::Leader { .. }), "only a leader has produces waiting");
     }
 }
