@@ -200,7 +200,8 @@ impl ListenerActor {
     }
 
     fn serve(&mut self, number: u64, on: LoopId, arrival: Arrival, slot: ConnectionSlot, ctx: &Context<Self>) {
-        let (env, limits, peer) = (Arc::clone(&self.env), self.limits, arrival.peer.address);
+        let (env, limits, peer, arrival) =
+            (Arc::clone(&self.env), self.limits, arrival.peer.address, Box::new(arrival));
         let (notice, hand_over) = (ended_notice(ctx, number), hand_over(ctx, number));
         let make = move |_: &mut _| ConnectionActor::new(env, arrival, limits, notice, hand_over);
         let addr = self.env.placement.start(on, make);

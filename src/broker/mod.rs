@@ -39,6 +39,7 @@ pub mod fetch_slots;
 pub mod file_source;
 pub mod handlers;
 pub mod image;
+pub mod inbox;
 pub mod listener;
 pub mod partition;
 pub mod peer;
