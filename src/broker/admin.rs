@@ -468,7 +468,7 @@ impl Work {
     async fn set_config(&self, entity: &Entity, settings: Settings) -> Result<(), Refusal> {
         let written = recipe::config::replace(&*self.coordinator, entity, &settings).await;
         written.map_err(|error| (ErrorCode::UnknownServerError, format!("The settings were not written: {error}")))?;
-        config_watch::apply(&self.applier, entity, settings).await;
+        config_watch::tell(&config_watch::apply(&self.applier, vec![(entity.clone(), settings)]).await);
         Ok(())
     }
 }
