@@ -191,9 +191,11 @@ impl End {
 struct Other {
     key: ApiKey,
     bytes: u64,
-    /// Gives back the peer that it borrowed.
-    answer: Pin<Box<dyn Future<Output = (Peer, Result<Answer, Unanswerable>)>>>,
+    answer: Answering,
 }
+
+/// An answer to any request but Produce, and the peer that it borrowed.
+type Answering = Pin<Box<dyn Future<Output = (Peer, Result<Answer, Unanswerable>)>>>;
 
 enum Answer {
     Plain(Encoded),
@@ -276,7 +278,7 @@ impl Serving {
             limits,
             reader,
             writer,
-            waiting: waiting.map(Box::new),
+            waiting,
             in_flight: VecDeque::new(),
             other: None,
             in_flight_bytes: 0,
@@ -323,11 +325,7 @@ impl Serving {
         let (Some(socket), Some(peer)) = (net::detach(self.reader, self.writer)?, self.peer) else {
             return Err(End::Closed);
         };
-        Ok(Arrival {
-            source: Source::Moved { socket, waiting: self.waiting.map(|waiting| *waiting) },
-            peer,
-            homing: self.homing,
-        })
+        Ok(Arrival { source: Source::Moved { socket, waiting: self.waiting }, peer, homing: self.homing })
     }
 
     async fn turn(&mut self) -> Result<(), End> {

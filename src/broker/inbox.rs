@@ -90,6 +90,7 @@ mod tests {
     }
 
     #[tokio::test]
+    #[expect(clippy::disallowed_methods, reason = "a partition on another loop, which a test has none of")]
     async fn news_wake_who_waits() {
         let inbox = Arc::new(Inbox::default());
         let there = Arc::clone(&inbox);

@@ -259,7 +259,7 @@ mod tests {
             // What is forgotten together is missed.
             let forgotten = *pages.end();
             file.pages.lock().unwrap().remove(&forgotten);
-            assert_eq!(bring(&slice, Wait::Never).unwrap(), false, "{len} bytes");
+            assert!(!bring(&slice, Wait::Never).unwrap(), "{len} bytes");
         }
     }
 }
