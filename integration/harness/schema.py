@@ -81,7 +81,10 @@ class Message:
             for item in value or []:
                 self._put(out, field, kind[2:], item)
         else:
-            self._put_fields(out, field.get("fields") or self.structs[kind], value)
+            if self._is_nullable_struct(field, kind):
+                out.i8(-1 if value is None else 1)
+            if value is not None:
+                self._put_fields(out, field.get("fields") or self.structs[kind], value)
 
     def _put_length(self, out, length, classic):
         if self.flexible:
@@ -113,10 +116,13 @@ class Message:
         if kind.startswith("[]"):
             length = self._take_length(reader, ">i")
             return None if length < 0 else [self._take(reader, field, kind[2:]) for _ in range(length)]
-        fields = field.get("fields") or self.structs[kind]
-        if _within(field.get("nullableVersions", "none"), self.version) and reader.i8() < 0:
+        if self._is_nullable_struct(field, kind) and reader.i8() < 0:
             return None
-        return self._take_fields(reader, fields)
+        return self._take_fields(reader, field.get("fields") or self.structs[kind])
+
+    def _is_nullable_struct(self, field, kind):
+        """Of a list, the list can be null, not its elements."""
+        return kind == field["type"] and _within(field.get("nullableVersions", "none"), self.version)
 
     def _take_length(self, reader, classic):
         if self.flexible:
