@@ -456,7 +456,7 @@ impl Work {
     async fn set_config(&self, entity: &Entity, settings: Settings) -> Result<(), Refusal> {
         let written = recipe::config::replace(&*self.coordinator, entity, &settings).await;
         written.map_err(|error| (ErrorCode::UnknownServerError, format!("The settings were not written: {error}")))?;
-        config_watch::apply(&self.applier, entity, settings);
+        config_watch::apply(&self.applier, entity, settings).await;
         Ok(())
     }
 }

@@ -38,7 +38,7 @@ pub struct Applier {
 }
 
 /// Puts an entity's settings into force, if they are of any concern here.
-pub fn apply(applier: &Applier, entity: &Entity, settings: Settings) {
+pub async fn apply(applier: &Applier, entity: &Entity, settings: Settings) {
     let concerned = match entity {
         Entity::Topic(name) => {
             applier.settings.set_topic(name, settings);
@@ -60,9 +60,8 @@ pub fn apply(applier: &Applier, entity: &Entity, settings: Settings) {
         }
     };
     event::ConfigChanged { resource: entity.entity_path() }.emit();
-    if applier.replicas.try_send(ReplicasCommand::Configure(concerned)).is_err() {
-        event::MailboxFull { actor: "replicas", command: "configure" }.emit();
-    }
+    // Gone: the broker stops.
+    let _gone = applier.replicas.send(ReplicasCommand::Configure(concerned)).await;
 }
 
 /// Dynamic settings without those that cannot be applied, which are told: another program may have written them.
@@ -81,7 +80,7 @@ fn usable(scope: BrokerScope, entity: &Entity, stored: &Settings) -> Settings {
 pub async fn load(coordinator: &dyn Coordinator, applier: &Applier, entity: &Entity) -> Result<(), CoordinationError> {
     let read = coordinator.get(&entity.path()).await?;
     match read.map(|(data, _)| config_znode::decode(&data)).transpose() {
-        Ok(settings) => apply(applier, entity, settings.unwrap_or_default()),
+        Ok(settings) => apply(applier, entity, settings.unwrap_or_default()).await,
         Err(error) => event::ZnodeUnreadable { path: entity.path(), cause: error.to_string() }.emit(),
     }
     Ok(())

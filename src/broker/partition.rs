@@ -291,8 +291,6 @@ impl PartitionActor {
     ) {
         let Some(log) = &self.log else { return };
         let (end, log_start_offset) = (log.log_end_offset(), log.log_start_offset());
-        let stamped = self.published.settings().stamps_on_append;
-        let now = if stamped { self.ports.clock.timestamp() } else { Timestamp::NONE };
         let mut waits = Vec::new();
         for (request, result) in appended {
             let appended = match result {
@@ -307,7 +305,7 @@ impl PartitionActor {
             let outcome = AppendOutcome {
                 error: ErrorCode::None,
                 base_offset: appended.base_offset,
-                log_append_time: appended.duplicate.unwrap_or(now),
+                log_append_time: appended.log_append_time,
                 log_start_offset,
             };
             let answer = Answer { promise: request.promise, outcome };

@@ -44,8 +44,6 @@ pub struct TopicSettings {
     pub leader: LeaderRules,
     /// For checking batches; what belongs to the request is filled in per request.
     pub batch: BatchRules,
-    /// `message.timestamp.type=LogAppendTime`.
-    pub stamps_on_append: bool,
     /// Clients may not write to it.
     pub internal: bool,
 }
@@ -180,7 +178,6 @@ impl TopicSettings {
                 flush_age: topic.flush_interval,
             },
             batch: batch_rules(&topic),
-            stamps_on_append: topic.timestamp_type == config::TimestampType::LogAppendTime,
             internal,
         }
     }

@@ -276,7 +276,7 @@ mod tests {
 
     use crate::model::{BrokerId, Durability};
 
-    use super::super::{Secret, TopicConfig};
+    use super::super::{LoginScheme, TopicConfig};
     use super::*;
 
     fn good(text: &str) -> Loaded {
@@ -322,7 +322,8 @@ mod tests {
         let zookeeper = config.zookeeper.clone().expect("ZooKeeper");
         assert_eq!(zookeeper.connect, "z1:2181,z2:2181/kafka");
         assert_eq!(zookeeper.connection_timeout, Duration::from_secs(6));
-        assert_eq!(zookeeper.digest.as_ref().map(Secret::reveal), Some("dohle:secret"));
+        let login = zookeeper.login.expect("a login");
+        assert_eq!((login.scheme, &*login.user, login.password.reveal()), (LoginScheme::Digest, "dohle", "secret"));
         assert!(!format!("{config:?}").contains("secret"), "secrets stay out of Debug");
         assert_eq!(config.connections.max_per_ip_overrides.get("::1"), Some(&8));
         assert_eq!(config.connections.max_of_listener.get("OUTSIDE"), Some(&100));
@@ -418,6 +419,9 @@ mod tests {
             ("default.replication.factor=0", "at least 1"),
             ("zookeeper.connect=z:1\nzookeeper.session.timeout.ms=0", "at least 1"),
             ("zookeeper.connect=z:1\ndohle.zookeeper.digest=x", "USER:PASSWORD"),
+            ("zookeeper.connect=z:1\ndohle.zookeeper.sasl=:x", "USER:PASSWORD"),
+            ("zookeeper.connect=z:1\ndohle.zookeeper.sasl=a:x\ndohle.zookeeper.digest=a:x", "exclude each other"),
+            ("zookeeper.connect=z:1\nzookeeper.set.acl=true", "needs a login"),
             (
                 "zookeeper.connect=z:1\nzookeeper.ssl.client.enable=true\nzookeeper.ssl.truststore.location=/t.jks",
                 "PEM",

@@ -217,9 +217,6 @@ events! {
     /// The checkpoint files could not be written.
     ERROR CheckpointFailed "checkpoint_failed" { cause: String }
         "cannot write the checkpoints, the next start reads more than it need: {cause}";
-    /// An actor's mailbox was full, and what it was told is lost until the next change.
-    ERROR MailboxFull "mailbox_full" { actor: &'static str, command: &'static str } by actor
-        "a {actor} is too busy for the command {command}";
     /// A flush failed; nothing is acknowledged from this log until it was opened again.
     ERROR FlushFailed "flush_failed" { partition: TopicPartition, cause: String }
         "flushing {partition} failed, nothing of it is acknowledged until it is opened again: {cause}";

@@ -82,6 +82,7 @@ pub(super) fn new_segment(
 ) -> Result<Active, DiskError> {
     let path = file_path(dir, base, FileKind::Log);
     let file = disk.open(&path, Access::Truncate).map_err(|error| DiskError::new("make", &path, &error))?;
+    make_indexes(disk, dir, base)?;
     if config.preallocate {
         let room = u64::from(config.segment_bytes);
         file.reserve(0, room).map_err(|error| DiskError::new("reserve room for", &path, &error))?;
@@ -92,6 +93,15 @@ pub(super) fn new_segment(
     let mut active = Active::new(Arc::new(segment), open, now);
     active.reserved = if config.preallocate { config.segment_bytes.into() } else { 0 };
     Ok(active)
+}
+
+/// Makes the index files of an empty segment. They stay empty until it is closed: its owner and its readers have the
+/// indexes in memory, and recovery builds them anew. But whoever looks at the folder finds what Kafka's tools expect.
+pub(super) fn make_indexes(disk: &dyn Disk, dir: &Path, base: Offset) -> Result<(), DiskError> {
+    for kind in [FileKind::Index, FileKind::TimeIndex] {
+        write_file(disk, &file_path(dir, base, kind), &[])?;
+    }
+    Ok(())
 }
 
 /// A file that was written and is still to be synced.
