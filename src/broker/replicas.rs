@@ -52,6 +52,7 @@ pub struct Replicas {
     /// Those that were taken out of service while the broker ran.
     failed_dirs: BTreeSet<LogDirIndex>,
     next_home: usize,
+    _notice: DeathNotice,
 }
 
 /// How often the background work runs.
@@ -116,6 +117,8 @@ pub struct ReplicasParts {
     pub recovery_threads_per_dir: usize,
     /// Told why, when no log dir works any more.
     pub lose: watch::Sender<Option<String>>,
+    /// Tells the broker of an untimely end.
+    pub notice: DeathNotice,
 }
 
 /// Everything that the replicas actor can be asked.
@@ -203,6 +206,7 @@ impl Replicas {
             intervals,
             recovery_threads_per_dir,
             lose,
+            notice,
         } = parts;
         Self {
             local,
@@ -217,6 +221,7 @@ impl Replicas {
             lose,
             failed_dirs: BTreeSet::new(),
             next_home: 0,
+            _notice: notice,
         }
     }
 

@@ -89,7 +89,7 @@ pub enum Ineffective {
     Never,
     /// It belongs to a plugin of Kafka's.
     Plugin,
-    /// It stands again further down, or on the command line, and that counts.
+    /// It stands again further down, and that counts.
     Repeated,
 }
 
@@ -99,7 +99,7 @@ impl fmt::Display for Ineffective {
             Self::NotYet => "has no effect yet",
             Self::Never => "has no meaning here: it speaks of Java classes, of KRaft or of Kafka's inside",
             Self::Plugin => "has no effect: it belongs to a plugin of Kafka's",
-            Self::Repeated => "is set again further down or on the command line, and that counts",
+            Self::Repeated => "is set again further down, and that counts",
         })
     }
 }
@@ -151,10 +151,12 @@ impl Loading {
         let Some(key) = key_of(name).filter(|key| !key.only_dynamic) else {
             return self.take_unknown(place, name);
         };
-        if let Some(&earlier) = self.places.get(name) {
+        // What the command line sets is meant to win over the file: that needs no word.
+        if let Some(earlier @ Place::Line(_)) = self.places.insert(name.to_owned(), place)
+            && matches!(place, Place::Line(_))
+        {
             self.warn(earlier, name, Ineffective::Repeated);
         }
-        self.places.insert(name.to_owned(), place);
         if let Err(bad) = key.parse(&entry.value) {
             self.settings.remove(name);
             let shown = if key.is_sensitive() { "[hidden]" } else { bad.value.as_str() };
@@ -362,7 +364,7 @@ mod tests {
         let loaded = load("num.partitions=2\nnum.partitions=3", &overrides).expect("legal");
         assert_eq!(loaded.config.topics.partitions, 5);
         let told: Vec<_> = loaded.warnings.iter().map(ToString::to_string).collect();
-        assert_eq!(told.len(), 2, "{told:?}");
+        assert_eq!(told.len(), 1, "{told:?}");
         assert!(told[0].starts_with("line 1: num.partitions is set again"), "{told:?}");
         assert!(load("", &["num.partitions".to_owned()]).expect_err("no value").to_string().contains("KEY=VALUE"));
     }
