@@ -6,8 +6,9 @@ import pytest
 
 from harness import admin
 from harness.process import until
-from harness.records import Batch, values
+from harness.records import Batch, intact, values
 
+CORRUPT_MESSAGE, KAFKA_STORAGE_ERROR = 2, 56
 SESSION = {"zookeeper.session.timeout.ms": 2000, "zookeeper.connection.timeout.ms": 20000}
 
 
@@ -169,8 +170,31 @@ def test_a_flipped_bit_below_the_recovery_point_is_never_served(brokers, coordin
     sizes = [log.stat().st_size for log in logs]
     start_again(broker)
     with broker.connect() as connection:
-        until(20, lambda: admin.offset(connection, "t")[0] in (0, 5, 6, 56), "the partition answers, or says that it has no leader")
+        until(20, lambda: admin.offset(connection, "t")[0] in (0, KAFKA_STORAGE_ERROR), "the partition answers, or says that its log is bad")
+        for offset in range(30):
+            error, _, data = admin.fetch(connection, "t", offset, wait=0)
+            assert error in (0, CORRUPT_MESSAGE, KAFKA_STORAGE_ERROR)
+            assert all(value == b"%d " % at * 20 for at, value in values(intact(data)))
     assert [log.stat().st_size for log in logs] == sizes, "nothing below the recovery point is cut"
+
+
+@pytest.mark.parametrize("at, damage", [(0, bytes(61)), (8, b"\x10"), (16, b"\x12"), (70, b"\xff")], ids=["zeros", "length", "magic", "record"])
+def test_a_batch_that_goes_bad_under_a_running_broker(broker, topic, at, damage):
+    """An error, or bytes whose CRC tells the consumer: never wrong records, and what lies around is served as before."""
+    with broker.connect() as connection:
+        for number in range(5):
+            assert admin.produce(connection, topic, Batch([b"%d " % number * 20]).encode()) == (0, number)
+        [log] = (broker.data / f"{topic}-0").glob("*.log")
+        with open(log, "r+b") as file:
+            file.seek(3 * log.stat().st_size // 5 + at)
+            file.write(damage)
+        error, _, data = admin.fetch(connection, topic, 3, wait=0)
+        assert error in (0, CORRUPT_MESSAGE)
+        assert all(value == b"%d " % offset * 20 for offset, value in values(intact(data)))
+        for offset in (0, 2):
+            error, _, data = admin.fetch(connection, topic, offset, wait=0, most=100)
+            assert (error, values(intact(data))[0]) == (0, (offset, b"%d " % offset * 20))
+        assert admin.produce(connection, topic, Batch([b"goes on"]).encode()) == (0, 5)
 
 
 def test_every_partition_of_many_is_there_after_a_kill(brokers, coordination):

@@ -78,6 +78,20 @@ def values(data):
     return found
 
 
+def intact(data):
+    """What a consumer goes on with: the whole batches of `data` whose CRC is right."""
+    kept, at = b"", 0
+    while at + HEADER_BYTES <= len(data):
+        (length,) = struct.unpack_from(">i", data, at + 8)
+        batch = data[at : at + 12 + length]
+        if length < HEADER_BYTES - 12 or len(batch) < 12 + length:
+            break
+        (crc,) = struct.unpack_from(">I", batch, 17)
+        kept += batch if crc == crc32c.crc32c(batch[21:]) else b""
+        at += 12 + length
+    return kept
+
+
 def _record(base, reader):
     reader.i8(), _varint(reader)
     offset = base + _varint(reader)

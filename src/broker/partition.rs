@@ -259,9 +259,9 @@ impl PartitionActor {
         self.turn.draining = false;
         let mut requests = std::mem::take(&mut self.turn.requests);
         let mut results = std::mem::take(&mut self.turn.results);
-        if let Some(log) = &mut self.log {
+        match &mut self.log {
             // The ISR may be too small for `acks=all` only: those are refused one by one before anything is appended.
-            match (self.machine.may_append(true), self.machine.may_append(false)) {
+            Some(log) => match (self.machine.may_append(true), self.machine.may_append(false)) {
                 (Ok(epoch), _) => {
                     let now = self.ports.clock.timestamp();
                     log.append_as_leader(&self.turn.batches, epoch, now, &mut results);
@@ -275,14 +275,16 @@ impl PartitionActor {
                 (Err(refused), Err(_)) => {
                     requests.drain(..).for_each(|request| self.answers.push(request.refused(refused)));
                 }
+            },
+            None => {
+                requests.drain(..).for_each(|request| self.answers.push(request.refused(ErrorCode::KafkaStorageError)));
             }
         }
         self.turn.batches.clear();
         self.appended(requests.drain(..).zip(results.drain(..)), ctx);
         if self.log.as_ref().is_some_and(|log| log.failure().is_some()) {
             // An append failed and could not be taken back. Nothing more comes of this log.
-            self.step(Event::FlushFailed, ctx);
-            self.start_afresh(ctx);
+            self.give_up(ctx);
         }
         self.answers.send();
         (self.turn.requests, self.turn.results) = (requests, results);
@@ -323,14 +325,18 @@ impl PartitionActor {
         waits.sort_by_key(|wait| wait.until);
         self.step(Event::Appended { end, waits }, ctx);
         if self.failed {
-            self.start_afresh(ctx);
+            self.give_up(ctx);
         }
     }
 
-    /// Only reopening mends the log: ends, so that the supervisor starts a fresh partition from the disk (law 7).
-    fn start_afresh(&mut self, ctx: &mut Context<Self>) {
+    /// Only reopening mends the log: the supervisor starts a fresh partition from the disk (law 7). Until that one takes its
+    /// place, this one refuses what comes, so that a failed disk is called a failed disk; it ends when nobody can reach it
+    /// any more.
+    fn give_up(&mut self, ctx: &mut Context<Self>) {
+        self.step(Event::FlushFailed, ctx);
+        self.log = None;
         self.notice.failed();
-        actix::ActorContext::stop(ctx);
+        self.notice.tell();
     }
 
     /// Tells the machine, and performs what it says. Answers wait until they are [sent](Answers::send).
@@ -366,19 +372,18 @@ impl PartitionActor {
         let Some(log) = &mut self.log else { return };
         let finished = outcome.map(|outcome| log.flush_finished(outcome));
         let event = match finished {
-            Some(Ok(up_to)) => Event::Flushed { up_to },
+            Some(Ok(up_to)) => Some(Event::Flushed { up_to }),
             Some(Err(error)) => {
                 event::FlushFailed { partition: self.id.clone(), cause: error.to_string() }.emit();
-                Event::FlushFailed
+                None
             }
-            None => Event::FlushFailed,
+            None => None,
         };
-        let failed = matches!(event, Event::FlushFailed);
-        self.step(event, ctx);
-        self.answers.send();
-        if failed {
-            self.start_afresh(ctx);
+        match event {
+            Some(flushed) => self.step(flushed, ctx),
+            None => self.give_up(ctx),
         }
+        self.answers.send();
     }
 
     fn publish(&mut self, high_watermark: Offset) {
@@ -597,10 +602,15 @@ impl Handler<PartitionCommand> for PartitionActor {
                 let _gone = reply.send(self.housekeep(chore, ctx));
             }
             PartitionCommand::EndOffsetForEpoch { epoch, reply } => {
-                let _gone = reply.send(self.log.as_ref().and_then(|log| log.end_offset_for_epoch(epoch)));
+                // Without a log nothing is answered, which is told apart from "no such epoch".
+                if let Some(log) = &self.log {
+                    let _gone = reply.send(log.end_offset_for_epoch(epoch));
+                }
             }
             PartitionCommand::DescribeProducers { reply } => {
-                let _gone = reply.send(self.log.as_ref().map(Log::describe_producers).unwrap_or_default());
+                if let Some(log) = &self.log {
+                    let _gone = reply.send(log.describe_producers());
+                }
             }
             PartitionCommand::Close { reply, discard } => {
                 let _gone = reply.send(self.close(discard, ctx));

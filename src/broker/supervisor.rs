@@ -59,6 +59,15 @@ impl DeathNotice {
         self.tell = None;
     }
 
+    /// Tells now that the child is of no more use, and no more when it ends.
+    pub fn tell(&mut self) {
+        if (self.always || self.death.is_some())
+            && let Some(tell) = self.tell.take()
+        {
+            tell(self.death);
+        }
+    }
+
     /// The child ends because of the outside, not of a bug.
     pub fn failed(&mut self) {
         self.death = Some(Death::Failed);
@@ -67,11 +76,7 @@ impl DeathNotice {
 
 impl Drop for DeathNotice {
     fn drop(&mut self) {
-        if (self.always || self.death.is_some())
-            && let Some(tell) = self.tell.take()
-        {
-            tell(self.death);
-        }
+        self.tell();
     }
 }
 

@@ -1,5 +1,7 @@
 //! AlterConfigs replaces all that a topic or broker sets; IncrementalAlterConfigs changes single keys (KIP-339).
 
+use std::collections::BTreeSet;
+
 use super::describe_configs::{BROKER, TOPIC};
 use super::unknown_outcome;
 use crate::broker::admin::{AdminCommand, Refusal};
@@ -18,12 +20,17 @@ pub(super) async fn handle(
     _: &RequestHeader,
     request: alter_configs::AlterConfigsRequest,
 ) -> alter_configs::AlterConfigsResponse {
+    let doubled = doubled(request.resources.iter().map(|resource| (resource.resource_type, &resource.resource_name)));
     let mut responses = Vec::with_capacity(request.resources.len());
     for resource in request.resources {
         let exactly = resource.configs.iter().map(|config| (config.name.to_string(), text(config.value.as_ref())));
         let exactly = exactly.collect::<Vec<_>>();
         let wanted = Wanted::Exactly(&exactly);
-        let done = alter(env, resource.resource_type, &resource.resource_name, wanted, request.validate_only).await;
+        let done = if doubled.contains(&(resource.resource_type, resource.resource_name.clone())) {
+            Err(named_twice())
+        } else {
+            alter(env, resource.resource_type, &resource.resource_name, wanted, request.validate_only).await
+        };
         let (error_code, error_message) = outcome(done);
         responses.push(alter_configs::AlterConfigsResourceResponse {
             error_code,
@@ -41,9 +48,11 @@ pub(super) async fn handle_incremental(
     _: &RequestHeader,
     request: incremental_alter_configs::IncrementalAlterConfigsRequest,
 ) -> incremental_alter_configs::IncrementalAlterConfigsResponse {
+    let doubled = doubled(request.resources.iter().map(|resource| (resource.resource_type, &resource.resource_name)));
     let mut responses = Vec::with_capacity(request.resources.len());
     for resource in request.resources {
         let done = match changes(&resource.configs) {
+            _ if doubled.contains(&(resource.resource_type, resource.resource_name.clone())) => Err(named_twice()),
             Ok(changes) => {
                 let wanted = Wanted::Changed(&changes);
                 alter(env, resource.resource_type, &resource.resource_name, wanted, request.validate_only).await
@@ -59,6 +68,16 @@ pub(super) async fn handle_incremental(
         });
     }
     incremental_alter_configs::IncrementalAlterConfigsResponse { responses, ..Default::default() }
+}
+
+/// Resources that a request names more than once.
+fn doubled<'r>(named: impl Iterator<Item = (i8, &'r Str)>) -> BTreeSet<(i8, Str)> {
+    let mut seen = BTreeSet::new();
+    named.filter(|resource| !seen.insert(*resource)).map(|(kind, name)| (kind, name.clone())).collect()
+}
+
+fn named_twice() -> Refusal {
+    (ErrorCode::InvalidRequest, "Each resource must appear at most once.".to_owned())
 }
 
 fn changes(configs: &[incremental_alter_configs::AlterableConfig]) -> Result<Vec<Change>, Refusal> {
@@ -81,9 +100,10 @@ async fn alter(
     let refused = |refusal: config::Refusal| (refusal.code, refusal.message);
     let (entity, settings) = match resource_type {
         TOPIC => {
-            let topic = TopicName::new(name).map_err(|error| (ErrorCode::InvalidTopicException, error.to_string()))?;
+            let unknown = || (ErrorCode::UnknownTopicOrPartition, format!("The topic '{name}' does not exist."));
+            let topic = TopicName::new(name).map_err(|_| unknown())?;
             if !env.metadata.load().topics.contains_key(&topic) {
-                return Err((ErrorCode::UnknownTopicOrPartition, format!("The topic '{topic}' does not exist.")));
+                return Err(unknown());
             }
             let current = env.settings.overrides(&topic);
             let settings = config::alter_topic(name, &current, wanted, &layers).map_err(refused)?;
@@ -99,7 +119,7 @@ async fn alter(
             };
             (Entity::Broker(id), settings)
         }
-        other => return Err((ErrorCode::InvalidRequest, format!("Unsupported resource type: {other}"))),
+        other => return Err((ErrorCode::InvalidRequest, format!("Unknown resource type {other}"))),
     };
     if validate_only {
         return Ok(());

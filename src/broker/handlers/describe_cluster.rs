@@ -7,8 +7,10 @@ use crate::model::ErrorCode;
 use crate::wire::message::describe_cluster::{DescribeClusterBroker, DescribeClusterRequest, DescribeClusterResponse};
 use crate::wire::{RequestHeader, Str};
 
-/// Endpoint type: brokers (KIP-919). Controllers have no endpoints of their own with ZooKeeper.
+/// Endpoint types (KIP-919). Controllers have no endpoints of their own with ZooKeeper.
 const BROKERS: i8 = 1;
+/// See [`BROKERS`].
+const CONTROLLERS: i8 = 2;
 
 pub(super) async fn handle(
     env: &Env,
@@ -16,12 +18,19 @@ pub(super) async fn handle(
     _: &RequestHeader,
     request: DescribeClusterRequest,
 ) -> DescribeClusterResponse {
-    if request.endpoint_type != BROKERS {
-        return DescribeClusterResponse {
-            error_code: ErrorCode::UnsupportedEndpointType,
-            error_message: Some("Only the endpoints of brokers can be asked for.".into()),
-            ..Default::default()
-        };
+    let refuse = |error_code, reason: String| DescribeClusterResponse {
+        error_code,
+        error_message: Some(reason.into()),
+        ..Default::default()
+    };
+    match request.endpoint_type {
+        BROKERS => {}
+        CONTROLLERS => {
+            let reason =
+                "The request was sent to an endpoint of type BROKER, but we wanted an endpoint of type CONTROLLER";
+            return refuse(ErrorCode::MismatchedEndpointType, reason.to_owned());
+        }
+        other => return refuse(ErrorCode::UnsupportedEndpointType, format!("Unsupported endpoint type {other}")),
     }
     let image = env.metadata.load();
     let brokers = image.brokers.iter().filter_map(|(id, broker)| {

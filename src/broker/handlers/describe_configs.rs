@@ -40,7 +40,8 @@ pub(super) async fn handle(
                 };
                 let settings = described.into_iter().filter(wanted);
                 let configs = settings.map(|setting| result(setting, shown)).collect();
-                DescribeConfigsResult { configs, ..nothing }
+                // Kafka's word for nothing to say; some clients do not expect null.
+                DescribeConfigsResult { configs, error_message: Some(Str::default()), ..nothing }
             }
             Err((error_code, message)) => {
                 DescribeConfigsResult { error_code, error_message: Some(message.into()), ..nothing }

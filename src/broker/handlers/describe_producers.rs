@@ -5,7 +5,7 @@ use crate::broker::ask;
 use crate::broker::env::Env;
 use crate::broker::partition::PartitionCommand;
 use crate::broker::peer::Peer;
-use crate::model::ErrorCode;
+use crate::model::{ErrorCode, TopicName};
 use crate::wire::message::describe_producers::{
     DescribeProducersRequest, DescribeProducersResponse, PartitionResponse, ProducerState, TopicResponse,
 };
@@ -35,6 +35,7 @@ pub(super) async fn handle(
 }
 
 async fn describe(env: &Env, topic: &Str, partition: i32) -> Result<Vec<ProducerState>, ErrorCode> {
+    TopicName::new(topic).map_err(|_| ErrorCode::InvalidTopicException)?;
     let partition = led(env, topic, partition)?;
     let producers = ask(&partition.addr, |reply| PartitionCommand::DescribeProducers { reply }).await;
     let producers = producers.ok_or(ErrorCode::NotLeaderOrFollower)?;

@@ -19,7 +19,7 @@ const UNCLEAN: i8 = 1;
 pub(super) async fn handle(
     env: &Env,
     _: &mut Peer,
-    _: &RequestHeader,
+    header: &RequestHeader,
     request: ElectLeadersRequest,
 ) -> ElectLeadersResponse {
     if !matches!(request.election_type, PREFERRED | UNCLEAN) {
@@ -42,7 +42,8 @@ pub(super) async fn handle(
     }
     let results =
         results.into_iter().map(|(topic, partition_result)| ReplicaElectionResult { topic, partition_result });
-    let error_code = if is_controller(env) { ErrorCode::None } else { not_controller().0 };
+    // Version 0 says everything per partition.
+    let error_code = if is_controller(env) || header.version == 0 { ErrorCode::None } else { not_controller().0 };
     ElectLeadersResponse { error_code, replica_election_results: results.collect(), ..Default::default() }
 }
 

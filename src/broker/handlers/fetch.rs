@@ -13,19 +13,23 @@ use super::super::peer::Peer;
 use super::super::ports::random;
 use super::Unanswerable;
 use crate::machine::fetch_session::{Answered, Begun, Key, NO_SESSION, Request as SessionRequest, TopicKey, Wanted};
-use crate::model::{ErrorCode, LeaderEpoch, Offset, PartitionIndex, TopicId};
+use crate::model::{BrokerId, ErrorCode, LeaderEpoch, Offset, PartitionIndex, TopicId};
 use crate::storage::log::{Read, ReadError, ReadRequest, Slice, Wait};
 use crate::telemetry::{Event as _, event};
 use crate::wire::message::fetch::{
-    AbortedTransaction, FetchRequest, FetchResponse, FetchableTopicResponse, LeaderIdAndEpoch, PartitionData,
+    AbortedTransaction, FetchRequest, FetchResponse, FetchableTopicResponse, LeaderIdAndEpoch, NodeEndpoint,
+    PartitionData,
 };
-use crate::wire::{Decoder, Encoded, Payload, RequestHeader, encode_response};
+use crate::wire::{Decoder, Encoded, Payload, RequestHeader, Str, encode_response};
 
 /// Versions 0 to 3 carry message formats that are not converted yet.
 pub(super) const VERSIONS: RangeInclusive<i16> = 4..=17;
 
 /// Longest wait that is honoured, whatever `max_wait_ms` says: a client that waits longer has a request time-out to mind.
 const WAIT_MAX: Duration = Duration::from_secs(300);
+
+/// The first version whose answers name the leader where another one is asked, as Kafka does (KIP-951).
+const NAMES_LEADER_FROM: i16 = 16;
 
 /// `READ_COMMITTED`.
 const READ_COMMITTED: i8 = 1;
@@ -53,6 +57,8 @@ struct Look {
 struct Limits {
     read_committed: bool,
     bytes_max: usize,
+    /// The version can say where the leader is (KIP-951).
+    names_leader: bool,
 }
 
 /// Answers a fetch.
@@ -94,6 +100,7 @@ async fn fetch(env: &Env, peer: &mut Peer, version: i16, request: &FetchRequest)
     let limits = Limits {
         read_committed: request.isolation_level == READ_COMMITTED,
         bytes_max: usize::try_from(request.max_bytes.min(env.settings.fetch_bytes_max())).unwrap_or(0),
+        names_leader: NAMES_LEADER_FROM <= version,
     };
     let look = look_until(env, &wanted, request, &limits).await;
     let slices = look.slices;
@@ -107,6 +114,7 @@ async fn fetch(env: &Env, peer: &mut Peer, version: i16, request: &FetchRequest)
             continue;
         }
         peer.sessions.answered(&key, answered, records);
+        name_endpoint(&mut response.node_endpoints, partition.current_leader.leader_id, env, peer);
         add(&mut response.responses, key, partition);
     }
     (response, slices)
@@ -141,17 +149,17 @@ async fn look(env: &Env, wanted: &[(Key, Wanted)], limits: &Limits) -> Look {
         let partition = match find(env, key) {
             Ok(partition) => partition,
             Err(error) => {
-                look.fail(key, index, error, env);
+                look.fail(key, index, error, env, limits);
                 continue;
             }
         };
         if let Err(error) = fence(&partition, wanted.current_leader_epoch) {
-            look.fail(key, index, error, env);
+            look.fail(key, index, error, env, limits);
             continue;
         }
         match read(env, &partition, wanted, limits, &look).await {
             Ok((found, upper_bound)) => look.found(key, &partition, found, upper_bound, wanted, limits).await,
-            Err(error) => look.unreadable(key, &partition, &error),
+            Err(error) => look.unreadable(key, &error),
         }
     }
     look
@@ -189,7 +197,7 @@ async fn read(
 }
 
 impl Look {
-    fn fail(&mut self, key: &Key, index: PartitionIndex, error: ErrorCode, env: &Env) {
+    fn fail(&mut self, key: &Key, index: PartitionIndex, error: ErrorCode, env: &Env, limits: &Limits) {
         let mut data = PartitionData {
             partition_index: index.0,
             error_code: error,
@@ -197,18 +205,19 @@ impl Look {
             records: Payload::EMPTY,
             ..Default::default()
         };
-        if matches!(error, ErrorCode::NotLeaderOrFollower | ErrorCode::FencedLeaderEpoch) {
+        let is_elsewhere = matches!(error, ErrorCode::NotLeaderOrFollower | ErrorCode::FencedLeaderEpoch);
+        if is_elsewhere && limits.names_leader {
             data.current_leader = current_leader(env, key);
         }
         self.partitions.push((key.clone(), data, None));
         self.urgent = true;
     }
 
-    fn unreadable(&mut self, key: &Key, partition: &PartitionHandle, error: &ReadError) {
-        let (code, start) = match error {
-            ReadError::OutOfRange { log_start, .. } => (ErrorCode::OffsetOutOfRange, *log_start),
-            ReadError::Corrupt(_) => (ErrorCode::CorruptMessage, Offset::NONE),
-            ReadError::Disk(_) => (ErrorCode::KafkaStorageError, Offset::NONE),
+    fn unreadable(&mut self, key: &Key, error: &ReadError) {
+        let code = match error {
+            ReadError::OutOfRange { .. } => ErrorCode::OffsetOutOfRange,
+            ReadError::Corrupt(_) => ErrorCode::CorruptMessage,
+            ReadError::Disk(_) => ErrorCode::KafkaStorageError,
         };
         if code != ErrorCode::OffsetOutOfRange {
             event::ReadFailed { cause: error.to_string() }.emit();
@@ -216,8 +225,7 @@ impl Look {
         let data = PartitionData {
             partition_index: key.1.0,
             error_code: code,
-            high_watermark: if start == Offset::NONE { -1 } else { partition.published.high_watermark().0 },
-            log_start_offset: start.0,
+            high_watermark: -1,
             records: Payload::EMPTY,
             ..Default::default()
         };
@@ -317,6 +325,18 @@ fn current_leader(env: &Env, key: &Key) -> LeaderIdAndEpoch {
     };
     let Some(partition) = topic.and_then(|topic| topic.partitions.get(&key.1)) else { return Default::default() };
     LeaderIdAndEpoch { leader_id: partition.state.leader.0, leader_epoch: partition.state.leader_epoch.0 }
+}
+
+/// Says where a leader that was named listens, once.
+fn name_endpoint(endpoints: &mut Vec<NodeEndpoint>, leader: i32, env: &Env, peer: &Peer) {
+    if leader == BrokerId::NONE.0 || endpoints.iter().any(|known| known.node_id == leader) {
+        return;
+    }
+    let image = env.metadata.load();
+    let Some(broker) = image.brokers.get(&BrokerId(leader)) else { return };
+    let Some((host, port)) = broker.endpoints.get(&*peer.listener) else { return };
+    let rack = broker.rack.as_deref().map(Str::from);
+    endpoints.push(NodeEndpoint { node_id: leader, host: host.as_str().into(), port: i32::from(*port), rack });
 }
 
 fn draw_session(env: &Env, slot: &mut Option<SessionSlot>) -> Option<i32> {

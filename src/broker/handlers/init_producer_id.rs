@@ -14,7 +14,7 @@ pub(super) async fn handle(
     _: &RequestHeader,
     request: InitProducerIdRequest,
 ) -> InitProducerIdResponse {
-    let refuse = |error_code| InitProducerIdResponse { error_code, ..Default::default() };
+    let refuse = |error_code| InitProducerIdResponse { error_code, producer_epoch: -1, ..Default::default() };
     match request.transactional_id {
         Some(id) if id.is_empty() => return refuse(ErrorCode::InvalidRequest),
         Some(_) => return refuse(ErrorCode::CoordinatorNotAvailable),

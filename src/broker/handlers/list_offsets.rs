@@ -1,5 +1,6 @@
 //! ListOffsets: where a partition begins and ends, and which record was the first since a time.
 
+use std::collections::BTreeSet;
 use std::sync::Arc;
 
 use super::fetch::fence;
@@ -42,16 +43,31 @@ pub(super) async fn handle(
     request: ListOffsetsRequest,
 ) -> ListOffsetsResponse {
     let committed = request.isolation_level == READ_COMMITTED;
+    let doubled = doubled(&request);
     let mut topics = Vec::with_capacity(request.topics.len());
     for topic in request.topics {
         let mut partitions = Vec::with_capacity(topic.partitions.len());
         for wanted in &topic.partitions {
-            let found = look(env, header.version, &topic.name, wanted, committed).await;
+            let found = if doubled.contains(&(topic.name.clone(), wanted.partition_index)) {
+                Err(ErrorCode::InvalidRequest)
+            } else {
+                look(env, header.version, &topic.name, wanted, committed).await
+            };
             partitions.push(response(header.version, wanted.partition_index, found));
         }
         topics.push(ListOffsetsTopicResponse { name: topic.name, partitions });
     }
     ListOffsetsResponse { topics, ..Default::default() }
+}
+
+/// Partitions that are asked about more than once: no answer could say which time it means.
+fn doubled(request: &ListOffsetsRequest) -> BTreeSet<(Str, i32)> {
+    let mut seen = BTreeSet::new();
+    let asked = request
+        .topics
+        .iter()
+        .flat_map(|topic| topic.partitions.iter().map(|partition| (topic.name.clone(), partition.partition_index)));
+    asked.filter(|partition| !seen.insert(partition.clone())).collect()
 }
 
 async fn look(

@@ -1,6 +1,7 @@
 //! Metadata: brokers, topics, partitions and their leaders, from the image; creates a topic that is asked for where that is
 //! allowed.
 
+use std::collections::BTreeSet;
 use std::time::Duration;
 
 use crate::broker::admin::AdminCommand;
@@ -19,6 +20,9 @@ use crate::wire::{RequestHeader, Str};
 /// client ask again 100 ms later.
 const CREATION_PATIENCE: Duration = Duration::from_millis(500);
 
+/// The first version that can ask for topics by their ids.
+const BY_ID_FROM: i16 = 12;
+
 /// Every operation on a topic, as a bit field (`AclEntry.supportedOperations`): there is no authorizer.
 const TOPIC_OPERATIONS: i32 = 0b1101_1111_1000;
 /// Every operation on the cluster.
@@ -35,6 +39,9 @@ pub(super) async fn handle(
         Some(topics) if !(topics.is_empty() && header.version == 0) => Some(topics),
         _ => None,
     };
+    if let Some(topics) = wanted.as_deref().filter(|topics| names_by_id_too_early(topics, header.version)) {
+        return refuse_all(topics);
+    }
     if request.allow_auto_topic_creation && env.settings.auto_create_topics() {
         create_missing(env, wanted.as_deref().unwrap_or_default()).await;
     }
@@ -47,7 +54,7 @@ pub(super) async fn handle(
         controller_id: image.controller.0,
         topics: match wanted {
             None => image.topics.iter().map(|(name, topic)| answer.topic(name, topic)).collect(),
-            Some(topics) => topics.iter().map(|topic| answer.wanted(topic)).collect(),
+            Some(topics) => each_once(&topics).map(|topic| answer.wanted(topic)).collect(),
         },
         cluster_authorized_operations: if request.include_cluster_authorized_operations {
             CLUSTER_OPERATIONS
@@ -56,6 +63,28 @@ pub(super) async fn handle(
         },
         ..Default::default()
     }
+}
+
+/// Versions 10 and 11 have a field for the id of a topic, which must not be used yet (`KafkaApis.handleTopicMetadataRequest`).
+fn names_by_id_too_early(topics: &[MetadataRequestTopic], version: i16) -> bool {
+    version < BY_ID_FROM && topics.iter().any(|topic| topic.name.is_none() || !topic.topic_id.is_zero())
+}
+
+/// A topic that is asked for twice is answered once.
+fn each_once(topics: &[MetadataRequestTopic]) -> impl Iterator<Item = &MetadataRequestTopic> {
+    let mut seen = BTreeSet::new();
+    topics.iter().filter(move |topic| seen.insert((topic.topic_id, topic.name.as_ref())))
+}
+
+fn refuse_all(topics: &[MetadataRequestTopic]) -> MetadataResponse {
+    let refuse = |topic: &MetadataRequestTopic| MetadataResponseTopic {
+        error_code: ErrorCode::InvalidRequest,
+        // Null cannot be said yet either.
+        name: Some(topic.name.clone().unwrap_or_default()),
+        topic_id: topic.topic_id,
+        ..Default::default()
+    };
+    MetadataResponse { topics: topics.iter().map(refuse).collect(), ..Default::default() }
 }
 
 /// Creates the topics that are named and not there, and waits a little for their leaders.
@@ -98,11 +127,15 @@ impl Answer<'_> {
     }
 
     fn wanted(&self, wanted: &MetadataRequestTopic) -> MetadataResponseTopic {
-        let Some(text) = &wanted.name else { return self.by_id(wanted.topic_id) };
+        // Whoever gives both means the id.
+        let text = match &wanted.name {
+            Some(text) if wanted.topic_id.is_zero() => text,
+            _ => return self.by_id(wanted.topic_id),
+        };
         let refuse = |error_code| MetadataResponseTopic {
             error_code,
             name: Some(text.clone()),
-            topic_authorized_operations: i32::MIN,
+            topic_authorized_operations: self.operations(),
             ..Default::default()
         };
         let Ok(name) = TopicName::new(text) else { return refuse(ErrorCode::InvalidTopicException) };
@@ -131,8 +164,12 @@ impl Answer<'_> {
             topic_id: topic.id,
             is_internal: name.is_internal(),
             partitions: topic.partitions.iter().map(|(index, partition)| self.partition(*index, partition)).collect(),
-            topic_authorized_operations: if self.operations { TOPIC_OPERATIONS } else { i32::MIN },
+            topic_authorized_operations: self.operations(),
         }
+    }
+
+    fn operations(&self) -> i32 {
+        if self.operations { TOPIC_OPERATIONS } else { i32::MIN }
     }
 
     fn partition(&self, index: PartitionIndex, partition: &PartitionImage) -> MetadataResponsePartition {

@@ -32,6 +32,7 @@ mod list_offsets;
 mod metadata;
 mod offset_for_leader_epoch;
 pub(super) mod produce;
+mod sasl;
 
 pub(super) use api_versions::unsupported as unsupported_api_versions;
 
@@ -81,6 +82,7 @@ macro_rules! serve {
 serve! {
     ListOffsets 1..=9 => list_offsets::handle;
     Metadata 0..=12 => metadata::handle;
+    SaslHandshake 0..=1 => sasl::handle_handshake;
     ApiVersions 0..=4 => api_versions::handle;
     CreateTopics 0..=7 => create_topics::handle;
     DeleteTopics 0..=6 => delete_topics::handle;
@@ -90,6 +92,7 @@ serve! {
     DescribeConfigs 0..=4 => describe_configs::handle;
     AlterConfigs 0..=2 => alter_configs::handle;
     DescribeLogDirs 0..=4 => describe_log_dirs::handle;
+    SaslAuthenticate 0..=2 => sasl::handle_authenticate;
     CreatePartitions 0..=3 => create_partitions::handle;
     ElectLeaders 0..=2 => elect_leaders::handle;
     IncrementalAlterConfigs 0..=1 => alter_configs::handle_incremental;

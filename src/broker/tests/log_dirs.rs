@@ -84,6 +84,30 @@ fn without_any_log_dir_the_broker_cannot_go_on_and_says_so() {
 }
 
 #[test]
+fn a_partition_whose_flush_failed_says_so_until_it_is_open_again() {
+    run(async {
+        let disk = SimDisk::new(7);
+        let broker = TestBroker::start(Arc::new(disk.clone()), &["/data"], &[]).await;
+        let mut client = broker.connect().await;
+        client.create_topic("t", 1).await;
+        assert_eq!(client.produce("t", 0, "a").await, Ok(0));
+        disk.inject(Fault::once(Operation::Sync, ErrorKind::Other).below(Path::new("/data/t-0")));
+        let mut refusals = Vec::new();
+        let resumed = loop {
+            match client.produce("t", 0, "b").await {
+                Ok(offset) => break offset,
+                Err(error) => refusals.push(error),
+            }
+            tokio::time::sleep(Duration::from_millis(1)).await;
+        };
+        assert!(2 < refusals.len(), "while it is down too: {refusals:?}");
+        assert!(refusals.iter().all(|error| *error == ErrorCode::KafkaStorageError), "{refusals:?}");
+        assert!((1..=2).contains(&resumed), "what was refused may be there, what was acknowledged is");
+        assert!(broker.broker.stop().await);
+    });
+}
+
+#[test]
 fn a_full_disk_refuses_records_and_takes_them_again_when_there_is_room() {
     run(async {
         let disk = SimDisk::new(6);

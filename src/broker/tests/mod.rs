@@ -27,6 +27,7 @@ use crate::wire::message::produce::{PartitionProduceData, ProduceRequest, TopicP
 use crate::wire::record::{BatchBuilder, BatchHeader, Codec, DecompressionLimit, NewRecord};
 use crate::wire::{Message as _, Part, Payload, Request, RequestHeader, decode_response, encode_request};
 
+mod every_api;
 mod log_dirs;
 mod stopping;
 mod supervision;
@@ -132,7 +133,9 @@ impl Client {
         loop {
             if let Some(frame) = self.reader.next_frame(usize::MAX).map_err(io::Error::other)? {
                 let (_, mut body) = decode_response(frame, R::KEY, version).expect("an answer");
-                return Ok(R::Response::decode(&mut body, version).expect("an answer"));
+                let response = R::Response::decode(&mut body, version).expect("an answer");
+                assert_eq!(body.remaining(), 0, "bytes behind a {} answer, version {version}", R::KEY);
+                return Ok(response);
             }
             if self.reader.fill().await? == 0 {
                 return Err(io::ErrorKind::UnexpectedEof.into());
