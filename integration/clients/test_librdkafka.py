@@ -82,11 +82,11 @@ def test_log_append_time(broker, name):
 
 
 def test_waiting_fetch_is_woken_by_a_new_record(broker, topic):
-    consumer = Consumer({"bootstrap.servers": broker.bootstrap, "group.id": "unused", "fetch.wait.max.ms": 30_000, "socket.timeout.ms": 60_000})
+    consumer = Consumer({"bootstrap.servers": broker.bootstrap, "group.id": "unused", "fetch.wait.max.ms": 10_000})
     consumer.assign([TopicPartition(topic, 0, 0)])
     assert consumer.poll(1) is None
     produce(broker, topic, [(None, b"wake", None)])
-    assert consumer.poll(10).value() == b"wake"
+    assert consumer.poll(5).value() == b"wake"
     consumer.close()
 
 

@@ -8,7 +8,8 @@ from harness.process import Process, free_port, until
 
 
 class ZooKeeper(Process):
-    def __init__(self, folder, port=None):
+    def __init__(self, folder, port=None, settings=(), options=()):
+        """`settings` are further lines of its configuration, `options` further ones of the JVM."""
         self.port = port or free_port()
         self.address = f"127.0.0.1:{self.port}"
         (folder / "zookeeper").mkdir(parents=True, exist_ok=True)
@@ -16,11 +17,11 @@ class ZooKeeper(Process):
         config.write_text(
             f"tickTime=500\nminSessionTimeout=1000\nmaxSessionTimeout=60000\ndataDir={folder}/zookeeper\n"
             f"clientPort={self.port}\nclientPortAddress=127.0.0.1\nmaxClientCnxns=0\n"
-            "admin.enableServer=false\n4lw.commands.whitelist=*\n"
+            "admin.enableServer=false\n4lw.commands.whitelist=*\n" + "".join(f"{line}\n" for line in settings)
         )
         super().__init__(
             "ZooKeeper",
-            ["java", "-Xmx256m", "-XX:TieredStopAtLevel=1", "-cp", "/usr/share/java/*",
+            ["java", "-Xmx256m", "-XX:TieredStopAtLevel=1", *options, "-cp", "/usr/share/java/*",
              "org.apache.zookeeper.server.quorum.QuorumPeerMain", config],
             folder / "zookeeper.log",
         )

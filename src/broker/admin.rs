@@ -4,10 +4,12 @@
 //! *State owned*: none; the truth is in the coordinator. *Who calls*: handlers.
 
 use std::collections::{BTreeMap, BTreeSet};
+use std::panic::AssertUnwindSafe;
 use std::rc::Rc;
 use std::time::Duration;
 
 use actix::{Actor, Addr, AsyncContext as _, Context, Handler, Message, WrapFuture as _};
+use futures::FutureExt as _;
 use tokio::sync::oneshot;
 
 use super::config_watch::{self, Applier};
@@ -15,6 +17,7 @@ use super::image::{Image, Metadata};
 use super::ports::{Ports, random, random_topic_id};
 use super::replicas::Replicas;
 use super::settings::SettingsStore;
+use super::supervisor::Death;
 use crate::config::{self, Settings};
 use crate::coordination::znode::config::Entity;
 use crate::coordination::znode::{self, admin, topic};
@@ -155,7 +158,16 @@ impl Handler<AdminCommand> for Admin {
 
     fn handle(&mut self, command: AdminCommand, ctx: &mut Context<Self>) {
         let work = Rc::clone(&self.0);
-        ctx.spawn(async move { work.perform(command).await }.into_actor(self));
+        ctx.spawn(
+            async move {
+                // What is shared is read only, so a panic leaves nothing half done here: it ends this request alone.
+                if AssertUnwindSafe(work.perform(command)).catch_unwind().await.is_err() {
+                    let cause = Death::Panicked.to_string();
+                    event::ActorDied { actor: "admin", name: "request".to_owned(), cause }.emit();
+                }
+            }
+            .into_actor(self),
+        );
     }
 }
 
@@ -456,7 +468,7 @@ impl Work {
     async fn set_config(&self, entity: &Entity, settings: Settings) -> Result<(), Refusal> {
         let written = recipe::config::replace(&*self.coordinator, entity, &settings).await;
         written.map_err(|error| (ErrorCode::UnknownServerError, format!("The settings were not written: {error}")))?;
-        config_watch::apply(&self.applier, entity, settings);
+        config_watch::tell(&config_watch::apply(&self.applier, vec![(entity.clone(), settings)]).await);
         Ok(())
     }
 }

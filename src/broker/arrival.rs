@@ -34,7 +34,7 @@ pub enum Source {
         /// With what was read and not yielded, pushed and not sent.
         socket: Detached,
         /// Yielded, and before all that was not.
-        waiting: Option<Waiting>,
+        waiting: Option<Box<Waiting>>,
     },
 }
 
@@ -46,7 +46,7 @@ impl Source {
     ///
     /// # Errors
     /// The runtime's.
-    pub fn open(self, buffers: BufferPool) -> io::Result<(Reader, Writer, Option<Waiting>)> {
+    pub fn open(self, buffers: BufferPool) -> io::Result<(Reader, Writer, Option<Box<Waiting>>)> {
         match self {
             Self::Accepted(incoming) => {
                 let (reader, writer) = incoming()?.split(buffers);

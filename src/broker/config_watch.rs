@@ -37,32 +37,42 @@ pub struct Applier {
     pub replicas: Addr<Replicas>,
 }
 
-/// Puts an entity's settings into force, if they are of any concern here.
-pub fn apply(applier: &Applier, entity: &Entity, settings: Settings) {
-    let concerned = match entity {
-        Entity::Topic(name) => {
-            applier.settings.set_topic(name, settings);
-            Some(name.clone())
-        }
-        Entity::Broker(None) => {
-            let settings = usable(BrokerScope::Default, entity, &settings);
-            applier.settings.set_dynamic(|layers| layers.dynamic_default = settings);
-            None
-        }
-        Entity::Broker(Some(id)) if *id == applier.local => {
-            let settings = usable(BrokerScope::ThisBroker, entity, &settings);
-            applier.settings.set_dynamic(|layers| layers.dynamic_broker = settings);
-            None
-        }
-        // Another broker's, or quotas, which are not there yet.
-        Entity::Broker(Some(_)) | Entity::Client(_) | Entity::User(_) | Entity::UserClient(..) | Entity::Ip(_) => {
-            return;
-        }
-    };
-    event::ConfigChanged { resource: entity.entity_path() }.emit();
-    if applier.replicas.try_send(ReplicasCommand::Configure(concerned)).is_err() {
-        event::MailboxFull { actor: "replicas", command: "configure" }.emit();
+/// Puts settings of entities into force, as far as they are of any concern here. Which of them changed thereby.
+pub async fn apply(applier: &Applier, stored: Vec<(Entity, Settings)>) -> Vec<Entity> {
+    let (mut topics, mut changed) = (Vec::new(), Vec::new());
+    for (entity, settings) in stored {
+        let has_changed = match &entity {
+            Entity::Topic(name) => {
+                topics.push((name.clone(), settings));
+                false
+            }
+            Entity::Broker(None) => {
+                let settings = usable(BrokerScope::Default, &entity, &settings);
+                applier.settings.set_dynamic(|layers| layers.dynamic_default = settings)
+            }
+            Entity::Broker(Some(id)) if *id == applier.local => {
+                let settings = usable(BrokerScope::ThisBroker, &entity, &settings);
+                applier.settings.set_dynamic(|layers| layers.dynamic_broker = settings)
+            }
+            // Another broker's, or quotas, which are not there yet.
+            Entity::Broker(Some(_)) | Entity::Client(_) | Entity::User(_) | Entity::UserClient(..) | Entity::Ip(_) => {
+                false
+            }
+        };
+        changed.extend(has_changed.then_some(entity));
     }
+    let topics = applier.settings.set_topics(topics);
+    // One word for all, or one for each topic.
+    let concerned = match changed.is_empty() {
+        true => topics.iter().cloned().map(Some).collect(),
+        false => vec![None],
+    };
+    for topic in concerned {
+        // Gone: the broker stops.
+        let _gone = applier.replicas.send(ReplicasCommand::Configure(topic)).await;
+    }
+    changed.extend(topics.into_iter().map(Entity::Topic));
+    changed
 }
 
 /// Dynamic settings without those that cannot be applied, which are told: another program may have written them.
@@ -74,30 +84,40 @@ fn usable(scope: BrokerScope, entity: &Entity, stored: &Settings) -> Settings {
     settings
 }
 
-/// Reads and applies the settings of one entity.
+/// Reads and applies the settings of entities. Which of them changed thereby.
 ///
 /// # Errors
 /// The coordinator's.
-pub async fn load(coordinator: &dyn Coordinator, applier: &Applier, entity: &Entity) -> Result<(), CoordinationError> {
-    let read = coordinator.get(&entity.path()).await?;
-    match read.map(|(data, _)| config_znode::decode(&data)).transpose() {
-        Ok(settings) => apply(applier, entity, settings.unwrap_or_default()),
-        Err(error) => event::ZnodeUnreadable { path: entity.path(), cause: error.to_string() }.emit(),
+pub async fn load(
+    coordinator: &dyn Coordinator,
+    applier: &Applier,
+    entities: Vec<Entity>,
+) -> Result<Vec<Entity>, CoordinationError> {
+    let reads = join_all(entities.iter().map(|entity| coordinator.get(&entity.path()))).await;
+    let mut stored = Vec::with_capacity(entities.len());
+    for (entity, read) in entities.into_iter().zip(reads) {
+        match read?.map(|(data, _)| config_znode::decode(&data)).transpose() {
+            Ok(settings) => stored.push((entity, settings.unwrap_or_default())),
+            Err(error) => event::ZnodeUnreadable { path: entity.path(), cause: error.to_string() }.emit(),
+        }
     }
-    Ok(())
+    Ok(apply(applier, stored).await)
 }
 
-/// Reads and applies the settings of all topics and of this broker.
+/// Reads and applies the settings of all topics and of this broker. Which of them changed thereby.
 ///
 /// # Errors
 /// The coordinator's.
-pub async fn load_all(coordinator: &dyn Coordinator, applier: &Applier) -> Result<(), CoordinationError> {
+pub async fn load_all(coordinator: &dyn Coordinator, applier: &Applier) -> Result<Vec<Entity>, CoordinationError> {
     let names = coordinator.children("/config/topics").await?;
     let topics = names.iter().filter_map(|name| TopicName::new(name).ok()).map(Entity::Topic);
     let brokers = [Entity::Broker(None), Entity::Broker(Some(applier.local))];
-    let entities = brokers.into_iter().chain(topics).collect::<Vec<_>>();
-    let loads = entities.iter().map(|entity| load(coordinator, applier, entity));
-    join_all(loads).await.into_iter().collect()
+    load(coordinator, applier, brokers.into_iter().chain(topics).collect()).await
+}
+
+/// Tells of settings that changed while the broker ran.
+pub fn tell(changed: &[Entity]) {
+    changed.iter().for_each(|entity| event::ConfigChanged { resource: entity.entity_path() }.emit());
 }
 
 /// The watching actor.
@@ -148,11 +168,11 @@ impl Watching {
 
     async fn watch(&mut self) -> Result<(), CoordinationError> {
         let mut events = self.coordinator.watch(config_znode::CHANGES).await?;
-        load_all(&*self.coordinator, &self.applier).await?;
+        tell(&load_all(&*self.coordinator, &self.applier).await?);
         loop {
             self.follow().await?;
             match events.recv().await {
-                Some(WatchEvent::Resync) => load_all(&*self.coordinator, &self.applier).await?,
+                Some(WatchEvent::Resync) => tell(&load_all(&*self.coordinator, &self.applier).await?),
                 Some(WatchEvent::Created(_) | WatchEvent::Deleted(_) | WatchEvent::DataChanged(_)) => {}
                 None => return Ok(()),
             }
@@ -168,7 +188,7 @@ impl Watching {
             let path = format!("{}/{name}", config_znode::CHANGES);
             let Some((data, _)) = self.coordinator.get(&path).await? else { continue };
             match znode::config::decode_change(&data) {
-                Ok(entity) => load(&*self.coordinator, &self.applier, &entity).await?,
+                Ok(entity) => tell(&load(&*self.coordinator, &self.applier, vec![entity]).await?),
                 Err(error) => event::ZnodeUnreadable { path: path.clone(), cause: error.to_string() }.emit(),
             }
             self.followed = self.followed.max(number(&name).unwrap_or(-1));

@@ -18,7 +18,7 @@ use std::time::Duration;
 use actix::{
     Actor, ActorContext as _, ActorFutureExt as _, AsyncContext as _, Context, Handler, Message, WrapFuture as _,
 };
-use tokio::sync::{Notify, mpsc};
+use tokio::time::Sleep;
 
 use super::arrival::{Arrival, HandOver, Source, Waiting};
 use super::directory::PartitionHandle;
@@ -26,20 +26,24 @@ use super::env::Env;
 use super::handlers::fetch::FetchAnswer;
 use super::handlers::produce::{self, Appends, PendingProduce, ProduceEnd};
 use super::handlers::{self, Unanswerable};
-use super::partition::{AppendOutcome, AppendReply, PartitionCommand, Ticket};
+use super::inbox::{Inbox, News};
+use super::partition::{AppendOutcome, PartitionCommand, Ticket};
 use super::peer::{self, Peer};
 use super::placement::{self, LoopId};
 use super::request_budget::{Share, TooSlow};
 use super::supervisor::DeathNotice;
 use crate::machine::homing::Homing;
-use crate::model::Moment;
 use crate::model::limits::REQUESTS_IN_FLIGHT_PER_CONNECTION_MAX;
+use crate::model::{Clock, Moment};
 use crate::net::{self, Chunk, Reader, Writer};
 use crate::telemetry::{Event as _, event};
 use crate::wire::{ApiKey, Decoder, Encoded, HeaderError, Part, RequestHeader, decode_request};
 
 /// Bytes of answers that may wait for a peer to read them. Most are slices of segments, which take no memory.
 const UNSENT_BYTES_MAX: u64 = 64 << 20;
+
+/// Answers up to this length leave together, in one piece of memory.
+const COPIED_BYTES_MAX: usize = 4 << 10;
 
 /// Limits of one connection.
 #[derive(Clone, Copy, Debug)]
@@ -54,9 +58,9 @@ pub struct ConnectionLimits {
 pub struct ConnectionActor {
     env: Arc<Env>,
     limits: ConnectionLimits,
-    arrival: Option<Arrival>,
+    arrival: Option<Box<Arrival>>,
     hand_over: Option<HandOver>,
-    stop: Arc<Notify>,
+    inbox: Arc<Inbox>,
     notice: DeathNotice,
 }
 
@@ -70,12 +74,12 @@ impl ConnectionActor {
     #[must_use]
     pub fn new(
         env: Arc<Env>,
-        arrival: Arrival,
+        arrival: Box<Arrival>,
         limits: ConnectionLimits,
         notice: DeathNotice,
         hand_over: HandOver,
     ) -> Self {
-        Self { env, limits, arrival: Some(arrival), hand_over: Some(hand_over), stop: Arc::default(), notice }
+        Self { env, limits, arrival: Some(arrival), hand_over: Some(hand_over), inbox: Arc::default(), notice }
     }
 }
 
@@ -85,8 +89,13 @@ impl Actor for ConnectionActor {
     fn started(&mut self, ctx: &mut Context<Self>) {
         let Some(arrival) = self.arrival.take() else { return };
         let peer = arrival.peer.address;
-        let (env, limits, stop) = (Arc::clone(&self.env), self.limits, Arc::clone(&self.stop));
-        let served = async move { Serving::new(env, arrival, limits, stop)?.run().await };
+        let (env, limits, inbox) = (Arc::clone(&self.env), self.limits, Arc::clone(&self.inbox));
+        let serving = Serving::new(env, *arrival, limits, inbox).map(Box::new);
+        let served = async move {
+            let mut serving = serving?;
+            serving.run().await?;
+            serving.depart()
+        };
         ctx.spawn(served.into_actor(self).map(move |served, actor, ctx| {
             match (served, actor.hand_over.take()) {
                 (Ok(arrival), Some(hand_over)) => {
@@ -109,7 +118,7 @@ impl Handler<Stop> for ConnectionActor {
     type Result = ();
 
     fn handle(&mut self, _: Stop, _: &mut Context<Self>) {
-        self.stop.notify_one();
+        self.inbox.stop();
     }
 }
 
@@ -178,11 +187,11 @@ impl End {
     }
 }
 
-/// A request on its way, in the order in which they came.
-enum InFlight {
-    Produce(PendingProduce),
-    /// The one that is not a produce: nothing behind it is started.
-    Other(ApiKey),
+/// The request that is no produce: it is alone.
+struct Other {
+    key: ApiKey,
+    bytes: u64,
+    answer: Answering,
 }
 
 /// An answer to any request but Produce, and the peer that it borrowed.
@@ -199,29 +208,56 @@ struct Serving {
     reader: Reader,
     writer: Writer,
     /// The request that was read and may not be started yet.
-    waiting: Option<Waiting>,
-    in_flight: VecDeque<InFlight>,
-    /// Bytes of each request in flight, and of all.
-    sizes: VecDeque<u64>,
+    waiting: Option<Box<Waiting>>,
+    /// Produces on their way, in the order in which they came, with the bytes of each.
+    in_flight: VecDeque<(PendingProduce, u64)>,
+    /// The request that is on its way instead of them.
+    other: Option<Other>,
+    /// Bytes of all that is on its way.
     in_flight_bytes: u64,
     share: Share,
-    stop: Arc<Notify>,
     stopping: bool,
-    /// Number of the first request in flight.
+    /// Number of the first produce in flight.
     first: u64,
-    answering: Option<Answering>,
     /// Away while a request is being answered.
     peer: Option<Peer>,
     /// Where the appends go; `None` when it stays whatever they do.
     homing: Option<Homing<LoopId>>,
     appends: Appends,
-    reply: AppendReply,
-    outcomes: mpsc::UnboundedReceiver<Vec<(Ticket, AppendOutcome)>>,
+    inbox: Arc<Inbox>,
+    /// Outcomes that were taken out of the inbox.
+    outcomes: Vec<(Ticket, AppendOutcome)>,
+    idle: Option<Idle>,
+}
+
+/// `connections.max.idle.ms`: one timer, which is set anew only when it goes off, however often there was something to do.
+struct Idle {
+    max: Duration,
+    since: Moment,
+    timer: Pin<Box<Sleep>>,
+}
+
+impl Idle {
+    fn new(max: Duration, since: Moment) -> Self {
+        Self { max, since, timer: Box::pin(tokio::time::sleep(max)) }
+    }
+
+    /// Returns when there was nothing to do for long enough.
+    async fn too_long(&mut self, clock: &dyn Clock) {
+        loop {
+            self.timer.as_mut().await;
+            let left = self.since.after(self.max).since(clock.moment());
+            if left.is_zero() {
+                return;
+            }
+            self.timer.set(tokio::time::sleep(left));
+        }
+    }
 }
 
 /// What woke the connection.
 enum Woken {
-    Outcomes(Vec<(Ticket, AppendOutcome)>),
+    Outcomes,
     Answered(Peer, Result<Answer, Unanswerable>),
     Written(std::io::Result<()>),
     Read(usize),
@@ -231,42 +267,40 @@ enum Woken {
 }
 
 impl Serving {
-    fn new(env: Arc<Env>, arrival: Arrival, limits: ConnectionLimits, stop: Arc<Notify>) -> std::io::Result<Self> {
-        let (reply, outcomes) = mpsc::unbounded_channel();
+    fn new(env: Arc<Env>, arrival: Arrival, limits: ConnectionLimits, inbox: Arc<Inbox>) -> std::io::Result<Self> {
         let Arrival { source, peer, homing } = arrival;
         let (reader, writer, waiting) = source.open(placement::buffers())?;
         let homing = homing.filter(|_| reader.is_detachable());
         Ok(Self {
             share: env.request_budget.share(),
+            idle: limits.idle_max.map(|max| Idle::new(max, env.ports.clock.moment())),
             env,
             limits,
             reader,
             writer,
             waiting,
             in_flight: VecDeque::new(),
-            sizes: VecDeque::new(),
+            other: None,
             in_flight_bytes: 0,
-            stop,
             stopping: false,
             first: 0,
-            answering: None,
             peer: Some(peer),
             homing,
             appends: Appends::default(),
-            reply,
-            outcomes,
+            inbox,
+            outcomes: Vec::new(),
         })
     }
 
-    /// Serves until the connection ends, or leaves for another loop.
-    async fn run(mut self) -> Result<Arrival, End> {
-        while !self.leaves() || !self.in_flight.is_empty() {
+    /// Serves until the connection ends, or is to leave for another loop.
+    async fn run(&mut self) -> Result<(), End> {
+        while !self.leaves() || self.is_busy() {
             self.turn().await?;
             if self.has_stopped() {
                 return Err(End::Stopped);
             }
         }
-        self.depart()
+        Ok(())
     }
 
     /// Whether it is to go to another loop as soon as nothing is in flight.
@@ -276,14 +310,16 @@ impl Serving {
 
     /// Whether the broker stops and nothing more is owed here. A fetch is not waited for: it would come too late or empty.
     fn has_stopped(&self) -> bool {
-        let owed = self.in_flight.iter().any(|request| match request {
-            InFlight::Produce(_) => true,
-            InFlight::Other(key) => *key != ApiKey::Fetch,
-        });
+        let owed = !self.in_flight.is_empty() || self.other.as_ref().is_some_and(|other| other.key != ApiKey::Fetch);
         self.stopping && !owed && self.writer.queued_bytes() == 0
     }
 
-    fn depart(mut self) -> Result<Arrival, End> {
+    /// Whether a request is on its way.
+    fn is_busy(&self) -> bool {
+        !self.in_flight.is_empty() || self.other.is_some()
+    }
+
+    fn depart(mut self: Box<Self>) -> Result<Arrival, End> {
         // The last answers need not travel.
         self.writer.try_flush()?;
         let (Some(socket), Some(peer)) = (net::detach(self.reader, self.writer)?, self.peer) else {
@@ -298,19 +334,14 @@ impl Serving {
         // Most answers fit the socket's buffer: then nobody waits for it to become writable.
         self.writer.try_flush()?;
         match self.wake().await {
-            Woken::Outcomes(outcomes) => {
-                self.take(outcomes);
-                while let Ok(outcomes) = self.outcomes.try_recv() {
-                    self.take(outcomes);
-                }
+            Woken::Outcomes => {
+                self.take_outcomes();
                 self.finish_produces()?;
             }
             Woken::Answered(peer, answer) => {
                 self.peer = Some(peer);
-                self.answering = None;
-                self.forget_first();
+                self.in_flight_bytes -= self.other.take().map_or(0, |other| other.bytes);
                 self.send(answer?);
-                self.finish_produces()?;
             }
             Woken::Written(done) => done?,
             Woken::Read(0) => return Err(End::Closed),
@@ -325,15 +356,24 @@ impl Serving {
     async fn wake(&mut self) -> Woken {
         let unsent = self.writer.queued_bytes();
         let wants_more = self.waiting.is_none()
-            && self.answering.is_none()
+            && self.other.is_none()
             && !self.leaves()
             && !self.stopping
             && self.in_flight.len() < REQUESTS_IN_FLIGHT_PER_CONNECTION_MAX
             && unsent < UNSENT_BYTES_MAX;
-        let idle = self.limits.idle_max.filter(|_| self.in_flight.is_empty() && unsent == 0);
+        let is_idle = !self.is_busy() && unsent == 0;
+        if let (Some(idle), true) = (&mut self.idle, is_idle) {
+            idle.since = self.env.ports.clock.moment();
+        }
+        let idle = async {
+            match self.idle.as_mut().filter(|_| is_idle) {
+                Some(idle) => idle.too_long(&*self.env.ports.clock).await,
+                None => std::future::pending().await,
+            }
+        };
         let answering = async {
-            match &mut self.answering {
-                Some(answering) => answering.await,
+            match &mut self.other {
+                Some(other) => other.answer.as_mut().await,
                 None => std::future::pending().await,
             }
         };
@@ -342,22 +382,35 @@ impl Serving {
         let (share, reader) = (&mut self.share, &mut self.reader);
         let read = async {
             share.room(unread != 0).await;
-            Ok::<_, End>(share.in_time(reader.fill()).await??)
+            tokio::select! {
+                biased;
+                received = reader.fill() => Ok::<_, End>(received?),
+                too_slow = share.too_slow() => Err(too_slow.into()),
+            }
+        };
+        let write = async {
+            if unsent == 0 {
+                return std::future::pending().await;
+            }
+            // On the heap, so that it costs memory only while a peer does not read.
+            Box::pin(self.writer.flush()).await
         };
         tokio::select! {
             biased;
-            Some(outcomes) = self.outcomes.recv() => Woken::Outcomes(outcomes),
+            news = self.inbox.news(&mut self.outcomes) => match news {
+                News::Outcomes => Woken::Outcomes,
+                News::Stop => Woken::Stop,
+            },
             (peer, answer) = answering => Woken::Answered(peer, answer),
-            written = self.writer.flush(), if unsent != 0 => Woken::Written(written),
-            () = self.stop.notified(), if !self.stopping => Woken::Stop,
+            written = write => Woken::Written(written),
             read = read, if wants_more => read.map_or_else(Woken::Failed, Woken::Read),
-            () = tokio::time::sleep(idle.unwrap_or_default()), if idle.is_some() => Woken::Idle,
+            () = idle => Woken::Idle,
         }
     }
 
     /// Starts what may be started: produces overlap, anything else is alone.
     fn start_requests(&mut self) -> Result<(), End> {
-        while self.answering.is_none()
+        while self.other.is_none()
             && !self.leaves()
             && !self.stopping
             && self.in_flight.len() < REQUESTS_IN_FLIGHT_PER_CONNECTION_MAX
@@ -367,11 +420,13 @@ impl Serving {
                 self.start_produce(&header, body)?;
             } else if self.in_flight.is_empty() {
                 let Some(peer) = self.peer.take() else { return Ok(()) };
-                self.remember(InFlight::Other(header.key), body.remaining() as u64);
-                self.answering = Some(Box::pin(answer(Arc::clone(&self.env), peer, header, body)));
+                let (key, bytes) = (header.key, body.remaining() as u64);
+                let answer = Box::pin(answer(Arc::clone(&self.env), peer, header, body));
+                self.in_flight_bytes += bytes;
+                self.other = Some(Other { key, bytes, answer });
             } else {
                 // Its turn comes when the produces before it are answered.
-                self.waiting = Some((header, body));
+                self.waiting = Some(Box::new((header, body)));
                 return Ok(());
             }
         }
@@ -381,7 +436,7 @@ impl Serving {
     /// The next request that has arrived whole.
     fn next_request(&mut self) -> Result<Option<Waiting>, End> {
         if let Some(waiting) = self.waiting.take() {
-            return Ok(Some(waiting));
+            return Ok(Some(*waiting));
         }
         let Some(frame) = self.reader.next_frame(self.limits.request_bytes_max)? else { return Ok(None) };
         match decode_request(frame) {
@@ -398,25 +453,14 @@ impl Serving {
         }
     }
 
-    fn remember(&mut self, request: InFlight, bytes: u64) {
-        self.in_flight.push_back(request);
-        self.sizes.push_back(bytes);
-        self.in_flight_bytes += bytes;
-    }
-
-    fn forget_first(&mut self) {
-        self.in_flight.pop_front();
-        self.in_flight_bytes -= self.sizes.pop_front().unwrap_or(0);
-        self.first += 1;
-    }
-
     fn start_produce(&mut self, header: &RequestHeader, body: Decoder) -> Result<(), End> {
         let Some(peer) = &self.peer else { return Ok(()) };
         let bytes = body.remaining() as u64;
         let request = handlers::decode(peer, header, body)?;
         let number = self.first + self.in_flight.len() as u64;
-        let pending = produce::begin(&self.env, peer, header, request, number, &self.reply, &mut self.appends);
-        self.remember(InFlight::Produce(pending), bytes);
+        let pending = produce::begin(&self.env, peer, header, request, number, &self.inbox, &mut self.appends);
+        self.in_flight_bytes += bytes;
+        self.in_flight.push_back((pending, bytes));
         self.finish_produces()
     }
 
@@ -437,33 +481,35 @@ impl Serving {
         }
     }
 
-    fn take(&mut self, outcomes: Vec<(Ticket, AppendOutcome)>) {
-        for (Ticket { request, slot }, outcome) in outcomes {
-            let index = usize::try_from(request - self.first).ok();
-            if let Some(InFlight::Produce(pending)) = index.and_then(|index| self.in_flight.get_mut(index)) {
-                pending.answered(slot, outcome, self.env.local.0);
+    fn take_outcomes(&mut self) {
+        for (ticket, outcome) in self.outcomes.drain(..) {
+            let index = usize::try_from(ticket.request - self.first).ok();
+            if let Some((pending, _)) = index.and_then(|index| self.in_flight.get_mut(index)) {
+                pending.answered(ticket, outcome, self.env.local.0);
             }
         }
     }
 
     /// Answers produces that are complete and have none before them.
     fn finish_produces(&mut self) -> Result<(), End> {
-        while let Some(InFlight::Produce(pending)) = self.in_flight.front() {
-            if !pending.is_complete() {
-                break;
-            }
-            match pending.end().map_err(Unanswerable::Answer)? {
-                ProduceEnd::Answer(encoded) => self.send(Answer::Plain(encoded)),
-                ProduceEnd::Silence => {}
+        while let Some((pending, bytes)) = self.in_flight.front().filter(|(pending, _)| pending.is_complete()) {
+            match pending.end(self.writer.tail()).map_err(Unanswerable::Answer)? {
+                ProduceEnd::Answered | ProduceEnd::Silence => {}
                 ProduceEnd::Close(error) => return Err(End::SilentProduce(error)),
             }
-            self.forget_first();
+            self.in_flight_bytes -= bytes;
+            self.in_flight.pop_front();
+            self.first += 1;
         }
         Ok(())
     }
 
     fn send(&mut self, answer: Answer) {
         let (encoded, slices) = match answer {
+            // Copied: it is small nearly always, and nothing is kept for the next one.
+            Answer::Plain(encoded) if encoded.gaps.is_empty() && encoded.len() <= COPIED_BYTES_MAX => {
+                return self.writer.tail().extend_from_slice(&encoded.bytes);
+            }
             Answer::Plain(encoded) => (encoded, vec![]),
             Answer::Fetch(FetchAnswer { encoded, slices }) => (encoded, slices),
         };
@@ -492,4 +538,20 @@ async fn answer(
         handlers::answer(&env, &mut peer, &header, body).await.map(Answer::Plain)
     };
     (peer, answer)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn size_of_future<F>(_: impl FnOnce(&'static mut Serving) -> F) -> usize {
+        size_of::<F>()
+    }
+
+    /// Thousands of connections wait at a time: each costs this, its actor's context, and what the runtime knows of its socket.
+    #[test]
+    fn a_connection_that_waits_is_small() {
+        let (state, future) = (size_of::<Serving>(), size_of_future(|serving| serving.run()));
+        assert!(state + future <= 1_536, "{state} + {future} bytes");
+    }
 }

@@ -477,8 +477,7 @@ impl Running {
                 .map(Entity::Topic)
                 .collect::<Vec<_>>()
         };
-        let loads = new.iter().map(|topic| config_watch::load(&*self.parts.coordinator, &self.parts.applier, topic));
-        join_all(loads).await.into_iter().collect::<Result<(), _>>()?;
+        config_watch::load(&*self.parts.coordinator, &self.parts.applier, new).await?;
         Ok(())
     }
 

@@ -53,6 +53,7 @@ pub struct ListenerActor {
     /// Who hears when the last connection ended.
     stopped: Option<oneshot::Sender<()>>,
     refusals: RateLimit<IpAddr>,
+    _notice: DeathNotice,
 }
 
 /// `max.connections.per.ip.overrides` as written, and by address.
@@ -79,13 +80,15 @@ pub struct ListenerParts {
     pub is_protected: bool,
     /// Accepted connections.
     pub accepted: mpsc::Receiver<(Incoming, SocketAddr)>,
+    /// Tells the broker of an untimely end.
+    pub notice: DeathNotice,
 }
 
 impl ListenerActor {
     /// A listener that serves what comes in by `accepted`.
     #[must_use]
     pub fn new(parts: ListenerParts) -> Self {
-        let ListenerParts { name, env, limits, quotas, is_protected, accepted } = parts;
+        let ListenerParts { name, env, limits, quotas, is_protected, accepted, notice } = parts;
         let per_loop = vec![0; env.placement.loops()];
         Self {
             name,
@@ -102,6 +105,7 @@ impl ListenerActor {
             stopping: false,
             stopped: None,
             refusals: RateLimit::new(LINES_PER_SECOND_MAX),
+            _notice: notice,
         }
     }
 
@@ -200,7 +204,8 @@ impl ListenerActor {
     }
 
     fn serve(&mut self, number: u64, on: LoopId, arrival: Arrival, slot: ConnectionSlot, ctx: &Context<Self>) {
-        let (env, limits, peer) = (Arc::clone(&self.env), self.limits, arrival.peer.address);
+        let (env, limits, peer, arrival) =
+            (Arc::clone(&self.env), self.limits, arrival.peer.address, Box::new(arrival));
         let (notice, hand_over) = (ended_notice(ctx, number), hand_over(ctx, number));
         let make = move |_: &mut _| ConnectionActor::new(env, arrival, limits, notice, hand_over);
         let addr = self.env.placement.start(on, make);

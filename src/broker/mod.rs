@@ -39,6 +39,7 @@ pub mod fetch_slots;
 pub mod file_source;
 pub mod handlers;
 pub mod image;
+pub mod inbox;
 pub mod listener;
 pub mod partition;
 pub mod peer;
@@ -151,6 +152,12 @@ impl Broker {
 
         let settings = SettingsStore::new(written, config.clone());
         let (lose, lost) = watch::channel(None);
+        let notice = |actor: &'static str| {
+            let lose: watch::Sender<Option<String>> = lose.clone();
+            DeathNotice::new(move |death| {
+                lose.send_replace(Some(format!("the broker cannot do without its {actor}, and {death}")));
+            })
+        };
         let (directory, metadata) = (Directory::default(), Metadata::new(&cluster_id));
         let replicas = Replicas::new(ReplicasParts {
             local,
@@ -162,6 +169,7 @@ impl Broker {
             intervals: Intervals::of(&config.log),
             recovery_threads_per_dir: config.log.recovery_threads_per_dir,
             lose: lose.clone(),
+            notice: notice("replicas"),
         })
         .start();
         let applier = Applier { local, settings: settings.clone(), replicas: replicas.clone() };
@@ -169,12 +177,6 @@ impl Broker {
         let loaded = ask(&replicas, |reply| ReplicasCommand::Load { reply }).await;
         loaded.ok_or_else(|| StartError::Other("the logs could not be loaded".to_owned()))?;
 
-        let notice = |actor: &'static str| {
-            let lose = lose.clone();
-            DeathNotice::new(move |death| {
-                lose.send_replace(Some(format!("the broker cannot do without its {actor}, and {death}")));
-            })
-        };
         let (ready, mut is_ready) = watch::channel(Ok(false));
         let registration = registration(&config, &doors, &ports);
         let controller = ControllerActor::new(
@@ -211,14 +213,14 @@ impl Broker {
             placement,
             replicas,
             admin: admin.start(),
-            producer_ids: ProducerIds::new(local, coordinator).start(),
+            producer_ids: ProducerIds::new(local, coordinator, notice("producer ids")).start(),
             controller: controller.clone(),
             session_slots: SessionSlots::new(config.fetch_sessions_max),
             request_budget: RequestBudget::new(config.connections.queued_bytes_max),
         });
         await_ready(&mut is_ready).await?;
         let quotas = Arc::new(ConnectionQuotas::default());
-        let listeners = doors.into_iter().map(|door| open(door, &env, &quotas, &config)).collect();
+        let listeners = doors.into_iter().map(|door| open(door, &env, &quotas, &config, notice("listener"))).collect();
         Ok(Self { env, listeners, controller, lost })
     }
 
@@ -260,7 +262,13 @@ async fn await_ready(ready: &mut watch::Receiver<Result<bool, String>>) -> Resul
     }
 }
 
-fn open(door: Door, env: &Arc<Env>, quotas: &Arc<ConnectionQuotas>, config: &BrokerConfig) -> Addr<ListenerActor> {
+fn open(
+    door: Door,
+    env: &Arc<Env>,
+    quotas: &Arc<ConnectionQuotas>,
+    config: &BrokerConfig,
+    notice: DeathNotice,
+) -> Addr<ListenerActor> {
     let limits = connection::ConnectionLimits {
         request_bytes_max: config.connections.request_bytes_max,
         idle_max: config.connections.idle_max,
@@ -272,6 +280,7 @@ fn open(door: Door, env: &Arc<Env>, quotas: &Arc<ConnectionQuotas>, config: &Bro
         quotas: Arc::clone(quotas),
         is_protected: 1 < config.listeners.len() && door.listener == config.inter_broker_listener,
         accepted: door.accepted,
+        notice,
     };
     ListenerActor::new(parts).start()
 }

@@ -9,9 +9,10 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use actix::{Actor, ActorFutureExt as _, AsyncContext as _, Context, Handler, Message, WrapFuture as _};
-use tokio::sync::{mpsc, oneshot};
+use tokio::sync::oneshot;
 
 use super::directory::{Published, Role};
+use super::inbox::Inbox;
 use super::placement::Placement;
 use super::ports::Ports;
 use super::settings::TopicSettings;
@@ -21,6 +22,9 @@ use crate::model::{BrokerId, ErrorCode, LeaderEpoch, Moment, Offset, Timestamp, 
 use crate::storage::log::{AppendError, Appended, FlushOutcome, Log, NewBatch, PendingDelete};
 use crate::storage::producer_state::ProducerDescription;
 use crate::telemetry::{Event as _, event};
+
+/// Room for answers that is kept from turn to turn.
+const ANSWERS_KEPT: usize = 64;
 
 /// Mailbox bound: appends that may wait for one partition before connections stop reading (law 6). Each carries all that one
 /// connection brought in a turn.
@@ -35,6 +39,7 @@ pub struct PartitionActor {
     ports: Ports,
     placement: Placement,
     turn: Turn,
+    answers: Answers,
     effects: Vec<Effect<Answer>>,
     /// When the one timer fires; `None` when none is armed.
     armed: Option<Moment>,
@@ -78,7 +83,8 @@ impl Drop for Promise {
     fn drop(&mut self) {
         if let Some(reply) = self.reply.take() {
             // Retriable: the producer asks again, and finds the partition back or learns where it went.
-            let _gone = reply.send(vec![(self.ticket, AppendOutcome::refused(ErrorCode::NotLeaderOrFollower))]);
+            let outcome = AppendOutcome::refused(ErrorCode::NotLeaderOrFollower);
+            reply.put(std::iter::once((self.ticket, outcome)));
         }
     }
 }
@@ -88,12 +94,14 @@ impl Drop for Promise {
 pub struct Ticket {
     /// Number of the request on its connection.
     pub request: u64,
-    /// Number of the partition within it.
-    pub slot: u32,
+    /// Number of the topic within it.
+    pub topic: u32,
+    /// Number of the partition within the topic.
+    pub partition: u32,
 }
 
-/// Where answers go: to the connection, all of one turn together. Bounded by what a connection may have in flight.
-pub type AppendReply = mpsc::UnboundedSender<Vec<(Ticket, AppendOutcome)>>;
+/// Where answers go: to the connection, all of one turn together.
+pub type AppendReply = Arc<Inbox>;
 
 /// Answer to one partition of a produce request.
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]
@@ -227,6 +235,7 @@ impl PartitionActor {
             ports,
             placement,
             turn: Turn::default(),
+            answers: Answers::default(),
             effects: Vec::new(),
             armed: None,
             failed: false,
@@ -250,7 +259,6 @@ impl PartitionActor {
         self.turn.draining = false;
         let mut requests = std::mem::take(&mut self.turn.requests);
         let mut results = std::mem::take(&mut self.turn.results);
-        let mut answers = Answers::default();
         if let Some(log) = &mut self.log {
             // The ISR may be too small for `acks=all` only: those are refused one by one before anything is appended.
             match (self.machine.may_append(true), self.machine.may_append(false)) {
@@ -259,24 +267,24 @@ impl PartitionActor {
                     log.append_as_leader(&self.turn.batches, epoch, now, &mut results);
                 }
                 (Err(refused), Ok(epoch)) => {
-                    let (kept, kept_requests) = self.turn.refuse_all_acks(&mut requests, refused, &mut answers);
+                    let (kept, kept_requests) = self.turn.refuse_all_acks(&mut requests, refused, &mut self.answers);
                     let now = self.ports.clock.timestamp();
                     log.append_as_leader(&kept, epoch, now, &mut results);
                     requests = kept_requests;
                 }
                 (Err(refused), Err(_)) => {
-                    requests.drain(..).for_each(|request| answers.push(request.refused(refused)));
+                    requests.drain(..).for_each(|request| self.answers.push(request.refused(refused)));
                 }
             }
         }
         self.turn.batches.clear();
-        self.appended(requests.drain(..).zip(results.drain(..)), &mut answers, ctx);
+        self.appended(requests.drain(..).zip(results.drain(..)), ctx);
         if self.log.as_ref().is_some_and(|log| log.failure().is_some()) {
             // An append failed and could not be taken back. Nothing more comes of this log.
-            self.step(Event::FlushFailed, &mut answers, ctx);
+            self.step(Event::FlushFailed, ctx);
             self.start_afresh(ctx);
         }
-        answers.send();
+        self.answers.send();
         (self.turn.requests, self.turn.results) = (requests, results);
     }
 
@@ -284,13 +292,10 @@ impl PartitionActor {
     fn appended(
         &mut self,
         appended: impl Iterator<Item = (Request, Result<Appended, AppendError>)>,
-        answers: &mut Answers,
         ctx: &mut Context<Self>,
     ) {
         let Some(log) = &self.log else { return };
         let (end, log_start_offset) = (log.log_end_offset(), log.log_start_offset());
-        let stamped = self.published.settings().stamps_on_append;
-        let now = if stamped { self.ports.clock.timestamp() } else { Timestamp::NONE };
         let mut waits = Vec::new();
         for (request, result) in appended {
             let appended = match result {
@@ -298,25 +303,25 @@ impl PartitionActor {
                 Err(error) => {
                     self.failed |= needs_reopening(&error);
                     event::AppendRefused { partition: self.id.clone(), cause: error.to_string() }.emit();
-                    answers.push(request.refused(error_code(&error)));
+                    self.answers.push(request.refused(error_code(&error)));
                     continue;
                 }
             };
             let outcome = AppendOutcome {
                 error: ErrorCode::None,
                 base_offset: appended.base_offset,
-                log_append_time: appended.duplicate.unwrap_or(now),
+                log_append_time: appended.log_append_time,
                 log_start_offset,
             };
             let answer = Answer { promise: request.promise, outcome };
             match request.all_until {
-                None => answers.push(answer),
+                None => self.answers.push(answer),
                 Some(deadline) => waits.push(Wait { until: appended.last_offset.next(), deadline, ticket: answer }),
             }
         }
         // A duplicate may wait for an older offset than what was appended before it.
         waits.sort_by_key(|wait| wait.until);
-        self.step(Event::Appended { end, waits }, answers, ctx);
+        self.step(Event::Appended { end, waits }, ctx);
         if self.failed {
             self.start_afresh(ctx);
         }
@@ -328,7 +333,8 @@ impl PartitionActor {
         actix::ActorContext::stop(ctx);
     }
 
-    fn step(&mut self, event: Event<Answer>, answers: &mut Answers, ctx: &mut Context<Self>) {
+    /// Tells the machine, and performs what it says. Answers wait until they are [sent](Answers::send).
+    fn step(&mut self, event: Event<Answer>, ctx: &mut Context<Self>) {
         let now = self.ports.clock.moment();
         let mut effects = std::mem::take(&mut self.effects);
         self.machine.step(now, event, &mut effects);
@@ -336,8 +342,8 @@ impl PartitionActor {
             match effect {
                 Effect::Flush => self.flush(ctx),
                 Effect::HighWatermarkMoved(high_watermark) => self.publish(high_watermark),
-                Effect::Acknowledge(answer) => answers.push(answer),
-                Effect::Refuse(answer, error) => answers.push(answer.refused(error)),
+                Effect::Acknowledge(answer) => self.answers.push(answer),
+                Effect::Refuse(answer, error) => self.answers.push(answer.refused(error)),
             }
         }
         self.effects = effects;
@@ -358,7 +364,6 @@ impl PartitionActor {
 
     fn flushed(&mut self, outcome: Option<FlushOutcome>, ctx: &mut Context<Self>) {
         let Some(log) = &mut self.log else { return };
-        let mut answers = Answers::default();
         let finished = outcome.map(|outcome| log.flush_finished(outcome));
         let event = match finished {
             Some(Ok(up_to)) => Event::Flushed { up_to },
@@ -369,8 +374,8 @@ impl PartitionActor {
             None => Event::FlushFailed,
         };
         let failed = matches!(event, Event::FlushFailed);
-        self.step(event, &mut answers, ctx);
-        answers.send();
+        self.step(event, ctx);
+        self.answers.send();
         if failed {
             self.start_afresh(ctx);
         }
@@ -393,9 +398,8 @@ impl PartitionActor {
     }
 
     fn role_changed(&mut self, event: Event<Answer>, ctx: &mut Context<Self>) {
-        let mut answers = Answers::default();
-        self.step(event, &mut answers, ctx);
-        answers.send();
+        self.step(event, ctx);
+        self.answers.send();
         self.publish(self.machine.high_watermark());
         let (leader_epoch, epoch_start) = (self.machine.leader_epoch(), self.machine.epoch_start());
         self.published.set_role(Role { leader_epoch, epoch_start });
@@ -407,9 +411,8 @@ impl PartitionActor {
         }
         let rules = settings.leader;
         self.published.set_settings(settings);
-        let mut answers = Answers::default();
-        self.step(Event::Configured(rules), &mut answers, ctx);
-        answers.send();
+        self.step(Event::Configured(rules), ctx);
+        self.answers.send();
     }
 
     fn delete_records(&mut self, before: Offset, ctx: &mut Context<Self>) -> Result<Offset, ErrorCode> {
@@ -422,7 +425,8 @@ impl PartitionActor {
         }
         log.advance_log_start(before);
         let start = log.log_start_offset();
-        self.step(Event::StartMoved { start }, &mut Answers::default(), ctx);
+        self.step(Event::StartMoved { start }, ctx);
+        self.answers.send();
         Ok(start)
     }
 
@@ -442,7 +446,8 @@ impl PartitionActor {
             }
         };
         let start = log.log_start_offset();
-        self.step(Event::StartMoved { start }, &mut Answers::default(), ctx);
+        self.step(Event::StartMoved { start }, ctx);
+        self.answers.send();
         pending
     }
 
@@ -471,9 +476,8 @@ impl PartitionActor {
         self.armed = Some(deadline);
         ctx.run_later(deadline.since(now).max(Duration::from_millis(1)), |actor, ctx| {
             actor.armed = None;
-            let mut answers = Answers::default();
-            actor.step(Event::Tick, &mut answers, ctx);
-            answers.send();
+            actor.step(Event::Tick, ctx);
+            actor.answers.send();
         });
     }
 }
@@ -511,33 +515,34 @@ impl Answer {
     }
 }
 
-/// Answers of one turn, collected per connection.
+/// Answers of one turn, in the order in which they were decided.
 #[derive(Default)]
-struct Answers(Vec<(AppendReply, Vec<(Ticket, AppendOutcome)>)>);
+struct Answers(Vec<(AppendReply, Ticket, AppendOutcome)>);
 
 impl Answers {
     fn push(&mut self, answer: Answer) {
         let Answer { mut promise, outcome } = answer;
-        let ticket = promise.ticket;
-        let Some(reply) = promise.reply.take() else { return };
-        match self.0.last_mut().filter(|(last, _)| last.same_channel(&reply)) {
-            Some((_, outcomes)) => outcomes.push((ticket, outcome)),
-            None => self.0.push((reply, vec![(ticket, outcome)])),
+        if let Some(reply) = promise.reply.take() {
+            self.0.push((reply, promise.ticket, outcome));
         }
     }
 
-    fn send(self) {
-        drop(self);
+    /// One message to each connection, as long as its answers lie behind one another.
+    fn send(&mut self) {
+        let of_one = |(one, ..): &(AppendReply, _, _), (next, ..): &(AppendReply, _, _)| Arc::ptr_eq(one, next);
+        for answers in self.0.chunk_by(of_one) {
+            let Some((reply, ..)) = answers.first() else { continue };
+            reply.put(answers.iter().map(|(_, ticket, outcome)| (*ticket, *outcome)));
+        }
+        self.0.clear();
+        self.0.shrink_to(ANSWERS_KEPT);
     }
 }
 
 impl Drop for Answers {
     /// Also while unwinding: what was decided before a panic holds.
     fn drop(&mut self) {
-        for (reply, outcomes) in self.0.drain(..) {
-            // The connection may be gone: then nobody waits.
-            let _gone = reply.send(outcomes);
-        }
+        self.send();
     }
 }
 
@@ -626,8 +631,7 @@ impl Handler<FlushedTo> for PartitionActor {
     type Result = ();
 
     fn handle(&mut self, FlushedTo(up_to): FlushedTo, ctx: &mut Context<Self>) {
-        let mut answers = Answers::default();
-        self.step(Event::Flushed { up_to }, &mut answers, ctx);
-        answers.send();
+        self.step(Event::Flushed { up_to }, ctx);
+        self.answers.send();
     }
 }

@@ -4,10 +4,10 @@
 //! loop and make blocking work take simulated time.
 //! *Does not know*: what runs.
 
+use std::collections::VecDeque;
 use std::future::Future;
 use std::pin::Pin;
-use std::sync::mpsc;
-use std::sync::{Arc, Mutex, PoisonError};
+use std::sync::{Arc, Condvar, Mutex, MutexGuard, PoisonError};
 use std::time::Duration;
 
 use actix::{Actor, Addr, Context};
@@ -46,7 +46,7 @@ pub struct Placement {
 
 #[derive(Clone)]
 enum DiskPool {
-    Threads(Arc<Mutex<mpsc::Sender<Work>>>),
+    Threads(Arc<Submitter>),
     /// Tests: work is done at once, and whoever waits for it is polled again later.
     Inline,
     /// The simulator: work is done on the calling loop after so much time, whether anybody still waits for it or not.
@@ -54,6 +54,53 @@ enum DiskPool {
 }
 
 type Work = Box<dyn FnOnce() + Send>;
+
+/// Work that waits for a thread of the disk pool. One piece of work wakes one thread and no other, and a thread that has
+/// just finished takes what waits without having slept: a flush is on somebody's way to an answer.
+#[derive(Default)]
+struct Queue {
+    waiting: Mutex<Waiting>,
+    changed: Condvar,
+}
+
+#[derive(Default)]
+struct Waiting {
+    work: VecDeque<Work>,
+    /// Nothing will come any more.
+    closed: bool,
+}
+
+impl Queue {
+    fn lock(&self) -> MutexGuard<'_, Waiting> {
+        self.waiting.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+
+    fn put(&self, work: Work) {
+        self.lock().work.push_back(work);
+        self.changed.notify_one();
+    }
+
+    /// Waits for work; `None` when it is closed and empty.
+    fn take(&self) -> Option<Work> {
+        let idle = |waiting: &mut Waiting| waiting.work.is_empty() && !waiting.closed;
+        let waited = self.changed.wait_while(self.lock(), idle);
+        waited.unwrap_or_else(PoisonError::into_inner).work.pop_front()
+    }
+
+    fn close(&self) {
+        self.lock().closed = true;
+        self.changed.notify_all();
+    }
+}
+
+/// Whoever holds it may hand in work; when nobody does any more, the threads end.
+struct Submitter(Arc<Queue>);
+
+impl Drop for Submitter {
+    fn drop(&mut self) {
+        self.0.close();
+    }
+}
 
 /// Keeps the loops beside the main one alive; they stop when it is dropped.
 pub struct Loops(Vec<Arbiter>);
@@ -74,23 +121,18 @@ impl Placement {
     #[expect(clippy::disallowed_methods, reason = "this module is where arbiters and threads are made")]
     pub fn threads(loops: usize, disk_threads: usize) -> std::io::Result<(Self, Loops)> {
         let arbiters = (1..loops).map(|_| Arbiter::new()).collect::<Vec<_>>();
-        let (sender, receiver) = mpsc::channel::<Work>();
-        let receiver = Arc::new(Mutex::new(receiver));
+        let queue = Arc::<Queue>::default();
         for number in 0..disk_threads.max(1) {
-            let receiver = Arc::clone(&receiver);
+            let queue = Arc::clone(&queue);
             let work = move || {
-                loop {
-                    let next = receiver.lock().unwrap_or_else(PoisonError::into_inner).recv();
-                    match next {
-                        Ok(work) => work(),
-                        Err(mpsc::RecvError) => break,
-                    }
+                while let Some(work) = queue.take() {
+                    work();
                 }
             };
             std::thread::Builder::new().name(format!("disk-{number}")).spawn(work)?;
         }
         let others = arbiters.iter().map(Arbiter::handle).collect();
-        Ok((Self { others, disk: DiskPool::Threads(Arc::new(Mutex::new(sender))) }, Loops(arbiters)))
+        Ok((Self { others, disk: DiskPool::Threads(Arc::new(Submitter(queue))) }, Loops(arbiters)))
     }
 
     /// Everything on the calling thread's loop.
@@ -136,8 +178,8 @@ impl Placement {
             }
         });
         match &self.disk {
-            DiskPool::Threads(sender) => {
-                let _closed = sender.lock().unwrap_or_else(PoisonError::into_inner).send(work);
+            DiskPool::Threads(threads) => {
+                threads.0.put(work);
                 Box::pin(async move { receiver.await.ok() })
             }
             DiskPool::Inline => {
@@ -156,5 +198,37 @@ impl Placement {
                 Box::pin(async move { receiver.await.ok() })
             }
         }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn what_was_handed_in_is_done_before_the_threads_end() {
+        let queue = Arc::<Queue>::default();
+        let submitter = Submitter(Arc::clone(&queue));
+        let done = Arc::new(Mutex::new(Vec::new()));
+        for number in 0..10 {
+            let done = Arc::clone(&done);
+            submitter.0.put(Box::new(move || done.lock().expect("no panic").push(number)));
+        }
+        drop(submitter);
+        std::iter::from_fn(|| queue.take()).for_each(|work| work());
+        assert_eq!(*done.lock().expect("no panic"), (0..10).collect::<Vec<_>>());
+    }
+
+    #[test]
+    fn the_disk_pool_answers_and_survives_a_panic() {
+        let runtime = tokio::runtime::Builder::new_current_thread().build().expect("a runtime");
+        let (placement, _loops) = Placement::threads(1, 2).expect("threads");
+        runtime.block_on(async {
+            for number in 0..100 {
+                assert_eq!(placement.blocking(move || number).await, Some(number));
+            }
+            assert_eq!(placement.blocking(|| -> u8 { panic!("as a test") }).await, None);
+            assert_eq!(placement.blocking(|| 7).await, Some(7));
+        });
     }
 }

@@ -13,7 +13,7 @@ use tokio::sync::mpsc;
 use super::placement::Placement;
 use super::ports::{OsEntropy, Ports};
 use super::{Broker, Door, Incoming, Parts, StartError};
-use crate::config::{BrokerConfig, Layers, Listener, ZooKeeperConfig};
+use crate::config::{BrokerConfig, Layers, Listener, LoginScheme, ZooKeeperConfig};
 use crate::coordination::embedded::Embedded;
 use crate::coordination::recipe::session_memory::SessionMemory;
 use crate::coordination::zookeeper::ZooKeeper;
@@ -186,15 +186,18 @@ fn ensemble(config: &ZooKeeperConfig, disk: &dyn Disk) -> Result<EnsembleConfig,
             identity_pem: tls.identity.as_ref().map(&pem).transpose()?,
         }),
     };
-    let login = config.digest.as_ref().and_then(|digest| {
-        let (user, password) = digest.reveal().split_once(':')?;
-        Some(EnsembleLogin::Digest { user: user.to_owned(), password: password.to_owned() })
+    let login = config.login.as_ref().map(|login| {
+        let (user, password) = (login.user.clone(), login.password.reveal().to_owned());
+        match login.scheme {
+            LoginScheme::Sasl => EnsembleLogin::SaslDigest { user, password },
+            LoginScheme::Digest => EnsembleLogin::Digest { user, password },
+        }
     });
     Ok(EnsembleConfig {
         connect: config.connect.clone(),
         session_timeout: config.session_timeout,
         connection_timeout: config.connection_timeout,
-        set_acl: false,
+        set_acl: config.set_acl,
         tls,
         login,
     })

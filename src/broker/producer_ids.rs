@@ -8,6 +8,7 @@ use std::rc::Rc;
 use actix::{Actor, ActorFutureExt as _, AsyncContext as _, Context, Handler, Message, WrapFuture as _};
 use tokio::sync::oneshot;
 
+use super::supervisor::DeathNotice;
 use crate::coordination::{Coordinator, recipe};
 use crate::model::{BrokerId, ProducerId};
 use crate::telemetry::{Event as _, event};
@@ -24,6 +25,7 @@ pub struct ProducerIds {
     last: ProducerId,
     waiting: VecDeque<oneshot::Sender<Option<ProducerId>>>,
     fetching: bool,
+    _notice: DeathNotice,
 }
 
 /// A fresh producer id; `None` when there is none now.
@@ -37,9 +39,9 @@ pub struct NextProducerId {
 impl ProducerIds {
     /// With no block yet.
     #[must_use]
-    pub fn new(local: BrokerId, coordinator: Rc<dyn Coordinator>) -> Self {
+    pub fn new(local: BrokerId, coordinator: Rc<dyn Coordinator>, notice: DeathNotice) -> Self {
         let (next, last) = (ProducerId(0), ProducerId(-1));
-        Self { local, coordinator, next, last, waiting: VecDeque::new(), fetching: false }
+        Self { local, coordinator, next, last, waiting: VecDeque::new(), fetching: false, _notice: notice }
     }
 
     fn serve(&mut self, ctx: &mut Context<Self>) {

@@ -6,6 +6,7 @@
 //! Disk work runs on the disk pool while the mailbox waits, so commands take effect in their order.
 
 use std::collections::{BTreeMap, BTreeSet};
+use std::ops::Bound;
 use std::path::Path;
 use std::sync::{Arc, Mutex, PoisonError};
 use std::time::Duration;
@@ -25,7 +26,9 @@ use crate::config;
 use crate::machine::controller::PartitionNotice;
 use crate::machine::partition::Leadership;
 use crate::machine::restart::{DEATHS_MAX, Intensity, Verdict};
-use crate::model::{BrokerId, Durability, ErrorCode, Offset, Timestamp, TopicId, TopicName, TopicPartition};
+use crate::model::{
+    BrokerId, Durability, ErrorCode, Offset, PartitionIndex, Timestamp, TopicId, TopicName, TopicPartition,
+};
 use crate::storage::log::{DiskError, Log, OpenError, OpenReport, PendingDelete};
 use crate::storage::log_dirs::{
     CheckpointTask, LastWords, LoadJob, LoadedPartition, LogDirDescription, LogDirIndex, LogDirs, PartitionOffsets,
@@ -51,6 +54,7 @@ pub struct Replicas {
     /// Those that were taken out of service while the broker ran.
     failed_dirs: BTreeSet<LogDirIndex>,
     next_home: usize,
+    _notice: DeathNotice,
 }
 
 /// How often the background work runs.
@@ -115,6 +119,8 @@ pub struct ReplicasParts {
     pub recovery_threads_per_dir: usize,
     /// Told why, when no log dir works any more.
     pub lose: watch::Sender<Option<String>>,
+    /// Tells the broker of an untimely end.
+    pub notice: DeathNotice,
 }
 
 /// Everything that the replicas actor can be asked.
@@ -177,6 +183,9 @@ pub enum ReplicasCommand {
     },
 }
 
+/// A partition takes a command.
+type Told = actix::dev::Request<PartitionActor, PartitionCommand>;
+
 /// A log that was opened, to be given an actor.
 struct Opened {
     id: TopicPartition,
@@ -199,6 +208,7 @@ impl Replicas {
             intervals,
             recovery_threads_per_dir,
             lose,
+            notice,
         } = parts;
         Self {
             local,
@@ -213,6 +223,7 @@ impl Replicas {
             lose,
             failed_dirs: BTreeSet::new(),
             next_home: 0,
+            _notice: notice,
         }
     }
 
@@ -374,8 +385,21 @@ impl Replicas {
                 opened.extend(actor.created(id, topic_id, made));
             }
             actor.start(opened, ctx);
-            let answers = partitions.into_iter().map(|notice| (notice.id(), actor.assign(&notice))).collect();
-            let _gone = reply.send(answers);
+            let told = partitions.into_iter().map(|notice| {
+                let told = actor.assign(&notice);
+                async move {
+                    let answer = match told {
+                        // It is dying: its next incarnation is told.
+                        Ok(told) => told.await.map_or(ErrorCode::KafkaStorageError, |()| ErrorCode::None),
+                        Err(refused) => refused,
+                    };
+                    (notice.id(), answer)
+                }
+            });
+            let told = join_all(told.collect::<Vec<_>>());
+            ctx.wait(told.into_actor(actor).map(|answers, _, _| {
+                let _gone = reply.send(answers);
+            }));
         });
     }
 
@@ -394,14 +418,14 @@ impl Replicas {
         }
     }
 
-    /// One partition of a LeaderAndIsr.
-    fn assign(&mut self, notice: &PartitionNotice) -> ErrorCode {
-        let Some(replica) = self.replicas.get_mut(&notice.id()) else { return ErrorCode::KafkaStorageError };
+    /// One partition of a LeaderAndIsr. Its mailbox may be full of appends: then it is waited for.
+    fn assign(&mut self, notice: &PartitionNotice) -> Result<Told, ErrorCode> {
+        let replica = self.replicas.get_mut(&notice.id()).ok_or(ErrorCode::KafkaStorageError)?;
         if replica.topic_id.is_zero() {
             replica.topic_id = notice.topic_id;
         }
         if replica.topic_id != notice.topic_id {
-            return ErrorCode::InconsistentTopicId;
+            return Err(ErrorCode::InconsistentTopicId);
         }
         let leadership = Leadership {
             leader: notice.state.leader,
@@ -411,12 +435,8 @@ impl Replicas {
             replicas: notice.replicas.len(),
         };
         replica.leadership = Some(leadership.clone());
-        let Some(handle) = &replica.handle else { return ErrorCode::KafkaStorageError };
-        match handle.addr.try_send(PartitionCommand::Assign(leadership)) {
-            Ok(()) => ErrorCode::None,
-            // It is dying: its next incarnation is told.
-            Err(_) => ErrorCode::KafkaStorageError,
-        }
+        let handle = replica.handle.as_ref().ok_or(ErrorCode::KafkaStorageError)?;
+        Ok(handle.addr.send(PartitionCommand::Assign(leadership)))
     }
 
     fn delete(&mut self, ids: Vec<TopicPartition>, reply: oneshot::Sender<bool>, ctx: &mut Context<Self>) {
@@ -460,16 +480,15 @@ impl Replicas {
         });
     }
 
-    fn configure(&mut self, topic: Option<&TopicName>) {
-        for (id, replica) in &self.replicas {
-            let concerned = topic.is_none_or(|topic| *topic == id.topic);
-            if concerned && let Some(handle) = &replica.handle {
-                let settings = self.settings.topic(&id.topic);
-                if handle.addr.try_send(PartitionCommand::Configure(settings)).is_err() {
-                    event::MailboxFull { actor: "partition", command: "configure" }.emit();
-                }
-            }
-        }
+    fn configure(&self, topic: Option<TopicName>, ctx: &mut Context<Self>) {
+        let first = topic.clone().map(|topic| TopicPartition { topic, partition: PartitionIndex(0) });
+        let from_first = self.replicas.range((first.map_or(Bound::Unbounded, Bound::Included), Bound::Unbounded));
+        let concerned = from_first.take_while(|(id, _)| topic.as_ref().is_none_or(|topic| *topic == id.topic));
+        let told = concerned.filter_map(|(id, replica)| {
+            let settings = self.settings.topic(&id.topic);
+            Some(replica.handle.as_ref()?.addr.send(PartitionCommand::Configure(settings)))
+        });
+        self.wait_for(told.collect(), ctx, || ());
     }
 
     fn fence(&mut self, reply: oneshot::Sender<()>, ctx: &mut Context<Self>) {
@@ -480,9 +499,15 @@ impl Replicas {
                 told.push(handle.addr.send(PartitionCommand::Fence));
             }
         }
-        ctx.wait(join_all(told).into_actor(self).map(|_, _, _| {
+        self.wait_for(told, ctx, || {
             let _gone = reply.send(());
-        }));
+        });
+    }
+
+    /// Lets the mailbox wait until partitions have taken a command, then does `then`. One that died meanwhile starts afresh
+    /// with what holds by then.
+    fn wait_for(&self, told: Vec<Told>, ctx: &mut Context<Self>, then: impl FnOnce() + 'static) {
+        ctx.wait(join_all(told).into_actor(self).map(|_, _, _| then()));
     }
 
     fn died(&mut self, id: TopicPartition, incarnation: u64, death: Death, ctx: &mut Context<Self>) {
@@ -771,7 +796,7 @@ impl Handler<ReplicasCommand> for Replicas {
             ReplicasCommand::LeaderAndIsr { partitions, reply } => self.leader_and_isr(partitions, reply, ctx),
             ReplicasCommand::Delete { partitions, reply } => self.delete(partitions, reply, ctx),
             ReplicasCommand::Fence { reply } => self.fence(reply, ctx),
-            ReplicasCommand::Configure(topic) => self.configure(topic.as_ref()),
+            ReplicasCommand::Configure(topic) => self.configure(topic, ctx),
             ReplicasCommand::Describe { reply } => self.with_dirs(
                 ctx,
                 |dirs| dirs.describe(),

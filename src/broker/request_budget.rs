@@ -101,6 +101,14 @@ impl Share {
 
     /// Waits until the connection may read. `within` a request it may get the overdraft.
     pub async fn room(&mut self, within: bool) {
+        // Nearly always: then nothing that all connections share is written to.
+        if self.overdraft.is_none() && !self.budget.has_room() {
+            // On the heap, so that it costs memory only where somebody waits.
+            Box::pin(self.room_freed(within)).await;
+        }
+    }
+
+    async fn room_freed(&mut self, within: bool) {
         loop {
             let freed = self.budget.freed.notified();
             tokio::pin!(freed);
@@ -120,19 +128,14 @@ impl Share {
         }
     }
 
-    /// `read`, or an error when it takes too long for a connection that reads beyond the budget.
-    ///
-    /// # Errors
-    /// [`TooSlow`].
-    pub async fn in_time<T>(&mut self, read: impl Future<Output = T>) -> Result<T, TooSlow> {
+    /// Returns when a connection that reads beyond the budget has had all the time for the rest of its request; never for any
+    /// other.
+    pub async fn too_slow(&mut self) -> TooSlow {
         match &mut self.overdraft {
-            Some(Overdraft { until, arrived: false, .. }) => tokio::select! {
-                biased;
-                done = read => Ok(done),
-                () = until => Err(TooSlow),
-            },
-            Some(_) | None => Ok(read.await),
+            Some(Overdraft { until, arrived: false, .. }) => until.as_mut().await,
+            Some(_) | None => std::future::pending().await,
         }
+        TooSlow
     }
 }
 
@@ -153,6 +156,10 @@ mod tests {
 
     async fn must_wait(share: &mut Share, within: bool) -> bool {
         tokio::time::timeout(Duration::from_millis(1), share.room(within)).await.is_err()
+    }
+
+    async fn must_wait_longer(share: &mut Share, than: Duration) -> bool {
+        tokio::time::timeout(than, share.too_slow()).await.is_err()
     }
 
     #[test]
@@ -179,6 +186,7 @@ mod tests {
             assert!(!must_wait(&mut a, true).await, "somebody must get on");
             assert!(must_wait(&mut b, true).await, "but one only");
             a.hold(0, 80);
+            assert!(must_wait_longer(&mut a, OVERDRAFT_MAX * 2).await, "its request is there");
             assert!(must_wait(&mut b, true).await, "until it is answered");
             a.hold(50, 0);
             assert!(!must_wait(&mut b, true).await);
@@ -193,8 +201,8 @@ mod tests {
             let mut silent = budget.share();
             silent.hold(200, 0);
             silent.room(true).await;
-            assert_eq!(silent.in_time(std::future::ready(7)).await, Ok(7));
-            assert_eq!(silent.in_time(std::future::pending::<()>()).await, Err(TooSlow));
+            assert!(must_wait_longer(&mut silent, OVERDRAFT_MAX / 2).await, "it has time");
+            assert_eq!(silent.too_slow().await, TooSlow);
             let mut other = budget.share();
             let (_, ()) = tokio::join!(other.room(false), async { drop(silent) });
         });

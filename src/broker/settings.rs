@@ -44,8 +44,6 @@ pub struct TopicSettings {
     pub leader: LeaderRules,
     /// For checking batches; what belongs to the request is filled in per request.
     pub batch: BatchRules,
-    /// `message.timestamp.type=LogAppendTime`.
-    pub stamps_on_append: bool,
     /// Clients may not write to it.
     pub internal: bool,
 }
@@ -113,25 +111,43 @@ impl SettingsStore {
         self.0.load().default_topic.log.file_delete_delay
     }
 
-    /// What a topic sets itself changed. Only the configuration watcher calls it.
-    pub fn set_topic(&self, topic: &TopicName, overrides: Settings) {
+    /// What topics set themselves. Answers those for which that is news. Only the configuration watcher calls it.
+    pub fn set_topics(&self, topics: Vec<(TopicName, Settings)>) -> Vec<TopicName> {
+        let stored = self.0.load();
+        let is_news = |(topic, overrides): &(TopicName, Settings)| {
+            stored.overrides.get(topic).map_or(!overrides.is_empty(), |known| known != overrides)
+        };
+        let news = topics.into_iter().filter(is_news).collect::<Vec<_>>();
+        let names = news.iter().map(|(topic, _)| topic.clone()).collect::<Vec<_>>();
+        drop(stored);
+        if news.is_empty() {
+            return names;
+        }
         self.change(|stored| {
-            if overrides.is_empty() {
-                stored.overrides.remove(topic);
-                stored.topics.remove(topic);
-            } else {
-                let settings = TopicSettings::of(&stored.broker, &overrides, topic.is_internal());
-                stored.topics.insert(topic.clone(), Arc::new(settings));
-                stored.overrides.insert(topic.clone(), overrides);
+            for (topic, overrides) in news {
+                if overrides.is_empty() {
+                    stored.overrides.remove(&topic);
+                    stored.topics.remove(&topic);
+                } else {
+                    let settings = TopicSettings::of(&stored.broker, &overrides, topic.is_internal());
+                    stored.topics.insert(topic.clone(), Arc::new(settings));
+                    stored.overrides.insert(topic, overrides);
+                }
             }
         });
+        names
     }
 
-    /// The dynamic settings of the broker changed. Values that do not fit the others are left out and told. Only the
-    /// configuration watcher calls it.
-    pub fn set_dynamic(&self, change: impl FnOnce(&mut Layers)) {
+    /// The dynamic settings of the broker; whether they are news. Values that do not fit the others are left out and told.
+    /// Only the configuration watcher calls it.
+    pub fn set_dynamic(&self, change: impl FnOnce(&mut Layers)) -> bool {
+        let mut layers = self.layers();
+        change(&mut layers);
+        if layers == self.0.load().layers {
+            return false;
+        }
         self.change(|stored| {
-            change(&mut stored.layers);
+            stored.layers = layers;
             match BrokerConfig::of(&stored.layers.effective()) {
                 Ok(broker) => stored.broker = Arc::new(broker),
                 Err(conflicts) => conflicts.iter().for_each(|conflict| {
@@ -148,6 +164,7 @@ impl SettingsStore {
                 stored.topics.insert(topic.clone(), Arc::new(settings));
             }
         });
+        true
     }
 
     fn change(&self, change: impl FnOnce(&mut Stored)) {
@@ -180,7 +197,6 @@ impl TopicSettings {
                 flush_age: topic.flush_interval,
             },
             batch: batch_rules(&topic),
-            stamps_on_append: topic.timestamp_type == config::TimestampType::LogAppendTime,
             internal,
         }
     }

@@ -67,12 +67,32 @@ pub struct ZooKeeperConfig {
     pub session_timeout: Duration,
     /// `zookeeper.connection.timeout.ms`, or the session time-out.
     pub connection_timeout: Duration,
-    /// `zookeeper.max.in.flight.requests`.
-    pub in_flight_max: usize,
     /// The `zookeeper.ssl.*` keys, when `zookeeper.ssl.client.enable`.
     pub tls: Option<ZooKeeperTls>,
-    /// `dohle.zookeeper.digest`: user and password.
-    pub digest: Option<Secret>,
+    /// `dohle.zookeeper.sasl` or `dohle.zookeeper.digest`.
+    pub login: Option<ZooKeeperLogin>,
+    /// `zookeeper.set.acl`. There is a login, or a TLS identity.
+    pub set_acl: bool,
+}
+
+/// How the broker logs in to ZooKeeper.
+#[derive(Clone, PartialEq, Eq, Debug)]
+pub struct ZooKeeperLogin {
+    /// By which scheme.
+    pub scheme: LoginScheme,
+    /// Not empty.
+    pub user: String,
+    /// Its password.
+    pub password: Secret,
+}
+
+/// ZooKeeper's schemes of user and password.
+#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+pub enum LoginScheme {
+    /// SASL with the mechanism DIGEST-MD5.
+    Sasl,
+    /// ZooKeeper's own, `addauth digest`.
+    Digest,
 }
 
 /// TLS to ZooKeeper. Files are PEM.
@@ -82,8 +102,6 @@ pub struct ZooKeeperTls {
     pub trusted: Option<PathBuf>,
     /// `zookeeper.ssl.keystore.location`: certificate chain and key. `None`: no certificate is shown.
     pub identity: Option<PathBuf>,
-    /// `zookeeper.ssl.endpoint.identification.algorithm` is not empty.
-    pub check_host: bool,
 }
 
 /// Sockets and their limits.
@@ -431,20 +449,36 @@ fn zookeeper(read: Reader<'_>, checks: &mut Checks) -> Option<ZooKeeperConfig> {
         Some(_) => positive("zookeeper.connection.timeout.ms", checks),
         None => session_timeout,
     };
-    let digest = match read.value("dohle.zookeeper.digest") {
-        Some(Value::Password(secret)) => {
-            checks.hold(secret.reveal().contains(':'), "dohle.zookeeper.digest", "must be of the form USER:PASSWORD");
-            Some(secret)
-        }
-        Some(_) | None => None,
-    };
+    let login = zookeeper_login(read, checks);
     let tls = read.flag("zookeeper.ssl.client.enable").then(|| ZooKeeperTls {
         trusted: pem(read, "zookeeper.ssl.truststore.location", "zookeeper.ssl.truststore.type", checks),
         identity: pem(read, "zookeeper.ssl.keystore.location", "zookeeper.ssl.keystore.type", checks),
-        check_host: read.text("zookeeper.ssl.endpoint.identification.algorithm").is_some(),
     });
-    let in_flight_max = size(read, "zookeeper.max.in.flight.requests");
-    Some(ZooKeeperConfig { connect, session_timeout, connection_timeout, in_flight_max, tls, digest })
+    let set_acl = read.flag("zookeeper.set.acl");
+    let known_to_it = login.is_some() || tls.as_ref().is_some_and(|tls| tls.identity.is_some());
+    checks.hold(
+        !set_acl || known_to_it,
+        "zookeeper.set.acl",
+        "needs a login (dohle.zookeeper.sasl, dohle.zookeeper.digest or zookeeper.ssl.keystore.location), \
+         or nobody in particular could change the znodes",
+    );
+    Some(ZooKeeperConfig { connect, session_timeout, connection_timeout, tls, login, set_acl })
+}
+
+fn zookeeper_login(read: Reader<'_>, checks: &mut Checks) -> Option<ZooKeeperLogin> {
+    let mut login = |key: &'static str, scheme| {
+        let Some(Value::Password(secret)) = read.value(key) else { return None };
+        let parts = secret.reveal().split_once(':').filter(|(user, _)| !user.is_empty());
+        checks.hold(parts.is_some(), key, "must be of the form USER:PASSWORD");
+        let (user, password) = parts?;
+        Some(ZooKeeperLogin { scheme, user: user.to_owned(), password: Secret::new(password) })
+    };
+    let sasl = login("dohle.zookeeper.sasl", LoginScheme::Sasl);
+    let digest = login("dohle.zookeeper.digest", LoginScheme::Digest);
+    if sasl.is_some() && digest.is_some() {
+        checks.fail("dohle.zookeeper.digest", "and dohle.zookeeper.sasl exclude each other; keep one".to_owned());
+    }
+    sasl.or(digest)
 }
 
 /// A file of certificates, which must be PEM: Java's stores cannot be read.

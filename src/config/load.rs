@@ -89,7 +89,7 @@ pub enum Ineffective {
     Never,
     /// It belongs to a plugin of Kafka's.
     Plugin,
-    /// It stands again further down, or on the command line, and that counts.
+    /// It stands again further down, and that counts.
     Repeated,
 }
 
@@ -99,7 +99,7 @@ impl fmt::Display for Ineffective {
             Self::NotYet => "has no effect yet",
             Self::Never => "has no meaning here: it speaks of Java classes, of KRaft or of Kafka's inside",
             Self::Plugin => "has no effect: it belongs to a plugin of Kafka's",
-            Self::Repeated => "is set again further down or on the command line, and that counts",
+            Self::Repeated => "is set again further down, and that counts",
         })
     }
 }
@@ -151,10 +151,12 @@ impl Loading {
         let Some(key) = key_of(name).filter(|key| !key.only_dynamic) else {
             return self.take_unknown(place, name);
         };
-        if let Some(&earlier) = self.places.get(name) {
+        // What the command line sets is meant to win over the file: that needs no word.
+        if let Some(earlier @ Place::Line(_)) = self.places.insert(name.to_owned(), place)
+            && matches!(place, Place::Line(_))
+        {
             self.warn(earlier, name, Ineffective::Repeated);
         }
-        self.places.insert(name.to_owned(), place);
         if let Err(bad) = key.parse(&entry.value) {
             self.settings.remove(name);
             let shown = if key.is_sensitive() { "[hidden]" } else { bad.value.as_str() };
@@ -276,7 +278,7 @@ mod tests {
 
     use crate::model::{BrokerId, Durability};
 
-    use super::super::{Secret, TopicConfig};
+    use super::super::{LoginScheme, TopicConfig};
     use super::*;
 
     fn good(text: &str) -> Loaded {
@@ -322,7 +324,8 @@ mod tests {
         let zookeeper = config.zookeeper.clone().expect("ZooKeeper");
         assert_eq!(zookeeper.connect, "z1:2181,z2:2181/kafka");
         assert_eq!(zookeeper.connection_timeout, Duration::from_secs(6));
-        assert_eq!(zookeeper.digest.as_ref().map(Secret::reveal), Some("dohle:secret"));
+        let login = zookeeper.login.expect("a login");
+        assert_eq!((login.scheme, &*login.user, login.password.reveal()), (LoginScheme::Digest, "dohle", "secret"));
         assert!(!format!("{config:?}").contains("secret"), "secrets stay out of Debug");
         assert_eq!(config.connections.max_per_ip_overrides.get("::1"), Some(&8));
         assert_eq!(config.connections.max_of_listener.get("OUTSIDE"), Some(&100));
@@ -361,7 +364,7 @@ mod tests {
         let loaded = load("num.partitions=2\nnum.partitions=3", &overrides).expect("legal");
         assert_eq!(loaded.config.topics.partitions, 5);
         let told: Vec<_> = loaded.warnings.iter().map(ToString::to_string).collect();
-        assert_eq!(told.len(), 2, "{told:?}");
+        assert_eq!(told.len(), 1, "{told:?}");
         assert!(told[0].starts_with("line 1: num.partitions is set again"), "{told:?}");
         assert!(load("", &["num.partitions".to_owned()]).expect_err("no value").to_string().contains("KEY=VALUE"));
     }
@@ -418,6 +421,9 @@ mod tests {
             ("default.replication.factor=0", "at least 1"),
             ("zookeeper.connect=z:1\nzookeeper.session.timeout.ms=0", "at least 1"),
             ("zookeeper.connect=z:1\ndohle.zookeeper.digest=x", "USER:PASSWORD"),
+            ("zookeeper.connect=z:1\ndohle.zookeeper.sasl=:x", "USER:PASSWORD"),
+            ("zookeeper.connect=z:1\ndohle.zookeeper.sasl=a:x\ndohle.zookeeper.digest=a:x", "exclude each other"),
+            ("zookeeper.connect=z:1\nzookeeper.set.acl=true", "needs a login"),
             (
                 "zookeeper.connect=z:1\nzookeeper.ssl.client.enable=true\nzookeeper.ssl.truststore.location=/t.jks",
                 "PEM",

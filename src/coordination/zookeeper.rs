@@ -167,7 +167,7 @@ async fn open_session(config: &EnsembleConfig, address: &Address) -> Result<zk::
         None => connector.connect(&address.hosts).await,
         Some(tls) => connector.with_tls(tls_options(tls)?).secure_connect(&address.hosts).await,
     };
-    let client = connected.map_err(|error| connect_error(&error))?;
+    let client = connected.map_err(|error| connect_error(&error, config, address))?;
     if address.chroot == "/" {
         return Ok(client);
     }
@@ -488,10 +488,19 @@ fn multi_error(error: zk::MultiWriteError, ops: &[Op]) -> CoordinationError {
 
 /// What went wrong while a session was opened.
 #[expect(clippy::wildcard_enum_match_arm, reason = "the client may get more of them")]
-fn connect_error(error: &zk::Error) -> CoordinationError {
+fn connect_error(error: &zk::Error, config: &EnsembleConfig, address: &Address) -> CoordinationError {
+    let hosts = &address.hosts;
     match error {
-        zk::Error::AuthFailed => CoordinationError::Refused("ZooKeeper does not accept our login".to_owned()),
+        zk::Error::AuthFailed => CoordinationError::Refused(format!(
+            "ZooKeeper at {hosts} does not accept the login, authentication failed. Does it know the user and password of \
+             dohle.zookeeper.sasl or dohle.zookeeper.digest?"
+        )),
         zk::Error::BadArguments(why) => CoordinationError::Refused(format!("zookeeper.connect: {why}")),
+        zk::Error::NoHosts if config.tls.is_some() => CoordinationError::Other(
+            "no host of it answers, or none has a certificate for its name from an authority in \
+             zookeeper.ssl.truststore.location, or it does not accept ours in zookeeper.ssl.keystore.location"
+                .to_owned(),
+        ),
         zk::Error::NoHosts => CoordinationError::Other("no host of it answers".to_owned()),
         other => CoordinationError::Other(other.to_string()),
     }

@@ -10,6 +10,9 @@ use std::sync::Arc;
 
 use bytes::{Buf, Bytes};
 
+/// Room that is made at first for answers that leave together: some tens of small ones.
+const TAIL_BYTES: usize = 1 << 10;
+
 /// Bytes of a file that are held in memory at a time where the system cannot send them from the file itself.
 const STAGE_BYTES_MAX: u64 = 64 * 1024;
 
@@ -57,36 +60,62 @@ impl Chunk {
     }
 }
 
-/// A queue of chunks. Bounded by who fills it: see [`Outgoing::bytes`].
+/// A queue of chunks, and behind them small answers one after the other in one piece of memory. Bounded by who fills it: see
+/// [`Outgoing::bytes`]. Empty, it holds no memory for bytes.
 #[derive(Debug, Default)]
 pub struct Outgoing {
     chunks: VecDeque<Chunk>,
+    /// Bytes of the chunks.
     bytes: u64,
+    /// What leaves behind the chunks, and how much of it has left already.
+    tail: Vec<u8>,
+    tail_sent: usize,
+}
+
+/// What is to be sent next.
+pub(super) enum Front<'a> {
+    /// From memory.
+    Bytes(&'a [u8]),
+    /// From a file: where it starts, and how many bytes.
+    File(&'a Arc<dyn FileSource>, u64, u64),
 }
 
 impl Outgoing {
     /// Puts a chunk behind all others.
     pub fn push(&mut self, chunk: Chunk) {
-        if !chunk.is_empty() {
-            self.bytes = self.bytes.saturating_add(chunk.len());
-            self.chunks.push_back(chunk);
+        if chunk.is_empty() {
+            return;
         }
+        self.end_tail();
+        self.push_back(chunk);
+    }
+
+    /// Memory behind all that waits, for answers to be written behind what it holds.
+    pub fn tail(&mut self) -> &mut Vec<u8> {
+        if self.tail.capacity() == 0 {
+            self.tail.reserve(TAIL_BYTES);
+        }
+        &mut self.tail
     }
 
     /// Bytes that wait, those of files included.
     #[must_use]
-    pub const fn bytes(&self) -> u64 {
-        self.bytes
+    pub fn bytes(&self) -> u64 {
+        self.bytes.saturating_add(self.unsent_tail().len() as u64)
     }
 
     /// Whether nothing waits.
     #[must_use]
     pub fn is_empty(&self) -> bool {
-        self.chunks.is_empty()
+        self.chunks.is_empty() && self.unsent_tail().is_empty()
     }
 
-    pub(super) fn front(&self) -> Option<&Chunk> {
-        self.chunks.front()
+    pub(super) fn front(&self) -> Option<Front<'_>> {
+        match self.chunks.front() {
+            Some(Chunk::Bytes(bytes)) => Some(Front::Bytes(bytes)),
+            Some(Chunk::File { file, position, len }) => Some(Front::File(file, *position, *len)),
+            None => Some(self.unsent_tail()).filter(|tail| !tail.is_empty()).map(Front::Bytes),
+        }
     }
 
     /// The slices of memory at the front, at most as many as `slices` takes. Returns how many, and whether a file follows
@@ -98,16 +127,47 @@ impl Outgoing {
                 Chunk::File { .. } => return (count, true),
                 Chunk::Bytes(bytes) => match slices.get_mut(count) {
                     Some(slice) => *slice = io::IoSlice::new(bytes),
-                    None => break,
+                    None => return (count, false),
                 },
             }
+            count += 1;
+        }
+        if let (Some(slice), false) = (slices.get_mut(count), self.unsent_tail().is_empty()) {
+            *slice = io::IoSlice::new(self.unsent_tail());
             count += 1;
         }
         (count, false)
     }
 
+    fn unsent_tail(&self) -> &[u8] {
+        self.tail.get(self.tail_sent..).unwrap_or_default()
+    }
+
+    fn push_back(&mut self, chunk: Chunk) {
+        self.bytes = self.bytes.saturating_add(chunk.len());
+        self.chunks.push_back(chunk);
+    }
+
+    /// Makes a chunk of the tail.
+    fn end_tail(&mut self) {
+        if !self.tail.is_empty() {
+            let mut bytes = Bytes::from(std::mem::take(&mut self.tail));
+            bytes.advance(std::mem::take(&mut self.tail_sent).min(bytes.len()));
+            self.push_back(Chunk::Bytes(bytes));
+        }
+    }
+
     /// Forgets the first `sent` bytes.
-    pub(super) fn advance(&mut self, mut sent: u64) {
+    pub(super) fn advance(&mut self, sent: u64) {
+        let of_chunks = sent.min(self.bytes);
+        self.advance_chunks(of_chunks);
+        self.tail_sent += usize::try_from(sent - of_chunks).unwrap_or_default();
+        if self.tail.len() <= self.tail_sent {
+            (self.tail, self.tail_sent) = (Vec::new(), 0);
+        }
+    }
+
+    fn advance_chunks(&mut self, mut sent: u64) {
         self.bytes = self.bytes.saturating_sub(sent);
         while let Some(front) = self.chunks.front_mut().filter(|_| 0 < sent) {
             let whole = front.len();

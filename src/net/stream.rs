@@ -11,7 +11,7 @@ use tokio::io::{AsyncRead, AsyncReadExt, AsyncWrite, AsyncWriteExt, Interest, Re
 use tokio::net::TcpStream;
 use tokio::net::tcp::{OwnedReadHalf, OwnedWriteHalf};
 
-use super::outgoing::shorter_than_promised;
+use super::outgoing::{Front, shorter_than_promised};
 use super::{BufferPool, Chunk, FrameBuffer, FrameError, Outgoing};
 
 /// Slices of memory handed to the system at once; Linux takes up to 1024, and few responses have more than some.
@@ -148,9 +148,14 @@ impl Writer {
         self.outgoing.push(chunk);
     }
 
+    /// Memory behind all that waits, for small answers to be written behind what it holds: they leave together.
+    pub fn tail(&mut self) -> &mut Vec<u8> {
+        self.outgoing.tail()
+    }
+
     /// Bytes that wait to be sent. The caller stops reading requests when they are too many.
     #[must_use]
-    pub const fn queued_bytes(&self) -> u64 {
+    pub fn queued_bytes(&self) -> u64 {
         self.outgoing.bytes()
     }
 
@@ -170,7 +175,7 @@ impl Writer {
                 }
                 Sink::Other(other) => {
                     self.outgoing.stage()?;
-                    let Some(Chunk::Bytes(bytes)) = self.outgoing.front() else { continue };
+                    let Some(Front::Bytes(bytes)) = self.outgoing.front() else { continue };
                     match other.write(bytes).await? {
                         0 => return Err(io::ErrorKind::WriteZero.into()),
                         sent => self.outgoing.advance(sent as u64),
@@ -212,14 +217,14 @@ fn send_turn(tcp: &TcpStream, outgoing: &mut Outgoing) -> io::Result<bool> {
     let mut turn = 0;
     while let Some(front) = outgoing.front().filter(|_| turn < TURN_BYTES_MAX) {
         let sent = match front {
-            Chunk::File { file, position, len } => match file.os_file() {
-                Some(file) => tcp.try_io(Interest::WRITABLE, || send_file(tcp, file, *position, *len)),
+            Front::File(file, position, len) => match file.os_file() {
+                Some(file) => tcp.try_io(Interest::WRITABLE, || send_file(tcp, file, position, len)),
                 None => {
                     outgoing.stage()?;
                     continue;
                 }
             },
-            Chunk::Bytes(_) => tcp.try_io(Interest::WRITABLE, || send_slices(tcp, outgoing)),
+            Front::Bytes(_) => tcp.try_io(Interest::WRITABLE, || send_slices(tcp, outgoing)),
         };
         match sent {
             Ok(sent) => {

@@ -252,6 +252,12 @@ impl Oracle {
         self.logs.get(place).and_then(|log| u64::try_from(log.sent.len()).ok()).unwrap_or(0)
     }
 
+    /// Whether something was read or acknowledged at an offset that must still be there, unless it was removed.
+    #[must_use]
+    pub fn owes(&self, place: &Place, offset: i64) -> bool {
+        self.logs.get(place).is_some_and(|log| log.known.contains_key(&offset))
+    }
+
     /// A record is about to be sent.
     pub fn sent(&mut self, place: &Place, value: &[u8], origin: Origin) {
         if let Some(log) = self.logs.get_mut(place) {

@@ -217,9 +217,6 @@ events! {
     /// The checkpoint files could not be written.
     ERROR CheckpointFailed "checkpoint_failed" { cause: String }
         "cannot write the checkpoints, the next start reads more than it need: {cause}";
-    /// An actor's mailbox was full, and what it was told is lost until the next change.
-    ERROR MailboxFull "mailbox_full" { actor: &'static str, command: &'static str } by actor
-        "a {actor} is too busy for the command {command}";
     /// A flush failed; nothing is acknowledged from this log until it was opened again.
     ERROR FlushFailed "flush_failed" { partition: TopicPartition, cause: String }
         "flushing {partition} failed, nothing of it is acknowledged until it is opened again: {cause}";
@@ -235,13 +232,13 @@ events! {
 
     /// A session with ZooKeeper is there.
     INFO SessionConnected "session_connected" { session: i64 }
-        "connected to ZooKeeper with session {session:#x}";
+        "connected to the coordinator with session {session:#x}";
     /// The connection to ZooKeeper broke; the session may live on.
     WARN SessionLost "session_lost" { session: i64 }
-        "lost the connection to ZooKeeper, session {session:#x} may live on";
+        "lost the connection to the coordinator, session {session:#x} may live on";
     /// ZooKeeper ended the session: the broker fences itself and registers anew.
     WARN SessionExpired "session_expired" { session: i64 }
-        "ZooKeeper ended session {session:#x}: no leadership holds until the broker is registered again";
+        "the coordinator ended session {session:#x}: no leadership holds until the broker is registered again";
     /// ZooKeeper cannot be reached at the start.
     WARN CoordinatorAwaited "coordinator_awaited" { servers: String, cause: String }
         "waiting for ZooKeeper at {servers}: {cause}";

@@ -93,7 +93,7 @@ mod tests {
     fn one_event_is_one_line_of_text() {
         let told = lines("info", Format::Text, || SessionExpired { session: 0x1234 }.emit());
         let [line] = told.as_slice() else { panic!("{told:?}") };
-        for part in [" WARN ", "ZooKeeper ended session 0x1234", "event=\"session_expired\"", "session=4660"] {
+        for part in [" WARN ", "the coordinator ended session 0x1234", "event=\"session_expired\"", "session=4660"] {
             assert!(line.contains(part), "{part} is not in {line}");
         }
     }
@@ -106,7 +106,7 @@ mod tests {
         assert_eq!(object["level"], "WARN");
         assert_eq!(object["event"], "session_expired");
         assert_eq!(object["session"], 7);
-        assert!(object["message"].as_str().expect("a text").starts_with("ZooKeeper ended session 0x7"));
+        assert!(object["message"].as_str().expect("a text").starts_with("the coordinator ended session 0x7"));
     }
 
     #[test]

@@ -105,12 +105,14 @@ impl Decoder {
     }
 
     /// Bytes not read yet. More than 0 behind a whole request is not an error in Kafka: clients have sent such requests.
+    #[inline]
     #[must_use]
     pub const fn remaining(&self) -> usize {
         self.end - self.position
     }
 
     /// Says what is read next, for errors.
+    #[inline]
     pub(super) const fn at(&mut self, field: &'static str) {
         self.field = field;
     }
@@ -120,11 +122,13 @@ impl Decoder {
     }
 
     /// Refuses a null where `version` has none.
+    #[inline]
     pub(super) const fn refuse_null(&self, null: bool) -> Result<(), DecodeError> {
         if null { Err(self.error(DecodeErrorKind::Null)) } else { Ok(()) }
     }
 
     /// Moves on by `count` bytes and says where they began.
+    #[inline]
     fn advance(&mut self, count: usize) -> Result<usize, DecodeError> {
         let remaining = self.remaining();
         if remaining < count {
@@ -136,6 +140,7 @@ impl Decoder {
     }
 
     /// The next `N` bytes as they are.
+    #[inline]
     pub(super) fn take_array<const N: usize>(&mut self) -> Result<[u8; N], DecodeError> {
         let from = self.advance(N)?;
         let next = self.frame.get(from..).and_then(|rest| rest.first_chunk());
@@ -144,12 +149,14 @@ impl Decoder {
     }
 
     /// The next `count` bytes as a slice of the frame.
+    #[inline]
     pub(super) fn take_bytes(&mut self, count: usize) -> Result<Bytes, DecodeError> {
         let from = self.advance(count)?;
         Ok(self.frame.slice(from..from + count))
     }
 
     /// The next `count` bytes as text.
+    #[inline]
     pub(super) fn take_str(&mut self, count: usize) -> Result<Str, DecodeError> {
         if STR_BYTES_MAX < count {
             return Err(self.error(DecodeErrorKind::StrLength(count)));
@@ -176,22 +183,26 @@ impl Decoder {
     }
 
     /// A length in the compact form: 0 is null, otherwise one more than the length.
+    #[inline]
     pub(super) fn take_compact_length(&mut self) -> Result<Option<usize>, DecodeError> {
         let raw = self.take_uvarint()?;
         Ok(raw.checked_sub(1).map(|length| usize::try_from(length).unwrap_or(usize::MAX)))
     }
 
     /// A length in the classic form of two bytes; any negative one is null, as in Kafka.
+    #[inline]
     pub(super) fn take_length_i16(&mut self) -> Result<Option<usize>, DecodeError> {
         Ok(usize::try_from(i16::from_be_bytes(self.take_array()?)).ok())
     }
 
     /// A length in the classic form of four bytes; any negative one is null, as in Kafka.
+    #[inline]
     pub(super) fn take_length_i32(&mut self) -> Result<Option<usize>, DecodeError> {
         Ok(usize::try_from(i32::from_be_bytes(self.take_array()?)).ok())
     }
 
     /// Room for `count` elements of an array, of which every one takes at least a byte of the frame.
+    #[inline]
     pub(super) fn reserve<T>(&mut self, count: usize) -> Result<Vec<T>, DecodeError> {
         let remaining = self.remaining();
         if remaining < count {

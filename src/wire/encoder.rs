@@ -1,6 +1,6 @@
 //! Writes values behind each other, leaving out large blobs: whoever sends the result puts them in, uncopied.
 
-use bytes::{BufMut, Bytes, BytesMut};
+use bytes::{Bytes, BytesMut};
 
 /// Blobs above this are not copied into the encoded bytes but sent from where they are. Below, one `memcpy` is cheaper
 /// than one more buffer in the `writev`, or one more system call.
@@ -156,7 +156,9 @@ impl Encoded {
 /// A growing buffer that values are written to.
 #[derive(Debug)]
 pub struct Encoder {
-    buffer: BytesMut,
+    buffer: Vec<u8>,
+    /// Bytes at the front of the buffer that were there before.
+    start: usize,
     gaps: Vec<Gap>,
     /// Bytes in the gaps so far.
     gap_bytes: usize,
@@ -174,25 +176,40 @@ impl Encoder {
     /// Starts with nothing written.
     #[must_use]
     pub fn new() -> Self {
-        Self { buffer: BytesMut::with_capacity(BUFFER_BYTES), gaps: Vec::new(), gap_bytes: 0, field: "header" }
+        Self::behind(Vec::with_capacity(BUFFER_BYTES))
+    }
+
+    /// Writes behind what `buffer` holds.
+    pub(super) const fn behind(buffer: Vec<u8>) -> Self {
+        let start = buffer.len();
+        Self { buffer, start, gaps: Vec::new(), gap_bytes: 0, field: "header" }
     }
 
     /// What was written, without a length in front.
     #[must_use]
     pub fn finish(self) -> Encoded {
-        Encoded { bytes: self.buffer.freeze(), gaps: self.gaps }
+        Encoded { bytes: self.buffer.into(), gaps: self.gaps }
     }
 
-    /// What was written, whose first four bytes become the length of all behind them.
-    pub(super) fn finish_frame(mut self) -> Result<Encoded, EncodeError> {
+    /// The buffer, with what was written behind what it held. Nothing may have been left out.
+    pub(super) fn into_buffer(self) -> Vec<u8> {
+        assert!(self.gaps.is_empty(), "a blob was left out of what must be in one piece");
+        self.buffer
+    }
+
+    /// Ends a frame: the first four bytes written become the length of all behind them.
+    pub(super) fn end_frame(&mut self) -> Result<(), EncodeError> {
         self.field = "frame";
-        let len = self.buffer.len().saturating_sub(4).saturating_add(self.gap_bytes);
+        let len = (self.buffer.len() - self.start).saturating_sub(4).saturating_add(self.gap_bytes);
         let len = i32::try_from(len).map_err(|_| self.error(EncodeErrorKind::Length(len)))?;
-        self.buffer.iter_mut().zip(len.to_be_bytes()).for_each(|(to, from)| *to = from);
-        Ok(self.finish())
+        if let Some(front) = self.buffer.get_mut(self.start..).and_then(<[u8]>::first_chunk_mut) {
+            *front = len.to_be_bytes();
+        }
+        Ok(())
     }
 
     /// Says what is written next, for errors.
+    #[inline]
     pub(super) const fn at(&mut self, field: &'static str) {
         self.field = field;
     }
@@ -202,18 +219,21 @@ impl Encoder {
     }
 
     /// Refuses a null that `version` cannot carry.
+    #[inline]
     pub(super) const fn refuse_null(&self, null: bool, version: i16) -> Result<(), EncodeError> {
         if null { Err(self.error(EncodeErrorKind::Null(version))) } else { Ok(()) }
     }
 
     /// Refuses a value that `version` cannot carry.
+    #[inline]
     pub(super) const fn refuse_value(&self, told: bool, version: i16) -> Result<(), EncodeError> {
         if told { Err(self.error(EncodeErrorKind::NotInVersion(version))) } else { Ok(()) }
     }
 
     /// Bytes as they are.
+    #[inline]
     pub(super) fn put(&mut self, bytes: &[u8]) {
-        self.buffer.put_slice(bytes);
+        self.buffer.extend_from_slice(bytes);
     }
 
     /// A number of seven bits per byte, the lowest first, the high bit saying that more follow.
@@ -223,14 +243,15 @@ impl Encoder {
             let [low, ..] = rest.to_le_bytes();
             rest >>= 7;
             if rest == 0 {
-                self.buffer.put_u8(low & 0x7f);
+                self.buffer.push(low & 0x7f);
                 return;
             }
-            self.buffer.put_u8(low | 0x80);
+            self.buffer.push(low | 0x80);
         }
     }
 
     /// A length in the compact form: 0 is null, otherwise one more than the length.
+    #[inline]
     pub(super) fn put_compact_length(&mut self, length: Option<usize>) -> Result<(), EncodeError> {
         let raw = match length {
             None => 0,
@@ -241,6 +262,7 @@ impl Encoder {
     }
 
     /// A length in the classic form of two bytes; null is −1.
+    #[inline]
     pub(super) fn put_length_i16(&mut self, length: Option<usize>) -> Result<(), EncodeError> {
         let raw = match length {
             None => -1,
@@ -251,6 +273,7 @@ impl Encoder {
     }
 
     /// A length in the classic form of four bytes; null is −1.
+    #[inline]
     pub(super) fn put_length_i32(&mut self, length: Option<usize>) -> Result<(), EncodeError> {
         let raw = match length {
             None => -1,
@@ -260,11 +283,13 @@ impl Encoder {
         Ok(())
     }
 
+    #[inline]
     fn length_i32(&self, length: usize) -> Result<i32, EncodeError> {
         i32::try_from(length).map_err(|_| self.error(EncodeErrorKind::Length(length)))
     }
 
     /// Refuses a string that no reader would take.
+    #[inline]
     pub(super) fn refuse_long_str(&self, length: usize) -> Result<(), EncodeError> {
         if STR_BYTES_MAX < length { Err(self.error(EncodeErrorKind::Length(length))) } else { Ok(()) }
     }
@@ -272,7 +297,7 @@ impl Encoder {
     /// A blob whose length was written: copied when small, a gap when large.
     pub(super) fn put_blob(&mut self, bytes: &Bytes) {
         if bytes.len() <= BLOB_COPIED_BYTES_MAX {
-            self.buffer.put_slice(bytes);
+            self.buffer.extend_from_slice(bytes);
         } else {
             self.put_gap(Payload::Bytes(bytes.clone()));
         }
@@ -321,7 +346,8 @@ mod tests {
         out.put_gap(Payload::External { token: 3, len: 9 });
         out.put_gap(Payload::External { token: 4, len: 0 });
         out.put_gap(Payload::EMPTY);
-        let encoded = out.finish_frame().expect("a frame below 2 GiB");
+        out.end_frame().expect("a frame below 2 GiB");
+        let encoded = out.finish();
         let len = 3 + large.len() + 9;
         assert_eq!(encoded.len(), 4 + len);
         let head = [&i32::try_from(len).expect("small").to_be_bytes()[..], b"ab"].concat();

@@ -55,11 +55,13 @@ pub trait Nullable: Field {
 macro_rules! numbers {
     ($($number:ty)*) => {$(
         impl Field for $number {
+            #[inline]
             fn put(&self, out: &mut Encoder, _: Dialect) -> Result<(), EncodeError> {
                 out.put(&self.to_be_bytes());
                 Ok(())
             }
 
+            #[inline]
             fn take(input: &mut Decoder, _: Dialect) -> Result<Self, DecodeError> {
                 input.take_array().map(Self::from_be_bytes)
             }
@@ -278,10 +280,12 @@ fn not_null<T>(value: Option<T>, input: &Decoder) -> Result<T, DecodeError> {
 }
 
 /// Length of an array or a blob.
+#[inline]
 fn put_length(length: Option<usize>, out: &mut Encoder, dialect: Dialect) -> Result<(), EncodeError> {
     if dialect.flexible { out.put_compact_length(length) } else { out.put_length_i32(length) }
 }
 
+#[inline]
 fn take_length(input: &mut Decoder, dialect: Dialect) -> Result<Option<usize>, DecodeError> {
     if dialect.flexible { input.take_compact_length() } else { input.take_length_i32() }
 }

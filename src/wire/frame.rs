@@ -123,7 +123,8 @@ pub fn encode_request<R: Request>(header: &RequestHeader, request: &R) -> Result
         out.put_uvarint(0);
     }
     request.encode(&mut out, header.version)?;
-    out.finish_frame()
+    out.end_frame()?;
+    Ok(out.finish())
 }
 
 /// Reads the header of the response to a `key` request of `version`. The body is what the decoder gives next.
@@ -150,13 +151,42 @@ pub fn encode_response(
     response: &impl Message,
 ) -> Result<Encoded, EncodeError> {
     let mut out = Encoder::new();
+    put_response(&mut out, correlation_id, key, version, response)?;
+    Ok(out.finish())
+}
+
+/// Writes a whole response frame behind what `buffer` holds: what many small answers leave together in. For responses
+/// without blobs only.
+///
+/// # Errors
+/// See [`Message::encode`]. What the buffer held is lost then.
+pub fn append_response(
+    buffer: &mut Vec<u8>,
+    correlation_id: i32,
+    key: ApiKey,
+    version: i16,
+    response: &impl Message,
+) -> Result<(), EncodeError> {
+    let mut out = Encoder::behind(std::mem::take(buffer));
+    put_response(&mut out, correlation_id, key, version, response)?;
+    *buffer = out.into_buffer();
+    Ok(())
+}
+
+fn put_response(
+    out: &mut Encoder,
+    correlation_id: i32,
+    key: ApiKey,
+    version: i16,
+    response: &impl Message,
+) -> Result<(), EncodeError> {
     out.put(&[0; 4]);
-    correlation_id.put(&mut out, CLASSIC)?;
+    correlation_id.put(out, CLASSIC)?;
     if 1 <= key.response_header_version(version) {
         out.put_uvarint(0);
     }
-    response.encode(&mut out, version)?;
-    out.finish_frame()
+    response.encode(out, version)?;
+    out.end_frame()
 }
 
 #[cfg(test)]
@@ -244,6 +274,19 @@ mod tests {
         let (_, mut body) = decode_request([&written[4..], b"xyz"].concat().into()).expect("a request");
         assert_eq!(DeleteRecordsRequest::decode(&mut body, 2), Ok(request));
         assert_eq!(body.remaining(), 3);
+    }
+
+    #[test]
+    fn answers_behind_one_another_are_the_answers() {
+        let response = ApiVersionsResponse::default();
+        let mut buffer = vec![9; 3];
+        let mut expected = buffer.clone();
+        for correlation_id in 1..4 {
+            append_response(&mut buffer, correlation_id, ApiKey::ApiVersions, 3, &response).expect("a frame");
+            let alone = encode_response(correlation_id, ApiKey::ApiVersions, 3, &response).expect("a frame");
+            expected.extend_from_slice(&alone.bytes);
+        }
+        assert_eq!(buffer, expected);
     }
 
     #[test]

@@ -29,6 +29,8 @@ pub use api_key::ApiKey;
 pub use decoder::{DecodeError, DecodeErrorKind, Decoder};
 pub use encoder::{EncodeError, EncodeErrorKind, Encoded, Encoder, Gap, Part, Payload};
 pub use field::{Dialect, Field, Nullable};
-pub use frame::{HeaderError, RequestHeader, decode_request, decode_response, encode_request, encode_response};
+pub use frame::{
+    HeaderError, RequestHeader, append_response, decode_request, decode_response, encode_request, encode_response,
+};
 pub use schema::{Message, Request};
 pub use text::Str;

@@ -1,6 +1,7 @@
 //! AlterConfigs replaces all that a topic or broker sets; IncrementalAlterConfigs changes single keys (KIP-339).
 
 use super::describe_configs::{BROKER, TOPIC};
+use super::unknown_outcome;
 use crate::broker::admin::{AdminCommand, Refusal};
 use crate::broker::ask;
 use crate::broker::env::Env;
@@ -104,7 +105,7 @@ async fn alter(
         return Ok(());
     }
     let asked = ask(&env.admin, |reply| AdminCommand::SetConfig { entity, settings, reply });
-    asked.await.unwrap_or_else(|| Err((ErrorCode::UnknownServerError, "The broker is stopping.".to_owned())))
+    asked.await.unwrap_or_else(|| Err(unknown_outcome()))
 }
 
 /// Kafka opens and closes listeners while it runs; we do not, and must not say that we did.

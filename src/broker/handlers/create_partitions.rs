@@ -2,9 +2,8 @@
 
 use std::collections::BTreeMap;
 
-use super::{is_controller, not_controller, patience};
+use super::{ask_admin, is_controller, not_controller, patience};
 use crate::broker::admin::{AdminCommand, MorePartitions};
-use crate::broker::ask;
 use crate::broker::env::Env;
 use crate::broker::peer::Peer;
 use crate::model::ErrorCode;
@@ -27,8 +26,8 @@ pub(super) async fn handle(
     let answers = if is_controller(env) {
         let topics = topics.into_iter().map(more).collect();
         let (validate_only, patience) = (request.validate_only, patience(request.timeout_ms));
-        let asked = ask(&env.admin, |reply| AdminCommand::CreatePartitions { topics, validate_only, patience, reply });
-        asked.await.unwrap_or_default()
+        let command = |reply| AdminCommand::CreatePartitions { topics, validate_only, patience, reply };
+        ask_admin(env, names.len(), command).await
     } else {
         names.iter().map(|_| Err(not_controller())).collect()
     };

@@ -1,8 +1,7 @@
 //! DeleteTopics, by name or by id. Answered when the names are free again.
 
-use super::{is_controller, not_controller, patience};
+use super::{ask_admin, is_controller, not_controller, patience};
 use crate::broker::admin::AdminCommand;
-use crate::broker::ask;
 use crate::broker::env::Env;
 use crate::broker::peer::Peer;
 use crate::model::{ErrorCode, TopicId, TopicName};
@@ -24,8 +23,9 @@ pub(super) async fn handle(
     let deletable = responses.iter_mut().filter(|response| !response.error_code.is_error()).collect::<Vec<_>>();
     let names = deletable.iter().filter_map(|response| TopicName::new(response.name.as_deref()?).ok()).collect();
     let patience = patience(request.timeout_ms);
-    let answers = ask(&env.admin, |reply| AdminCommand::DeleteTopics { names, patience, reply }).await;
-    for (response, answer) in deletable.into_iter().zip(answers.unwrap_or_default()) {
+    let command = |reply| AdminCommand::DeleteTopics { names, patience, reply };
+    let answers = ask_admin(env, deletable.len(), command).await;
+    for (response, answer) in deletable.into_iter().zip(answers) {
         if let Err((error_code, message)) = answer {
             response.error_code = error_code;
             response.error_message = Some(message.into());

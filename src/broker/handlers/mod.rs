@@ -5,6 +5,10 @@
 use std::ops::RangeInclusive;
 use std::time::Duration;
 
+use tokio::sync::oneshot;
+
+use super::admin::{AdminCommand, Refusal};
+use super::ask;
 use super::directory::PartitionHandle;
 use super::env::Env;
 use super::peer::Peer;
@@ -131,12 +135,31 @@ fn led(env: &Env, topic: &Str, partition: i32) -> Result<PartitionHandle, ErrorC
     }
 }
 
+/// Asks the admin for one answer to each of `count` things. Where it gives none, because the broker stops or for a bug of
+/// ours, each gets an error: what was done is not known.
+async fn ask_admin<T: Send>(
+    env: &Env,
+    count: usize,
+    command: impl FnOnce(oneshot::Sender<Vec<Result<T, Refusal>>>) -> AdminCommand,
+) -> Vec<Result<T, Refusal>> {
+    let answers = ask(&env.admin, command).await;
+    answers.unwrap_or_else(|| (0..count).map(|_| Err(unknown_outcome())).collect())
+}
+
+/// What an administrator hears when it is not known whether something was done.
+fn unknown_outcome() -> Refusal {
+    (
+        ErrorCode::UnknownServerError,
+        "The broker stops or failed; its log says more. Look before trying again.".to_owned(),
+    )
+}
+
 /// Whether this broker is the controller: some requests are refused elsewhere, and the client asks the right one.
 fn is_controller(env: &Env) -> bool {
     env.metadata.load().controller == env.local
 }
 
 /// The refusal of a request that only the controller may do.
-fn not_controller() -> (ErrorCode, String) {
+fn not_controller() -> Refusal {
     (ErrorCode::NotController, "This is not the controller of the cluster; ask the one that Metadata names.".to_owned())
 }

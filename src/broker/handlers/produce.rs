@@ -11,6 +11,7 @@ use crate::broker::directory::PartitionHandle;
 use crate::broker::env::Env;
 use crate::broker::partition::{AppendItem, AppendOutcome, AppendReply, Promise, Ticket};
 use crate::broker::peer::{self, Peer};
+use crate::broker::settings::TopicSettings;
 use crate::model::{Clock, ErrorCode, Moment, PartitionIndex, Timestamp};
 use crate::storage::log::{NewBatch, Origin};
 use crate::wire::message::produce::{
@@ -18,7 +19,7 @@ use crate::wire::message::produce::{
     ProduceResponse, TopicProduceResponse,
 };
 use crate::wire::record::{Rejection, validate};
-use crate::wire::{EncodeError, Encoded, RequestHeader, Str, encode_response};
+use crate::wire::{ApiKey, EncodeError, RequestHeader, Str, append_response};
 
 /// Versions 0 to 2 carry message formats that are not converted yet.
 pub(super) const VERSIONS: RangeInclusive<i16> = 3..=11;
@@ -26,22 +27,41 @@ pub(super) const VERSIONS: RangeInclusive<i16> = 3..=11;
 /// The client id that may write to internal topics (`AdminUtils.ADMIN_CLIENT_ID`).
 const ADMIN_CLIENT: &str = "__admin_client";
 
+/// Partitions of a turn that are compared with the next one named before the directory is asked.
+const REMEMBERED: usize = 16;
+
 /// What is to be appended, by partition, in the order in which the partitions were first named.
 #[derive(Default)]
 pub(in crate::broker) struct Appends {
-    partitions: Vec<(PartitionHandle, Vec<AppendItem>)>,
+    named: Vec<Named>,
     /// Asked once per turn: on small requests the clock costs as much as the checksum.
     now: Option<(Moment, Timestamp)>,
 }
 
+/// A partition that was named in this turn. Directory and settings were asked then, and hold for the turn.
+struct Named {
+    topic: Str,
+    index: PartitionIndex,
+    partition: PartitionHandle,
+    settings: Arc<TopicSettings>,
+    items: Vec<AppendItem>,
+}
+
 impl Appends {
-    fn push(&mut self, partition: PartitionHandle, item: AppendItem) {
-        let same =
-            |(other, _): &&mut (PartitionHandle, Vec<AppendItem>)| Arc::ptr_eq(&other.published, &partition.published);
-        match self.partitions.iter_mut().rev().find(same) {
-            Some((_, items)) => items.push(item),
-            None => self.partitions.push((partition, vec![item])),
-        }
+    /// The partition of a request. One that was not named lately may be named twice: its items stay in their order.
+    fn named(&mut self, env: &Env, topic: &Str, index: PartitionIndex) -> Result<&mut Named, Refusal> {
+        let from = self.named.len().saturating_sub(REMEMBERED);
+        let lately = self.named.iter().skip(from).rposition(|named| named.index == index && named.topic == *topic);
+        let at = match lately {
+            Some(at) => from + at,
+            None => {
+                let partition = find(env, topic, index)?;
+                let settings = Arc::clone(&partition.published.settings());
+                self.named.push(Named { topic: topic.clone(), index, partition, settings, items: Vec::new() });
+                self.named.len() - 1
+            }
+        };
+        self.named.get_mut(at).ok_or(Refusal::Code(ErrorCode::UnknownServerError))
     }
 
     fn now(&mut self, clock: &dyn Clock) -> (Moment, Timestamp) {
@@ -51,7 +71,7 @@ impl Appends {
     /// Takes all; the turn is over.
     pub(in crate::broker) fn drain(&mut self) -> impl Iterator<Item = (PartitionHandle, Vec<AppendItem>)> + '_ {
         self.now = None;
-        self.partitions.drain(..)
+        self.named.drain(..).filter(|named| !named.items.is_empty()).map(|named| (named.partition, named.items))
     }
 }
 
@@ -62,15 +82,13 @@ pub(in crate::broker) struct PendingProduce {
     /// `acks=0`: the client expects no answer.
     silent: bool,
     response: ProduceResponse,
-    /// Where the answer of each slot goes: topic and partition within the response.
-    slots: Vec<(usize, usize)>,
     missing: usize,
 }
 
 /// What a produce request ends in.
 pub(in crate::broker) enum ProduceEnd {
-    /// This answer.
-    Answer(Encoded),
+    /// The answer that was written.
+    Answered,
     /// No answer (`acks=0`).
     Silence,
     /// `acks=0`, and it failed: closing the connection is the only way to tell (`KafkaApis.sendNoOpResponse…`).
@@ -115,24 +133,17 @@ pub(in crate::broker) fn begin(
         correlation_id: header.correlation_id,
         version: header.version,
         silent: produce.acks == 0,
-        response: ProduceResponse::default(),
-        slots: Vec::new(),
+        response: ProduceResponse { responses: Vec::with_capacity(produce.topic_data.len()), ..Default::default() },
         missing: 0,
     };
     let mut told = false;
-    for (topic_index, topic) in produce.topic_data.into_iter().enumerate() {
+    for (topic_number, topic) in (0..).zip(produce.topic_data) {
         let mut responses = Vec::with_capacity(topic.partition_data.len());
-        for (partition_index, data) in topic.partition_data.into_iter().enumerate() {
+        for (partition_number, data) in (0..).zip(topic.partition_data) {
             let mut response = PartitionProduceResponse { index: data.index, base_offset: -1, ..Default::default() };
-            match asked.check(&topic.name, data) {
-                Ok((partition, batch)) => {
-                    let slot = u32::try_from(pending.slots.len()).unwrap_or(u32::MAX);
-                    let promise = Promise::new(asked.reply.clone(), Ticket { request: asked.request, slot });
-                    let all_until = (asked.acks == -1).then_some(asked.until);
-                    appends.push(partition, AppendItem { batch, promise, all_until });
-                    pending.slots.push((topic_index, partition_index));
-                    pending.missing += 1;
-                }
+            let ticket = Ticket { request: asked.request, topic: topic_number, partition: partition_number };
+            match asked.check(&topic.name, data, ticket, appends) {
+                Ok(()) => pending.missing += 1,
                 Err(refusal) => {
                     // One line per request, however many of its batches are bad.
                     if let (Refusal::Batch(rejection), false) = (&refusal, told) {
@@ -152,10 +163,10 @@ pub(in crate::broker) fn begin(
 
 impl PendingProduce {
     /// One partition answered.
-    pub(in crate::broker) fn answered(&mut self, slot: u32, outcome: AppendOutcome, local: i32) {
-        let place = usize::try_from(slot).ok().and_then(|slot| self.slots.get(slot).copied());
-        let Some((topic, partition)) = place else { return };
-        let response = self.response.responses.get_mut(topic).and_then(|t| t.partition_responses.get_mut(partition));
+    pub(in crate::broker) fn answered(&mut self, ticket: Ticket, outcome: AppendOutcome, local: i32) {
+        let place = |number: u32| usize::try_from(number).unwrap_or(usize::MAX);
+        let topic = self.response.responses.get_mut(place(ticket.topic));
+        let response = topic.and_then(|topic| topic.partition_responses.get_mut(place(ticket.partition)));
         let Some(response) = response else { return };
         response.error_code = outcome.error;
         response.base_offset = outcome.base_offset.0;
@@ -173,14 +184,14 @@ impl PendingProduce {
         self.missing == 0
     }
 
-    /// The end of a complete request.
+    /// The end of a complete request, whose answer is written behind what `out` holds.
     ///
     /// # Errors
     /// When our answer does not fit the version: a bug of ours.
-    pub(in crate::broker) fn end(&self) -> Result<ProduceEnd, EncodeError> {
+    pub(in crate::broker) fn end(&self, out: &mut Vec<u8>) -> Result<ProduceEnd, EncodeError> {
         if !self.silent {
-            let key = crate::wire::ApiKey::Produce;
-            return encode_response(self.correlation_id, key, self.version, &self.response).map(ProduceEnd::Answer);
+            append_response(out, self.correlation_id, ApiKey::Produce, self.version, &self.response)?;
+            return Ok(ProduceEnd::Answered);
         }
         let codes = self.response.responses.iter().flat_map(|topic| &topic.partition_responses);
         let failed = codes.map(|partition| partition.error_code).find(|code| code.is_error());
@@ -189,35 +200,45 @@ impl PendingProduce {
 }
 
 impl Asked<'_> {
-    fn check(&self, topic: &Str, data: PartitionProduceData) -> Result<(PartitionHandle, NewBatch), Refusal> {
+    /// Checks what is for one partition, and puts it with the others to be appended.
+    fn check(
+        &self,
+        topic: &Str,
+        data: PartitionProduceData,
+        ticket: Ticket,
+        appends: &mut Appends,
+    ) -> Result<(), Refusal> {
         if !(-1..=1).contains(&self.acks) {
             return Err(Refusal::Code(ErrorCode::InvalidRequiredAcks));
         }
-        let partition = self.partition(topic, PartitionIndex(data.index))?;
-        let settings = partition.published.settings();
-        if settings.internal && self.header.client_id.as_deref() != Some(ADMIN_CLIENT) {
+        let named = appends.named(self.env, topic, PartitionIndex(data.index))?;
+        if named.settings.internal && self.header.client_id.as_deref() != Some(ADMIN_CLIENT) {
             return Err(Refusal::Code(ErrorCode::InvalidTopicException));
         }
-        let mut rules = settings.batch;
+        let mut rules = named.settings.batch;
         rules.produce_version = self.header.version;
         rules.transactional_allowed = self.transactional;
         rules.now = self.timestamp;
         let records = data.records.unwrap_or_default();
         let mut scratch = Vec::new();
         let valid = validate(&records, &rules, &mut scratch).map_err(Refusal::Batch)?;
-        drop(settings);
-        Ok((partition, NewBatch { header: valid.header, body: valid.body, origin: Origin::Client }))
+        named.items.push(AppendItem {
+            batch: NewBatch { header: valid.header, body: valid.body, origin: Origin::Client },
+            promise: Promise::new(Arc::clone(self.reply), ticket),
+            all_until: (self.acks == -1).then_some(self.until),
+        });
+        Ok(())
     }
+}
 
-    fn partition(&self, topic: &Str, index: PartitionIndex) -> Result<PartitionHandle, Refusal> {
-        if let Some(partition) = self.env.directory.find(topic, index) {
-            return Ok(partition);
-        }
-        let image = self.env.metadata.load();
-        let known = image.topics.get(topic.as_str()).is_some_and(|topic| topic.partitions.contains_key(&index));
-        let absence = || self.env.directory.absence(topic, index);
-        Err(Refusal::Code(if known { absence() } else { ErrorCode::UnknownTopicOrPartition }))
+fn find(env: &Env, topic: &Str, index: PartitionIndex) -> Result<PartitionHandle, Refusal> {
+    if let Some(partition) = env.directory.find(topic, index) {
+        return Ok(partition);
     }
+    let image = env.metadata.load();
+    let known = image.topics.get(topic.as_str()).is_some_and(|topic| topic.partitions.contains_key(&index));
+    let absence = || env.directory.absence(topic, index);
+    Err(Refusal::Code(if known { absence() } else { ErrorCode::UnknownTopicOrPartition }))
 }
 
 /// Why a partition's batch does not even reach its partition.

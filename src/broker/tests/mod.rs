@@ -146,6 +146,10 @@ impl Client {
     }
 
     async fn create_topic(&mut self, name: &str, partitions: i32) {
+        assert_eq!(self.try_create_topic(name, partitions).await, ErrorCode::None);
+    }
+
+    async fn try_create_topic(&mut self, name: &str, partitions: i32) -> ErrorCode {
         let topic = CreatableTopic {
             name: name.into(),
             num_partitions: partitions,
@@ -154,7 +158,7 @@ impl Client {
         };
         let request = CreateTopicsRequest { topics: vec![topic], timeout_ms: 10_000, ..Default::default() };
         let response = self.ask(7, &request).await.expect("an answer");
-        assert_eq!(response.topics[0].error_code, ErrorCode::None, "{:?}", response.topics[0].error_message);
+        response.topics[0].error_code
     }
 
     /// Produces one record with `acks=all`: its offset, or the error.

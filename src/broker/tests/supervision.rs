@@ -13,13 +13,19 @@ use super::{Client, PIPE_BYTES, TestBroker, run};
 use crate::model::ErrorCode;
 use crate::storage::disk::sim::SimDisk;
 use crate::storage::disk::{Access, Disk, DiskFile, Entry, Space};
+use crate::wire::message::init_producer_id::InitProducerIdRequest;
 
-/// A disk under which the next writes to one partition's log panic: a bug in the middle of an append.
+/// A disk under which the next writes to one file panic: a bug in the middle of an append.
 #[derive(Debug)]
 struct Trap {
     disk: SimDisk,
+    trapped: &'static str,
     armed: Arc<AtomicUsize>,
 }
+
+/// The log of one partition, and that of the coordinator.
+const LOG: &str = "/data/t-0/00000000000000000000.log";
+const ZNODES: &str = "/coordinator/znodes.log";
 
 #[derive(Debug)]
 struct TrappedFile {
@@ -34,7 +40,7 @@ struct Mine(tokio::io::DuplexStream);
 #[test]
 fn a_partition_that_panics_comes_back_with_everything_acknowledged() {
     run(async {
-        let (trap, armed) = Trap::new();
+        let (trap, armed) = Trap::on(LOG);
         let broker = TestBroker::start(Arc::new(trap), &["/data"], &[]).await;
         let mut client = broker.connect().await;
         client.create_topic("t", 2).await;
@@ -55,7 +61,7 @@ fn a_partition_that_panics_comes_back_with_everything_acknowledged() {
 #[test]
 fn a_partition_that_panics_three_times_in_a_minute_is_given_up() {
     run(async {
-        let (trap, armed) = Trap::new();
+        let (trap, armed) = Trap::on(LOG);
         let broker = TestBroker::start(Arc::new(trap), &["/data"], &[]).await;
         let mut client = broker.connect().await;
         client.create_topic("t", 2).await;
@@ -95,6 +101,36 @@ fn a_connection_that_panics_is_closed_and_nobody_else_notices() {
     });
 }
 
+#[test]
+fn a_request_of_an_administrator_that_panics_ends_alone() {
+    run(async {
+        let (trap, armed) = Trap::on(ZNODES);
+        let broker = TestBroker::start(Arc::new(trap), &["/data"], &[]).await;
+        let mut client = broker.connect().await;
+        armed.store(1, Ordering::Relaxed);
+        let refused = client.try_create_topic("t", 1).await;
+        assert_eq!(refused, ErrorCode::UnknownServerError, "and not silence");
+        assert_eq!(armed.load(Ordering::Relaxed), 0);
+        client.create_topic("u", 1).await;
+        assert_eq!(client.produce("u", 0, "a").await, Ok(0));
+        assert!(broker.broker.stop().await);
+    });
+}
+
+#[test]
+fn a_broker_that_cannot_do_without_an_actor_says_so_and_ends() {
+    run(async {
+        let (trap, armed) = Trap::on(ZNODES);
+        let mut broker = TestBroker::start(Arc::new(trap), &["/data"], &[]).await;
+        let mut client = broker.connect().await;
+        armed.store(1, Ordering::Relaxed);
+        let request = InitProducerIdRequest { producer_id: -1, producer_epoch: -1, ..Default::default() };
+        let answer = client.ask(4, &request).await.expect("an answer");
+        assert!(answer.error_code.is_error());
+        assert!(broker.broker.lost().await.contains("producer ids"));
+    });
+}
+
 impl AsyncRead for Mine {
     fn poll_read(mut self: Pin<&mut Self>, cx: &mut Context<'_>, buf: &mut ReadBuf<'_>) -> Poll<io::Result<()>> {
         let before = buf.filled().len();
@@ -119,18 +155,18 @@ impl AsyncWrite for Mine {
 }
 
 impl Trap {
-    /// The trap, and how many of the next writes to the log of `t-0` panic.
-    fn new() -> (Self, Arc<AtomicUsize>) {
+    /// The trap, and how many of the next writes to the file panic.
+    fn on(trapped: &'static str) -> (Self, Arc<AtomicUsize>) {
         let armed = Arc::new(AtomicUsize::new(0));
-        (Self { disk: SimDisk::new(1), armed: Arc::clone(&armed) }, armed)
+        (Self { disk: SimDisk::new(1), trapped, armed: Arc::clone(&armed) }, armed)
     }
 }
 
 impl Disk for Trap {
     fn open(&self, path: &Path, access: Access) -> io::Result<Arc<dyn DiskFile>> {
         let file = self.disk.open(path, access)?;
-        let trapped = path.starts_with("/data/t-0") && path.extension().is_some_and(|ending| ending == "log");
-        Ok(Arc::new(TrappedFile { file, armed: trapped.then(|| Arc::clone(&self.armed)) }))
+        let armed = (path == Path::new(self.trapped)).then(|| Arc::clone(&self.armed));
+        Ok(Arc::new(TrappedFile { file, armed }))
     }
 
     fn create_dir_all(&self, path: &Path) -> io::Result<()> {

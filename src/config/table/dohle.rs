@@ -14,6 +14,8 @@ keys! {
     "dohle.tcp.congestion.control": String, valid(Valid::NonEmpty), low, works;
     /// `USER:PASSWORD` for ZooKeeper's digest scheme.
     "dohle.zookeeper.digest": Password, valid(Valid::NonEmpty), medium, works;
+    /// `USER:PASSWORD` for ZooKeeper's SASL mechanism DIGEST-MD5: what the Client section of a Kafka broker's JAAS file says.
+    "dohle.zookeeper.sasl": Password, valid(Valid::NonEmpty), medium, works;
     /// How log lines look: `text` for people, `json` for machines.
     "dohle.log.format": String, default("text"), one_of(&["text", "json"]), low, works;
     /// Least important lines that are logged.

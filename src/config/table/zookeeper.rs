@@ -10,10 +10,11 @@ keys! {
     "zookeeper.session.timeout.ms": Int, default("18000"), unit("ms"), high, works;
     /// How long the start waits for ZooKeeper. Unset: `zookeeper.session.timeout.ms`.
     "zookeeper.connection.timeout.ms": Int, unit("ms"), high, works;
-    /// Whether znodes get access lists. Dohle cannot set them yet and will not leave them open in silence.
-    "zookeeper.set.acl": Boolean, default("false"), high, refused;
+    /// Whether the znodes that the broker makes may be changed by its login alone: `dohle.zookeeper.sasl`,
+    /// `dohle.zookeeper.digest`, or the certificate in `zookeeper.ssl.keystore.location`.
+    "zookeeper.set.acl": Boolean, default("false"), high, works;
     /// Requests sent to ZooKeeper before the first is answered.
-    "zookeeper.max.in.flight.requests": Int, default("10"), at_least(1), unit("requests"), high, works;
+    "zookeeper.max.in.flight.requests": Int, default("10"), at_least(1), unit("requests"), high, inert;
     /// Whether the connection to ZooKeeper uses TLS.
     "zookeeper.ssl.client.enable": Boolean, default("false"), medium, works;
     /// Java class of ZooKeeper's client sockets.
@@ -36,8 +37,8 @@ keys! {
     "zookeeper.ssl.enabled.protocols": List, low, inert;
     /// TLS cipher suites allowed.
     "zookeeper.ssl.cipher.suites": List, low, inert;
-    /// `HTTPS` checks that ZooKeeper's certificate names its host; empty does not.
-    "zookeeper.ssl.endpoint.identification.algorithm": String, default("HTTPS"), low, works;
+    /// `HTTPS` checks that ZooKeeper's certificate names its host, which Dohle always does.
+    "zookeeper.ssl.endpoint.identification.algorithm": String, default("HTTPS"), low, inert;
     /// Whether revocation lists are asked.
     "zookeeper.ssl.crl.enable": Boolean, default("false"), low, inert;
     /// Whether revocation is asked by OCSP.

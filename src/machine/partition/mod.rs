@@ -130,18 +130,14 @@ pub enum Effect<Ticket> {
 #[derive(Debug)]
 enum Role {
     /// Nothing heard from the controller yet, or another broker leads.
-    NotLeader {
-        leader_epoch: LeaderEpoch,
-    },
+    NotLeader { leader_epoch: LeaderEpoch },
     Leader {
         leadership: Leadership,
         /// Where the log ended when it began.
         epoch_start: Offset,
     },
     /// A flush failed.
-    Broken {
-        leader_epoch: LeaderEpoch,
-    },
+    Broken { leader_epoch: LeaderEpoch },
 }
 
 #[derive(Debug, PartialEq, Eq)]
@@ -364,6 +360,9 @@ impl<Ticket> Partition<Ticket> {
     fn check(&self) {
         assert!(self.log.start <= self.high_watermark, "the log start passed the high watermark");
         assert!(self.high_watermark <= self.log.end, "the high watermark passed the log end");
-        assert!(self.waits.is_empty() || matches!(self.role, Role::Leader { .. }), "only a leader has produces waiting");
+        assert!(
+            self.waits.is_empty() || matches!(self.role, Role::Leader { .. }),
+            "only a leader has produces waiting"
+        );
     }
 }

@@ -12,7 +12,7 @@ use super::{AppendError, Appended, DiskError, Log, NewBatch};
 use crate::model::{LeaderEpoch, Offset, ProducerId, Timestamp};
 use crate::storage::producer_state::{Before, CompletedTransaction, Verdict};
 use crate::storage::transaction_index::AbortedTransaction;
-use crate::wire::record::{BATCH_HEADER_BYTES, BatchHeader, TransactionOutcome};
+use crate::wire::record::{BATCH_HEADER_BYTES, BatchHeader, TimestampType, TransactionOutcome};
 
 /// Records blocks up to this size are copied behind their header: an own slice of a `writev` costs more than the copy.
 const COPIED_BYTES_MAX: usize = 2 << 10;
@@ -137,7 +137,11 @@ impl Log {
         }
         self.next_offset = placed.last_offset().next();
         pending.push(number, placed, &batch.body);
-        Ok(Appended { base_offset: placed.base_offset, last_offset: placed.last_offset(), duplicate: None })
+        let log_append_time = match placed.attributes.timestamp_type() {
+            TimestampType::LogAppendTime => placed.max_timestamp,
+            TimestampType::CreateTime => Timestamp::NONE,
+        };
+        Ok(Appended { base_offset: placed.base_offset, last_offset: placed.last_offset(), log_append_time })
     }
 
     /// Nothing is appended to a log that failed.
@@ -239,7 +243,7 @@ impl Log {
             return Ok(Some(Appended {
                 base_offset: known.first_offset(),
                 last_offset: known.last_offset,
-                duplicate: Some(known.timestamp),
+                log_append_time: known.timestamp,
             }));
         }
         self.producers.apply(placed);

@@ -20,7 +20,7 @@ use super::flush::Unflushed;
 use super::listing::{Listing, SegmentFile};
 use super::rebuild::Rebuild;
 use super::retention::rename_deleted;
-use super::roll::{write_file, write_indexes};
+use super::roll::{make_indexes, write_file, write_indexes};
 use super::view::LogView;
 use super::walk::{Stop, Walk, failed, first_timestamp, read_batch, rewrite};
 use super::{Corruption, Cut, Log, OpenError, OpenOptions, OpenReport};
@@ -252,6 +252,7 @@ impl Loader<'_> {
         self.rebuild.epochs.clear();
         let path = file_path(&self.dir, start, FileKind::Log);
         let file = self.disk.open(&path, Access::Truncate).map_err(|error| failed("make", &path, &error))?;
+        make_indexes(&*self.disk, &self.dir, start).map_err(OpenError::Disk)?;
         self.unflushed.names_changed();
         let segment = SegmentFile { base_offset: start, len: 0, modified: self.options.now, has_transactions: false };
         let walked = Walked {

@@ -81,10 +81,16 @@ pub(super) fn new_segment(
     config: &LogConfig,
 ) -> Result<Active, DiskError> {
     let path = file_path(dir, base, FileKind::Log);
+    // The batches' file comes last and does not stay alone: when making the segment fails the log goes on in the one before,
+    // past this base offset, and at the next start an empty file in the middle would pass for the end of the log.
+    make_indexes(disk, dir, base)?;
     let file = disk.open(&path, Access::Truncate).map_err(|error| DiskError::new("make", &path, &error))?;
     if config.preallocate {
         let room = u64::from(config.segment_bytes);
-        file.reserve(0, room).map_err(|error| DiskError::new("reserve room for", &path, &error))?;
+        if let Err(error) = file.reserve(0, room) {
+            disk.remove_file(&path).map_err(|error| DiskError::new("remove", &path, &error))?;
+            return Err(DiskError::new("reserve room for", &path, &error));
+        }
     }
     let open = Arc::new(OpenSegment { file, indexes: Indexes::new(base) });
     let transactions = TransactionIndex::new(base);
@@ -92,6 +98,15 @@ pub(super) fn new_segment(
     let mut active = Active::new(Arc::new(segment), open, now);
     active.reserved = if config.preallocate { config.segment_bytes.into() } else { 0 };
     Ok(active)
+}
+
+/// Makes the index files of an empty segment. They stay empty until it is closed: its owner and its readers have the
+/// indexes in memory, and recovery builds them anew. But whoever looks at the folder finds what Kafka's tools expect.
+pub(super) fn make_indexes(disk: &dyn Disk, dir: &Path, base: Offset) -> Result<(), DiskError> {
+    for kind in [FileKind::Index, FileKind::TimeIndex] {
+        write_file(disk, &file_path(dir, base, kind), &[])?;
+    }
+    Ok(())
 }
 
 /// A file that was written and is still to be synced.

@@ -62,8 +62,10 @@ pub struct Appended {
     pub base_offset: Offset,
     /// Offset of its last record, inclusive. `last_offset.next()` is what must be flushed or replicated for it.
     pub last_offset: Offset,
-    /// Nothing was written: the same batch is among the producer's last five, at these offsets. Its largest timestamp then.
-    pub duplicate: Option<Timestamp>,
+    /// The time that its records got when they were appended; −1 when they keep their producer's. A repetition of one of the
+    /// producer's last five batches is not written again: its offsets are those of the first time, and this is the largest
+    /// timestamp of that, as in Kafka.
+    pub log_append_time: Timestamp,
 }
 
 /// Why a batch was not appended. Batches before and behind it in the same call have their own results.

@@ -5,6 +5,7 @@ use crate::model::Moment;
 use crate::storage::disk::sim::{Fault, Operation};
 use crate::storage::leader_epoch::LeaderEpochCache;
 use crate::storage::producer_state::ProducerStateError;
+use crate::wire::record::TimestampType;
 
 #[test]
 fn batches_get_their_places_and_keep_their_bytes() {
@@ -60,12 +61,32 @@ fn a_producers_batches_come_in_order_and_once() {
     assert_eq!((base(0), base(1), base(4)), (0, 2, 4));
     let duplicate = results[2].as_ref().unwrap();
     assert_eq!((duplicate.base_offset, duplicate.last_offset), (Offset(2), Offset(3)));
-    assert_eq!(duplicate.duplicate, Some(Timestamp(1_001)));
+    assert_eq!(duplicate.log_append_time, Timestamp(1_001));
+    assert_eq!(results[0].as_ref().unwrap().log_append_time, Timestamp::NONE);
     assert!(matches!(results[3], Err(AppendError::Producer(ProducerStateError::OutOfOrderSequence { .. }))));
     assert_eq!(read_all(&log).len(), 3);
     let fenced = append_all(&mut log, &[batch(0, 1), batch(6, 0)]);
     assert!(fenced[0].is_ok());
     assert!(matches!(fenced[1], Err(AppendError::Producer(ProducerStateError::InvalidProducerEpoch { .. }))));
+}
+
+#[test]
+fn a_batch_that_was_stamped_says_so() {
+    let disk = disk();
+    let mut log = open(&disk);
+    let mut batch = Sent::default().batch();
+    batch.header.attributes = batch.header.attributes.with_timestamp_type(TimestampType::LogAppendTime);
+    batch.header.max_timestamp = Timestamp(77);
+    assert_eq!(append_all(&mut log, &[batch])[0].as_ref().unwrap().log_append_time, Timestamp(77));
+}
+
+#[test]
+fn an_empty_segment_has_its_index_files() {
+    let disk = disk();
+    let log = open(&disk);
+    let names = disk.list(log.dir()).unwrap().into_iter().map(|entry| entry.name).collect::<Vec<_>>();
+    let base = "00000000000000000000";
+    assert_eq!(names, [format!("{base}.index"), format!("{base}.log"), format!("{base}.timeindex")]);
 }
 
 #[test]
@@ -94,7 +115,7 @@ fn a_full_disk_refuses_appends_until_there_is_room() {
     disk.set_capacity(None);
     assert_eq!(append(&mut log, &producer(1)).base_offset, Offset(1), "as if it had never been asked");
     assert_eq!(append(&mut log, &producer(2)).base_offset, Offset(2));
-    assert_eq!(append(&mut log, &producer(1)).duplicate, Some(Timestamp(1_000)));
+    assert_eq!(append(&mut log, &producer(1)).log_append_time, Timestamp(1_000));
     log.close().unwrap();
     let (log, report) = open_with(&disk, options(config())).unwrap();
     assert_eq!((read_all(&log).len(), report.cut), (3, None));
