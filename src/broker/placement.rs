@@ -8,6 +8,7 @@ use std::collections::VecDeque;
 use std::future::Future;
 use std::pin::Pin;
 use std::sync::{Arc, Condvar, Mutex, MutexGuard, PoisonError};
+use std::time::Duration;
 
 use actix::{Actor, Addr, Context};
 use actix_rt::{Arbiter, ArbiterHandle};
@@ -46,8 +47,10 @@ pub struct Placement {
 #[derive(Clone)]
 enum DiskPool {
     Threads(Arc<Submitter>),
-    /// The simulator: work is done at once, and whoever waits for it is polled again later.
+    /// Tests: work is done at once, and whoever waits for it is polled again later.
     Inline,
+    /// The simulator: work is done on the calling loop after so much time, whether anybody still waits for it or not.
+    Slow(Arc<dyn Fn() -> Duration + Send + Sync>),
 }
 
 type Work = Box<dyn FnOnce() + Send>;
@@ -138,6 +141,13 @@ impl Placement {
         Self { others: Arc::new([]), disk: DiskPool::Inline }
     }
 
+    /// The same, where blocking work is done after as much time as `delay` says, and pieces of it overtake each other as they
+    /// do on several threads. Needs a `LocalSet`.
+    #[must_use]
+    pub fn slow(delay: impl Fn() -> Duration + Send + Sync + 'static) -> Self {
+        Self { others: Arc::new([]), disk: DiskPool::Slow(Arc::new(delay)) }
+    }
+
     /// Number of event loops.
     #[must_use]
     pub fn loops(&self) -> usize {
@@ -178,6 +188,14 @@ impl Placement {
                     tokio::task::yield_now().await;
                     receiver.await.ok()
                 })
+            }
+            DiskPool::Slow(delay) => {
+                let delay = delay();
+                tokio::task::spawn_local(async move {
+                    tokio::time::sleep(delay).await;
+                    work();
+                });
+                Box::pin(async move { receiver.await.ok() })
             }
         }
     }

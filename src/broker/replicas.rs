@@ -26,10 +26,12 @@ use crate::config;
 use crate::machine::controller::PartitionNotice;
 use crate::machine::partition::Leadership;
 use crate::machine::restart::{DEATHS_MAX, Intensity, Verdict};
-use crate::model::{BrokerId, ErrorCode, Offset, PartitionIndex, Timestamp, TopicId, TopicName, TopicPartition};
+use crate::model::{
+    BrokerId, Durability, ErrorCode, Offset, PartitionIndex, Timestamp, TopicId, TopicName, TopicPartition,
+};
 use crate::storage::log::{DiskError, Log, OpenError, OpenReport, PendingDelete};
 use crate::storage::log_dirs::{
-    CheckpointTask, LoadJob, LoadedPartition, LogDirDescription, LogDirIndex, LogDirs, PartitionOffsets,
+    CheckpointTask, LastWords, LoadJob, LoadedPartition, LogDirDescription, LogDirIndex, LogDirs, PartitionOffsets,
 };
 use crate::telemetry::{Event as _, event};
 
@@ -89,8 +91,8 @@ struct Replica {
     topic_id: TopicId,
     leadership: Option<Leadership>,
     deaths: Intensity,
-    /// Where its log started when its actor died.
-    log_start: Offset,
+    /// What was published when its actor died.
+    last_words: LastWords,
     /// Counts the actors of this replica, so that a late death notice of an earlier one is told apart.
     incarnation: u64,
     /// `None` while it is down.
@@ -265,14 +267,27 @@ impl Replicas {
             let loads = of_dir.into_values().map(move |jobs| {
                 let (settings, placement) = (settings.clone(), placement.clone());
                 let load = move |job: LoadJob| {
-                    let config = settings.topic(&job.partition.topic).log.clone();
+                    let topic = settings.topic(&job.partition.topic);
+                    let config = topic.log.clone();
+                    let job = match topic.leader.durability {
+                        Durability::Flushed => job.rewriting(),
+                        Durability::PageCache => job,
+                    };
                     placement.blocking(move || job.run(config, now))
                 };
                 stream::iter(jobs).map(load).buffered(threads).collect::<Vec<_>>()
             });
             ctx.wait(join_all(loads).into_actor(actor).map(move |loaded, actor, ctx| {
                 let loaded = loaded.into_iter().flatten().flatten();
-                let opened = loaded.filter_map(|loaded| actor.loaded(loaded, ctx)).collect();
+                let mut opened = Vec::new();
+                for loaded in loaded {
+                    let dir = loaded.dir;
+                    match actor.loaded(loaded) {
+                        Ok(log) => opened.push(log),
+                        Err(OpenError::Disk(error)) => suspect(dir, error, ctx),
+                        Err(OpenError::Corrupt(_)) => {}
+                    }
+                }
                 actor.start(opened, ctx);
                 let _gone = reply.send(actor.replicas.len());
                 actor.start_timers(ctx);
@@ -280,23 +295,23 @@ impl Replicas {
         });
     }
 
-    /// Says what loading found; `None` when the replica cannot be served.
-    fn loaded(&mut self, loaded: LoadedPartition, ctx: &mut Context<Self>) -> Option<Opened> {
-        let LoadedPartition { partition: id, dir, topic_id, high_watermark, log } = loaded;
+    /// Says what loading found.
+    ///
+    /// # Errors
+    /// Why the replica cannot be served.
+    fn loaded(&mut self, loaded: LoadedPartition) -> Result<Opened, OpenError> {
+        let LoadedPartition { partition: id, topic_id, high_watermark, log, dir: _ } = loaded;
         match log {
             Ok((log, report)) => {
                 report_open(&id, &report);
-                Some(Opened { id, topic_id: topic_id.unwrap_or(TopicId::ZERO), log, high_watermark })
+                Ok(Opened { id, topic_id: topic_id.unwrap_or(TopicId::ZERO), log, high_watermark })
             }
             Err(error) => {
                 event::PartitionUnusable { partition: id.clone(), cause: error.to_string() }.emit();
                 self.directory.take_offline(std::slice::from_ref(&id));
                 let topic_id = topic_id.unwrap_or(TopicId::ZERO);
                 self.replicas.entry(id).or_insert_with(|| Replica::down(topic_id));
-                if let OpenError::Disk(error) = error {
-                    suspect(dir, error, ctx);
-                }
-                None
+                Err(error)
             }
         }
     }
@@ -501,7 +516,9 @@ impl Replicas {
             return;
         };
         if let Some(handle) = replica.handle.take() {
-            replica.log_start = handle.published.log.log_start_offset();
+            let published = &handle.published;
+            replica.last_words =
+                LastWords { log_start: published.log.log_start_offset(), high_watermark: published.high_watermark() };
         }
         let verdict = replica.deaths.died(now);
         event::ActorDied { actor: "partition", name: id.to_string(), cause: death.to_string() }.emit();
@@ -558,20 +575,20 @@ impl Replicas {
 
     fn reopen(&mut self, id: TopicPartition, ctx: &mut Context<Self>) {
         let Some(replica) = self.replicas.get(&id).filter(|replica| replica.handle.is_none()) else { return };
-        let log_start = replica.log_start;
+        let last_words = replica.last_words;
         let config = self.settings.topic(&id.topic).log.clone();
         let now = self.ports.clock.timestamp();
         let wanted = id.clone();
-        let open = move |dirs: &mut LogDirs| dirs.reopen_partition(&wanted, log_start, config, now);
+        let open = move |dirs: &mut LogDirs| dirs.reopen_partition(&wanted, last_words, config, now);
         self.try_with_dirs(ctx, open, move |actor, loaded, ctx| {
             let panicked = loaded.is_none();
-            match loaded.flatten().and_then(|loaded| actor.loaded(loaded, ctx)) {
+            match loaded.flatten().and_then(|loaded| actor.loaded(loaded).ok()) {
                 Some(opened) => {
                     let deaths = actor.deaths(&id);
                     event::ActorRestarted { actor: "partition", name: id.to_string(), deaths }.emit();
                     actor.start(vec![opened], ctx);
                 }
-                // As if the fresh one had died at once: tried again, and given up in the end.
+                // As if the fresh one had died at once: tried again, and given up in the end; only then is the dir asked.
                 None => {
                     let incarnation = actor.replicas.get(&id).map_or(0, |replica| replica.incarnation);
                     let death = if panicked { Death::Panicked } else { Death::Failed };
@@ -672,7 +689,7 @@ impl Replica {
             topic_id,
             leadership: None,
             deaths: Intensity::default(),
-            log_start: Offset(0),
+            last_words: LastWords::default(),
             incarnation: 0,
             handle: None,
         }

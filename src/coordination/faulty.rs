@@ -15,7 +15,7 @@ use std::time::Duration;
 
 use rand::rngs::StdRng;
 use rand::{Rng as _, SeedableRng as _};
-use tokio::sync::{mpsc, oneshot, watch};
+use tokio::sync::{Notify, mpsc, oneshot, watch};
 
 use super::embedded::Embedded;
 use super::{CoordinationError, Coordinator, CreateMode, Op, OpResult, Reply, SessionState, Stat, WatchEvent};
@@ -46,10 +46,38 @@ struct Shared {
     rates: Cell<FaultRates>,
     dice: RefCell<StdRng>,
     state: watch::Sender<SessionState>,
+    /// A channel for each who follows the state, so that they hear of it in a known order (see [`Connections`]).
+    followers: RefCell<Vec<watch::Sender<SessionState>>>,
     /// Counts connections. A reply of an earlier one is lost.
-    connection: watch::Sender<u64>,
+    connection: Connections,
     /// Requests made while there is no connection, in their order.
     waiting: RefCell<VecDeque<Waiting>>,
+}
+
+/// Numbers connections, and wakes those who wait for another one in the order in which they began to wait: a `watch` channel
+/// throws dice of its own for that. Clones are the same.
+#[derive(Clone, Default)]
+struct Connections {
+    number: Rc<Cell<u64>>,
+    changed: Rc<Notify>,
+}
+
+impl Connections {
+    fn change(&self) {
+        self.number.set(self.number.get().wrapping_add(1));
+        self.changed.notify_waiters();
+    }
+
+    /// The number of the connection, as soon as it is not `known`.
+    async fn other_than(&self, known: u64) -> u64 {
+        loop {
+            let changed = self.changed.notified();
+            if self.number.get() != known {
+                return self.number.get();
+            }
+            changed.await;
+        }
+    }
 }
 
 /// A request that goes on when the connection is back, or fails when the session ended.
@@ -74,7 +102,8 @@ impl Faulty {
                 rates: Cell::new(rates),
                 dice: RefCell::new(StdRng::seed_from_u64(seed)),
                 state: watch::Sender::new(state),
-                connection: watch::Sender::new(1),
+                followers: RefCell::default(),
+                connection: Connections::default(),
                 waiting: RefCell::new(VecDeque::new()),
             }),
         }
@@ -130,13 +159,13 @@ impl Faulty {
     /// Sends the request; its reply is lost when the connection breaks before it comes.
     fn send<T: 'static>(&self, ask: impl FnOnce(&Embedded) -> Reply<T>) -> Reply<T> {
         let reply = ask(&self.shared.inner);
-        let connection = *self.shared.connection.borrow();
+        let connection = self.shared.connection.number.get();
         let delay = self.shared.draw(self.shared.rates.get().delay_max);
         let shared = Rc::clone(&self.shared);
         Box::pin(async move {
             let result = reply.await;
             pause(delay).await;
-            let same = *shared.connection.borrow() == connection && shared.is_connected();
+            let same = shared.connection.number.get() == connection && shared.is_connected();
             if same { result } else { Err(CoordinationError::ConnectionLoss) }
         })
     }
@@ -198,12 +227,17 @@ impl Shared {
     }
 
     fn tell(&self, state: SessionState) {
-        self.state.send_if_modified(|current| std::mem::replace(current, state) != state);
+        let change = |current: &mut SessionState| std::mem::replace(current, state) != state;
+        self.state.send_if_modified(change);
+        self.followers.borrow_mut().retain(|follower| {
+            follower.send_if_modified(change);
+            !follower.is_closed()
+        });
     }
 
     fn go(&self, state: SessionState) {
         if self.is_connected() {
-            self.connection.send_modify(|number| *number = number.wrapping_add(1));
+            self.connection.change();
             self.tell(state);
         }
     }
@@ -240,7 +274,7 @@ impl Shared {
         }
         let inner = *self.inner.session().borrow();
         self.tell(inner);
-        self.connection.send_modify(|number| *number = number.wrapping_add(1));
+        self.connection.change();
         self.resume(&Ok(()));
     }
 
@@ -252,7 +286,11 @@ impl Shared {
 
 impl Coordinator for Faulty {
     fn session(&self) -> watch::Receiver<SessionState> {
-        self.shared.state.subscribe()
+        let (follower, receiver) = watch::channel(*self.shared.state.borrow());
+        let mut followers = self.shared.followers.borrow_mut();
+        followers.retain(|follower| !follower.is_closed());
+        followers.push(follower);
+        receiver
     }
 
     fn get(&self, path: &str) -> Reply<Option<(Vec<u8>, Stat)>> {
@@ -295,12 +333,13 @@ impl Coordinator for Faulty {
             return Box::pin(ready(Err(CoordinationError::SessionExpired)));
         }
         let watched = self.shared.inner.watch(path);
-        let connection = self.shared.connection.subscribe();
+        let known = self.shared.connection.number.get();
+        let connection = self.shared.connection.clone();
         let shared = Rc::downgrade(&self.shared);
         Box::pin(async move {
             let events = watched.await?;
             let (sender, receiver) = mpsc::unbounded_channel();
-            tokio::task::spawn_local(forward(shared, events, connection, sender));
+            tokio::task::spawn_local(forward(shared, events, (connection, known), sender));
             Ok(receiver)
         })
     }
@@ -317,16 +356,17 @@ impl Coordinator for Faulty {
 async fn forward(
     shared: Weak<Shared>,
     mut events: mpsc::UnboundedReceiver<WatchEvent>,
-    mut connection: watch::Receiver<u64>,
+    (connection, mut known): (Connections, u64),
     sender: mpsc::UnboundedSender<WatchEvent>,
 ) {
     loop {
         tokio::select! {
             biased;
             () = sender.closed() => return,
-            changed = connection.changed() => {
-                let back = shared.upgrade().is_some_and(|shared| shared.is_connected());
-                if changed.is_err() || back && sender.send(WatchEvent::Resync).is_err() {
+            number = connection.other_than(known) => {
+                known = number;
+                let Some(shared) = shared.upgrade() else { return };
+                if shared.is_connected() && sender.send(WatchEvent::Resync).is_err() {
                     return;
                 }
             }

@@ -1,15 +1,16 @@
 //! Topics that are made, changed and deleted while everything else goes on.
 
-use std::collections::BTreeMap;
 use std::rc::Rc;
 
 use super::client::{Client, Trouble};
 use super::life::{Life, RECOVERY_PATIENCE};
 use super::oracle::{Keeps, Place, Promise, Violation};
+use super::passing::{self, Fate, Fates};
 use crate::model::ErrorCode;
 use crate::wire::message::create_topics::{CreatableTopic, CreatableTopicConfig, CreateTopicsRequest};
 use crate::wire::message::delete_records::{DeleteRecordsPartition, DeleteRecordsRequest, DeleteRecordsTopic};
 use crate::wire::message::delete_topics::{DeleteTopicState, DeleteTopicsRequest};
+use crate::wire::message::describe_configs::{DescribeConfigsRequest, DescribeConfigsResource};
 use crate::wire::message::incremental_alter_configs::{
     AlterConfigsResource, AlterableConfig, IncrementalAlterConfigsRequest,
 };
@@ -19,7 +20,10 @@ const CREATE_TOPICS: i16 = 7;
 const DELETE_TOPICS: i16 = 6;
 const DELETE_RECORDS: i16 = 2;
 const ALTER_CONFIGS: i16 = 1;
+const DESCRIBE_CONFIGS: i16 = 4;
 const METADATA: i16 = 9;
+
+const DURABILITY: &str = "durability";
 
 const TIMEOUT_MS: i32 = 30_000;
 
@@ -34,8 +38,10 @@ pub struct Topic {
     pub name: &'static str,
     /// Number of partitions.
     pub partitions: i32,
-    /// What it promises.
+    /// What it promises; of one that changes its durability, the weakest.
     pub promise: Promise,
+    /// Whether `durability` is changed while it is written to.
+    pub changes_durability: bool,
     /// Its settings.
     pub configs: Vec<(&'static str, String)>,
 }
@@ -47,20 +53,6 @@ impl Topic {
         (0..self.partitions).map(move |partition| Place { topic: topic.clone(), partition })
     }
 }
-
-/// What is known of topics that come and go.
-#[derive(Clone, Copy, PartialEq, Eq, Debug)]
-pub enum Fate {
-    /// Acknowledged as created.
-    There,
-    /// Acknowledged as deleted.
-    Gone,
-    /// A request about it was not answered.
-    Unknown,
-}
-
-/// Topics that come and go, by name.
-pub type Fates = BTreeMap<String, Fate>;
 
 /// Creates a topic, however often it takes.
 pub async fn create(life: &Life, topic: &Topic) {
@@ -85,7 +77,11 @@ pub async fn create(life: &Life, topic: &Topic) {
     }
 }
 
-async fn create_once(
+/// Asks for a topic to be created.
+///
+/// # Errors
+/// [`Trouble`].
+pub async fn create_once(
     client: &mut Client,
     name: &str,
     num_partitions: i32,
@@ -102,23 +98,29 @@ async fn create_once(
     response.topics.first().map(|topic| topic.error_code).ok_or_else(|| missing("CreateTopics"))
 }
 
-async fn delete_once(client: &mut Client, name: &str) -> Result<ErrorCode, Trouble> {
+/// Asks for a topic to be deleted.
+///
+/// # Errors
+/// [`Trouble`].
+pub async fn delete_once(client: &mut Client, name: &str) -> Result<ErrorCode, Trouble> {
     let topic = DeleteTopicState { name: Some(name.into()), ..Default::default() };
     let request = DeleteTopicsRequest { topics: vec![topic], timeout_ms: TIMEOUT_MS, ..Default::default() };
     let response = client.call(DELETE_TOPICS, &request).await?;
     response.responses.first().map(|topic| topic.error_code).ok_or_else(|| missing("DeleteTopics"))
 }
 
-fn missing(api: &str) -> Trouble {
+/// An answer that says nothing about what was asked.
+pub fn missing(api: &str) -> Trouble {
     Trouble::Unreadable(format!("an answer to {api} about nothing"))
 }
 
-/// Makes and deletes topics, deletes records and changes settings, until the life ends.
+/// Makes and deletes topics, deletes records and changes settings, until the life ends or drains.
 pub async fn run(life: Rc<Life>, topics: Rc<[Topic]>, fates: Rc<std::cell::RefCell<Fates>>) {
-    loop {
+    while !life.draining.get() {
         let mut client = life.connect("admin").await;
-        let Err(trouble) = act(&life, &mut client, &topics, &fates).await;
-        life.trouble(&trouble);
+        if let Err(trouble) = act(&life, &mut client, &topics, &fates).await {
+            life.trouble(&trouble);
+        }
         life.pause(300).await;
     }
 }
@@ -128,42 +130,16 @@ async fn act(
     client: &mut Client,
     topics: &[Topic],
     fates: &std::cell::RefCell<Fates>,
-) -> Result<std::convert::Infallible, Trouble> {
-    loop {
+) -> Result<(), Trouble> {
+    while !life.draining.get() {
         match life.below(4) {
-            0 => come_or_go(life, client, fates).await?,
+            0 => passing::come_or_go(life, client, fates).await?,
             1 => delete_records(life, client, topics).await?,
             2 => change_settings(life, client, topics).await?,
-            _ => {}
+            _ => passing::write(life, client, fates).await?,
         }
         life.pause(400).await;
     }
-}
-
-/// One of a few names is created or deleted, whichever it is time for.
-async fn come_or_go(life: &Life, client: &mut Client, fates: &std::cell::RefCell<Fates>) -> Result<(), Trouble> {
-    let name = format!("passing-{}", life.below(3));
-    let before = fates.borrow().get(&name).copied().unwrap_or(Fate::Gone);
-    fates.borrow_mut().insert(name.clone(), Fate::Unknown);
-    let partitions = 1 + i32::try_from(life.below(3)).unwrap_or(0);
-    let creates = before == Fate::Gone || before == Fate::Unknown && life.percent(50);
-    let answer =
-        if creates { create_once(client, &name, partitions, &[]).await } else { delete_once(client, &name).await }?;
-    let (after, expected) = match (creates, answer) {
-        (true, ErrorCode::None) => (Fate::There, before != Fate::There),
-        (true, ErrorCode::TopicAlreadyExists) => (Fate::There, before == Fate::Unknown),
-        (false, ErrorCode::None) => (Fate::Gone, before != Fate::Gone),
-        (false, ErrorCode::UnknownTopicOrPartition) => (Fate::Gone, before == Fate::Unknown),
-        // The coordinator or the disk is in trouble.
-        _ => (Fate::Unknown, true),
-    };
-    let what = if creates { "created" } else { "deleted" };
-    life.trace.note(format_args!("{name} {what}: {answer}"));
-    if !expected {
-        let what = format!("it was {before:?}, and when {what} it answers {answer}");
-        life.violation(Violation::Topic { topic: name.clone(), what });
-    }
-    fates.borrow_mut().insert(name, after);
     Ok(())
 }
 
@@ -189,16 +165,49 @@ async fn change_settings(life: &Life, client: &mut Client, topics: &[Topic]) -> 
     let index = usize::try_from(life.below(u64::try_from(topics.len()).unwrap_or(0))).unwrap_or(0);
     let Some(topic) = topics.get(index) else { return Ok(()) };
     let (name, value) = match life.below(3) {
-        0 => ("segment.bytes", 1_400 + life.below(8_000)),
-        1 => ("index.interval.bytes", life.below(500)),
-        _ => ("segment.ms", 200 + life.below(3_000)),
+        _ if topic.changes_durability && life.percent(60) => {
+            // From now on it may be either, until the broker says which it is.
+            life.oracle.borrow_mut().durability(topic.name, false);
+            let value = if life.percent(50) { "flushed" } else { "page-cache" };
+            life.trace.note(format_args!("{} becomes {value}", topic.name));
+            (DURABILITY, value.to_owned())
+        }
+        0 => ("segment.bytes", (1_400 + life.below(8_000)).to_string()),
+        1 => ("index.interval.bytes", life.below(500).to_string()),
+        _ => ("segment.ms", (200 + life.below(3_000)).to_string()),
     };
-    let config = AlterableConfig { name: name.into(), config_operation: SET, value: Some(value.to_string().into()) };
+    let config = AlterableConfig { name: name.into(), config_operation: SET, value: Some(value.into()) };
     let resource =
         AlterConfigsResource { resource_type: TOPIC, resource_name: topic.name.into(), configs: vec![config] };
     let request = IncrementalAlterConfigsRequest { resources: vec![resource], validate_only: false };
     client.call(ALTER_CONFIGS, &request).await?;
     Ok(())
+}
+
+/// Tells the oracle what the topics that change their durability promise in this life: the broker has read its settings
+/// before it opened the logs.
+pub async fn learn_durability(life: &Life, topics: &[Topic]) {
+    for topic in topics.iter().filter(|topic| topic.changes_durability) {
+        let mut client = life.connect("auditor").await;
+        let resource = DescribeConfigsResource {
+            resource_type: TOPIC,
+            resource_name: topic.name.into(),
+            configuration_keys: Some(vec![DURABILITY.into()]),
+        };
+        let request = DescribeConfigsRequest { resources: vec![resource], ..Default::default() };
+        let flushed = match client.call(DESCRIBE_CONFIGS, &request).await {
+            Ok(response) => {
+                let mut configs = response.results.iter().flat_map(|result| &result.configs);
+                configs.any(|config| config.name == DURABILITY && config.value.as_deref() == Some("flushed"))
+            }
+            Err(trouble) => {
+                life.trouble(&trouble);
+                false
+            }
+        };
+        life.trace.note(format_args!("{} is flushed: {flushed}", topic.name));
+        life.oracle.borrow_mut().durability(topic.name, flushed);
+    }
 }
 
 /// Whether what was acknowledged as created is there, and what was acknowledged as deleted is not.

@@ -37,6 +37,8 @@ pub struct Life {
     pub draining: Cell<bool>,
     /// Whether the disk has no room for more.
     pub disk_is_full: Cell<bool>,
+    /// How often it was full so far.
+    pub disk_fills: Cell<u64>,
 }
 
 impl Life {

@@ -2,7 +2,7 @@
 //! clock that only passes when nobody has anything to do, over a network that breaks, with a coordinator that goes away.
 //!
 //! A run ([`run::run`]) is several lives of one broker on one disk ([`crate::storage::disk::sim`]). Clients ([`producer`],
-//! [`consumer`], [`admin`]) outlive it; the [`nemesis`] breaks things; the [`oracle`] hears what the clients were told, and
+//! [`consumer`], [`admin`], [`passing`]) outlive it; the [`nemesis`] breaks things; the [`oracle`] hears what the clients were told, and
 //! judges it after every restart. Each life has a runtime of its own that is dropped whole when the life ends, as a process is.
 //!
 //! *Invariant*: the same seed gives the same [`trace`]. So nothing here or in the broker may depend on threads, on the
@@ -17,6 +17,7 @@ pub mod life;
 pub mod nemesis;
 pub mod network;
 pub mod oracle;
+pub mod passing;
 pub mod ports;
 pub mod power;
 pub mod producer;

@@ -1,6 +1,8 @@
 //! What goes wrong while the broker lives: connections break, flushes and writes fail, the disk fills up, the coordinator goes
 //! away.
 
+use std::cell::RefCell;
+use std::collections::BTreeMap;
 use std::io::ErrorKind;
 use std::path::{Path, PathBuf};
 use std::rc::Rc;
@@ -8,9 +10,13 @@ use std::time::Duration;
 
 use super::life::{Life, RECOVERY_PATIENCE};
 use super::oracle::{Place, Violation};
-use crate::coordination::faulty::Faulty;
+use super::passing;
+use crate::coordination::faulty::{FaultRates, Faulty};
 use crate::storage::disk::Disk as _;
 use crate::storage::disk::sim::{Fault, Operation, SimDisk};
+
+/// Faults of one partition's files in one life at most: a log that fails three times in a minute is given up, and rightly so.
+const FAULTS_MAX: u32 = 2;
 
 /// What it may break.
 pub struct Victims {
@@ -20,16 +26,32 @@ pub struct Victims {
     pub log_dirs: Vec<PathBuf>,
     /// Its session with the coordinator.
     pub coordinator: Faulty,
+    /// Faults so far in this life.
+    pub faults: RefCell<BTreeMap<Place, u32>>,
 }
+
+/// How bad the connection to the coordinator is while it is bad.
+const BAD_CONNECTION: FaultRates = FaultRates {
+    lost_requests: 60,
+    lost_replies: 60,
+    expiries: 10,
+    away_max: Duration::from_millis(800),
+    delay_max: Duration::from_millis(20),
+};
 
 /// Breaks one thing after the other until the life ends. Every fault ends by itself.
 pub async fn run(life: Rc<Life>, victims: Rc<Victims>) {
     life.pause(1_000).await;
     while !life.draining.get() {
-        match life.below(12) {
+        match life.below(14) {
             0 | 1 => life.network.cut(100),
             2 => life.network.cut(30),
-            3 | 4 => fail(&life, &victims, Operation::Sync),
+            3 => fail(&life, &victims, Operation::Sync),
+            4 => {
+                let rare = [Operation::SyncDir, Operation::Open, Operation::Rename, Operation::Remove];
+                let pick = usize::try_from(life.below(4)).unwrap_or(0);
+                fail(&life, &victims, rare.get(pick).copied().unwrap_or(Operation::SyncDir));
+            }
             5 => fail(&life, &victims, Operation::Write),
             6 => fail(&life, &victims, Operation::SetLen),
             7 | 8 => fill(&life, &victims).await,
@@ -45,7 +67,13 @@ pub async fn run(life: Rc<Life>, victims: Rc<Victims>) {
                 life.pause(1_500).await;
                 victims.coordinator.reconnect();
             }
-            _ => {}
+            11 => {
+                life.trace.note(format_args!("coordinator is hard to reach"));
+                victims.coordinator.set_rates(BAD_CONNECTION);
+                life.pause(2_000).await;
+                victims.coordinator.set_rates(FaultRates::default());
+            }
+            _ => fail(&life, &victims, Operation::Sync),
         }
         life.pause(1_500).await;
     }
@@ -53,9 +81,18 @@ pub async fn run(life: Rc<Life>, victims: Rc<Victims>) {
 
 /// The next call of a kind on one partition's files fails.
 fn fail(life: &Life, victims: &Victims, operation: Operation) {
-    let places = life.oracle.borrow().places().map(|(place, _)| place.clone()).collect::<Vec<_>>();
+    // What fails while a partition is made or deleted takes the whole log dir out of service, as in Kafka.
+    let stays = |place: &&Place| !passing::is_passing(place);
+    let places = life.oracle.borrow().places().map(|(place, _)| place).filter(stays).cloned().collect::<Vec<_>>();
     let pick = usize::try_from(life.below(u64::try_from(places.len()).unwrap_or(0))).unwrap_or(0);
-    let Some(folder) = places.get(pick).and_then(|place| folder_of(victims, place)) else { return };
+    let Some(place) = places.get(pick) else { return };
+    let Some(folder) = folder_of(victims, place) else { return };
+    let mut faults = victims.faults.borrow_mut();
+    let count = faults.entry(place.clone()).or_insert(0);
+    if *count == FAULTS_MAX {
+        return;
+    }
+    *count += 1;
     life.trace.note(format_args!("{operation:?} of {} shall fail", folder.display()));
     victims.disk.inject(Fault::once(operation, ErrorKind::Other).below(&folder).after(life.below(3)));
 }
@@ -73,6 +110,7 @@ async fn fill(life: &Life, victims: &Victims) {
     life.trace.note(format_args!("the disk has room for {room} bytes"));
     victims.disk.set_capacity(Some(used.saturating_add(room)));
     life.disk_is_full.set(true);
+    life.disk_fills.set(life.disk_fills.get().saturating_add(1));
     life.pause(2_000).await;
     victims.disk.set_capacity(None);
     life.disk_is_full.set(false);

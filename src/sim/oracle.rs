@@ -27,7 +27,8 @@ impl fmt::Display for Place {
 /// What a topic promises.
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]
 pub struct Promise {
-    /// `durability=flushed`: what `acks=all` acknowledged outlives a power failure.
+    /// `durability=flushed`: what `acks=all` acknowledges outlives a power failure. May change, see
+    /// [`Oracle::durability`].
     pub flushed: bool,
     /// What may remove records.
     pub keeps: Keeps,
@@ -67,7 +68,9 @@ pub enum Strength {
 /// How a life of the broker ended.
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]
 pub enum End {
-    /// It was stopped, or its process died: what was written is there.
+    /// It was stopped in good order: everything is there as it was.
+    Clean,
+    /// Its process died, or did not stop in good order: what was written is there.
     Process,
     /// The power failed: what was flushed is there.
     Power,
@@ -165,6 +168,8 @@ struct Log {
     start: Mark,
     /// DeleteRecords was asked for below this offset.
     deleted: i64,
+    /// Everything below was flushed, whatever was promised when it was acknowledged: a flush covers all that came before.
+    durable: i64,
     /// The power failed, and nothing was promised for that case: the log may have lost its beginning, too.
     cut: bool,
     /// A flush failed in this life: only what `flushed` promises is promised.
@@ -205,10 +210,24 @@ impl Oracle {
             high_watermark: Mark::default(),
             start: Mark::default(),
             deleted: 0,
+            durable: 0,
             cut: false,
             shaken: false,
         };
         self.logs.insert(place, log);
+    }
+
+    /// A partition that may be gone from now on: nothing more is asked of it.
+    pub fn forget(&mut self, place: &Place) {
+        self.logs.remove(place);
+    }
+
+    /// What a topic promises from now on. Nothing may be acknowledged meanwhile of which nobody knows under which setting:
+    /// before it becomes stronger the broker must have said so, before it becomes weaker the broker must not have been asked.
+    pub fn durability(&mut self, topic: &str, flushed: bool) {
+        for (_, log) in self.logs.iter_mut().filter(|(place, _)| place.topic == topic) {
+            log.promise.flushed = flushed;
+        }
     }
 
     /// All partitions, and what they promise.
@@ -225,6 +244,18 @@ impl Oracle {
     /// Something is wrong that only the caller can know.
     pub fn violation(&mut self, violation: Violation) {
         self.violations.push(violation);
+    }
+
+    /// How many records were sent to a partition.
+    #[must_use]
+    pub fn sent_to(&self, place: &Place) -> u64 {
+        self.logs.get(place).and_then(|log| u64::try_from(log.sent.len()).ok()).unwrap_or(0)
+    }
+
+    /// Whether something was read or acknowledged at an offset that must still be there, unless it was removed.
+    #[must_use]
+    pub fn owes(&self, place: &Place, offset: i64) -> bool {
+        self.logs.get(place).is_some_and(|log| log.known.contains_key(&offset))
     }
 
     /// A record is about to be sent.
@@ -250,6 +281,9 @@ impl Oracle {
                 }
                 Some(_) => {}
                 None => sent.acknowledged = Some((offset, strength)),
+            }
+            if strength == Strength::Firm && log.promise.flushed {
+                log.durable = log.durable.max(offset.saturating_add(1));
             }
             if strength == Strength::Firm {
                 self.violations.extend(log.learn(place, offset, value));
@@ -360,10 +394,10 @@ impl Oracle {
         for log in self.logs.values_mut() {
             log.shaken = false;
             // As in Kafka, the new start of a log is written from time to time: until then deleted records may come back.
-            log.start.restarted(false);
+            log.start.restarted(end == End::Clean);
             log.high_watermark.restarted(true);
             if end == End::Power {
-                log.cut |= !log.promise.flushed;
+                log.cut |= !log.promise.flushed && log.durable == 0;
                 log.loosen();
             }
         }
@@ -385,13 +419,13 @@ impl Log {
 
     /// What was not promised to outlive a power failure is not asked for any more.
     fn loosen(&mut self) {
-        let flushed = self.promise.flushed;
+        let durable = self.durable;
         for sent in self.sent.values_mut() {
-            sent.acknowledged = sent.acknowledged.filter(|(_, strength)| flushed && *strength == Strength::Firm);
+            sent.acknowledged = sent.acknowledged.filter(|(offset, _)| *offset < durable);
         }
-        if !flushed {
-            self.known.clear();
-            self.high_watermark.restarted(false);
+        if !self.promise.flushed {
+            self.known.retain(|offset, _| *offset < durable);
+            self.high_watermark = Mark { base: durable, told: Vec::new() };
             self.start.restarted(false);
         }
     }
@@ -583,6 +617,56 @@ mod tests {
         oracle.log_starts(&place(), 1, at(6));
         let what = "log start offset";
         assert_eq!(oracle.violations, [Violation::WentBack { place: place(), what, from: 2, to: 1 }]);
+    }
+
+    #[test]
+    fn a_stop_in_good_order_keeps_the_log_start() {
+        let mut oracle = Oracle::default();
+        oracle.created(place(), Promise { flushed: true, keeps: Keeps::ForAWhile });
+        oracle.log_starts(&place(), 2, at(3));
+        oracle.restarted(End::Clean);
+        oracle.log_starts(&place(), 1, at(4));
+        let what = "log start offset";
+        assert_eq!(oracle.violations, [Violation::WentBack { place: place(), what, from: 2, to: 1 }]);
+    }
+
+    #[test]
+    fn a_flush_covers_all_that_came_before() {
+        let mut oracle = history(FLUSHED, Strength::Weak, true);
+        oracle.acknowledged(&place(), 2, &[value(2)], Strength::Firm);
+        let lost = [Violation::Lost { place: place(), offset: 1, value: "v1".to_owned() }];
+        assert!(audited(oracle, End::Power, &[0]).starts_with(&lost));
+    }
+
+    #[test]
+    fn a_topic_promises_what_its_setting_is_when_it_acknowledges() {
+        let mut oracle = history(PAGE_CACHE, Strength::Firm, true);
+        oracle.durability("t", true);
+        assert_eq!(audited(oracle, End::Power, &[0]), [], "nothing was acknowledged since");
+        let mut oracle = history(PAGE_CACHE, Strength::Firm, true);
+        oracle.durability("t", true);
+        oracle.acknowledged(&place(), 2, &[value(2)], Strength::Firm);
+        oracle.durability("t", false);
+        oracle.acknowledged(&place(), 3, &[value(3)], Strength::Firm);
+        oracle.high_watermark(&place(), 4, at(0));
+        oracle.restarted(End::Power);
+        audit(&mut oracle, &[0, 1, 2]);
+        assert_eq!(oracle.violations, [], "the last one was not promised");
+        oracle.restarted(End::Power);
+        audit(&mut oracle, &[0, 1]);
+        let lost = Violation::Lost { place: place(), offset: 2, value: "v2".to_owned() };
+        assert!(oracle.violations.contains(&lost), "{:?}", oracle.violations);
+    }
+
+    #[test]
+    fn what_was_written_to_a_namesake_is_invented() {
+        let mut oracle = history(FLUSHED, Strength::Firm, true);
+        oracle.forget(&place());
+        audit(&mut oracle, &[]);
+        assert_eq!(oracle.violations, [], "a deleted partition owes nothing");
+        oracle.created(place(), FLUSHED);
+        audit(&mut oracle, &[0]);
+        assert_eq!(oracle.violations, [Violation::Invented { place: place(), offset: 0, value: "v0".to_owned() }]);
     }
 
     #[test]

@@ -5,18 +5,19 @@ use std::collections::BTreeMap;
 use std::fmt;
 use std::path::PathBuf;
 use std::rc::Rc;
-use std::sync::{Arc, Once};
+use std::sync::{Arc, Mutex, Once, PoisonError};
 use std::time::Duration;
 
 use tokio::task::LocalSet;
 
-use super::admin::{self, Fates, Topic};
+use super::admin::{self, Topic};
 use super::consumer::{self, Positions};
 use super::disk::{FlushFailures, WatchedDisk};
 use super::life::{Life, RECOVERY_PATIENCE};
 use super::nemesis::{self, Victims};
 use super::network::Network;
 use super::oracle::{End, Keeps, Oracle, Promise, Violation};
+use super::passing::Fates;
 use super::ports::{SimClock, SimEntropy};
 use super::power::Power;
 use super::producer::{self, Habits, Producer};
@@ -41,11 +42,17 @@ const BEGINNING: Timestamp = Timestamp(1_767_225_600_000);
 /// Wall-clock time that a restart takes.
 const RESTART_MS: i64 = 1_500;
 
+/// How far the wall clock may be set while the broker is down, either way. By far less than what producers or records are kept.
+const CLOCK_JUMP_MAX_MS: u64 = 3_600_000;
+
 /// Lives of one run at most; the last one ends in peace.
 const LIVES_MAX: u64 = 5;
 
 /// Operations of the disk after which a life that is to crash has crashed.
 const OPERATIONS_MAX: u64 = 800;
+
+/// Longest time that a piece of work waits for the disk, in ms: enough for answers that do not wait for it to get through.
+const DISK_DELAY_MAX_MS: u64 = 15;
 
 /// Longest life in ms, if nothing else ends it.
 const LIFE_MAX_MS: u64 = 4_000;
@@ -214,27 +221,34 @@ impl World {
             let after = if self.dice.percent(25) { self.dice.below(60) } else { self.dice.below(OPERATIONS_MAX) };
             self.disk.die_at(self.disk.operations().saturating_add(after).saturating_add(1), death);
         }
-        let (died, elapsed) = local.block_on(&runtime, self.live_as(plan));
+        let (clean, elapsed) = local.block_on(&runtime, self.live_as(plan));
         let entered = runtime.enter();
         drop(local);
         drop(entered);
         drop(runtime);
         self.wall.0 = self.wall.0.saturating_add(elapsed).saturating_add(RESTART_MS);
-        self.die(plan, died);
+        if self.dice.percent(20) {
+            // Somebody sets the clock.
+            let jump = i64::try_from(self.dice.below(2 * CLOCK_JUMP_MAX_MS)).unwrap_or(0);
+            self.wall.0 = self.wall.0.saturating_add(jump).saturating_sub_unsigned(CLOCK_JUMP_MAX_MS);
+        }
+        self.die(plan, clean);
     }
 
     /// After the life: the machine is off, whatever is left of it is gone.
-    fn die(&mut self, plan: Plan, died: bool) {
+    fn die(&mut self, plan: Plan, clean: bool) {
+        // The disk knows best: it may die while the broker starts or stops, and that ends as it would have.
         let end = match plan {
-            Plan::AtOperation(sim::Death::Power) if died => End::Power,
+            Plan::AtOperation(sim::Death::Power) if self.disk.is_down() => End::Power,
+            Plan::AtOperation(_) | Plan::Stop | Plan::Peace if clean => End::Clean,
             Plan::AtOperation(_) | Plan::Stop | Plan::Peace => End::Process,
         };
-        if !died {
+        if !self.disk.is_down() {
             self.disk.kill();
         }
         match end {
             End::Power => self.statistics.crashes += 1,
-            End::Process => self.statistics.exits += 1,
+            End::Clean | End::Process => self.statistics.exits += 1,
         }
         self.oracle.borrow_mut().restarted(end);
         if end == End::Power {
@@ -248,7 +262,7 @@ impl World {
         }
     }
 
-    /// Whether the disk died, and how many ms it took.
+    /// Whether it ended in good order, and how many ms it took.
     async fn live_as(&mut self, plan: Plan) -> (bool, i64) {
         let clock: Arc<dyn Clock> = Arc::new(SimClock::start(self.wall));
         let power = Power::default();
@@ -271,6 +285,7 @@ impl World {
             dice: RefCell::new(Dice::new(self.dice.below(u64::MAX))),
             draining: Cell::new(false),
             disk_is_full: Cell::new(false),
+            disk_fills: Cell::new(0),
         });
         let ports = Ports {
             disk: Arc::new(disk),
@@ -278,23 +293,30 @@ impl World {
             entropy: Arc::new(SimEntropy::new(self.dice.below(u64::MAX))),
         };
         let door = Door { listener: "PLAINTEXT".to_owned(), advertised: ("broker".to_owned(), 9092), accepted };
-        let died = tokio::select! {
+        let clean = tokio::select! {
             biased;
-            () = power.went_off() => true,
-            () = self.serve(plan, &life, ports, door) => false,
+            () = power.went_off() => false,
+            clean = self.serve(plan, &life, ports, door) => clean,
         };
         power.cut();
-        (died, clock.moment().0.as_millis().try_into().unwrap_or(i64::MAX))
+        (clean, clock.moment().0.as_millis().try_into().unwrap_or(i64::MAX))
     }
 
-    async fn serve(&mut self, plan: Plan, life: &Rc<Life>, ports: Ports, door: Door) {
+    /// A life from the start to the stop, if it comes to that; whether it stopped in good order.
+    async fn serve(&mut self, plan: Plan, life: &Rc<Life>, ports: Ports, door: Door) -> bool {
         let started = tokio::time::timeout(RECOVERY_PATIENCE, self.start(ports, door)).await;
         let (mut broker, coordinator) = match started {
             Ok(Ok(started)) => started,
             // It cannot know that the disk is gone.
-            _ if !life.power.is_on() || self.disk.is_down() => return,
-            Ok(Err(error)) => return life.violation(Violation::Other(format!("it does not start: {error}"))),
-            Err(_) => return life.violation(Violation::Other("it does not get done with starting".to_owned())),
+            _ if !life.power.is_on() || self.disk.is_down() => return false,
+            Ok(Err(error)) => {
+                life.violation(Violation::Other(format!("it does not start: {error}")));
+                return false;
+            }
+            Err(_) => {
+                life.violation(Violation::Other("it does not get done with starting".to_owned()));
+                return false;
+            }
         };
         let lost = tokio::select! {
             biased;
@@ -310,6 +332,7 @@ impl World {
         if !clean && matches!(plan, Plan::Peace) {
             life.violation(Violation::Other("it does not stop in good order".to_owned()));
         }
+        clean
     }
 
     /// Starts a broker as its process does.
@@ -332,7 +355,7 @@ impl World {
             config,
             written: layers.from_file,
             ports,
-            placement: Placement::single(),
+            placement: Placement::slow(disk_delay(self.dice.below(u64::MAX))),
             coordinator: Rc::new(faulty.clone()),
             earlier_sessions,
             dirs,
@@ -355,6 +378,7 @@ impl World {
             }
         }
         admin::audit(life, &self.topics, &self.fates).await;
+        admin::learn_durability(life, &self.topics).await;
         consumer::audit(life).await;
         let producers = self.producers.iter();
         let producers =
@@ -363,31 +387,37 @@ impl World {
         for (name, positions) in &self.consumers {
             tokio::task::spawn_local(consumer::run(Rc::clone(life), name, Rc::clone(positions)));
         }
-        tokio::task::spawn_local(admin::run(Rc::clone(life), Rc::clone(&self.topics), Rc::clone(&self.fates)));
+        let admin = admin::run(Rc::clone(life), Rc::clone(&self.topics), Rc::clone(&self.fates));
+        let admin = tokio::task::spawn_local(admin);
         if self.dice.percent(75) {
-            let victims = Victims { disk: self.disk.clone(), log_dirs: self.log_dirs.clone(), coordinator };
+            let victims = Victims {
+                disk: self.disk.clone(),
+                log_dirs: self.log_dirs.clone(),
+                coordinator,
+                faults: RefCell::default(),
+            };
             tokio::task::spawn_local(nemesis::run(Rc::clone(life), Rc::new(victims)));
         }
         tokio::time::sleep(Duration::from_millis(500 + self.dice.below(LIFE_MAX_MS))).await;
         if matches!(plan, Plan::Peace) {
-            self.calm_down(life, producers).await;
+            self.calm_down(life, producers.into_iter().chain([admin]).collect()).await;
         }
     }
 
     /// Everything that was sent is acknowledged in the end, and everything is read once more.
-    async fn calm_down(&self, life: &Rc<Life>, producers: Vec<tokio::task::JoinHandle<()>>) {
+    async fn calm_down(&self, life: &Rc<Life>, clients: Vec<tokio::task::JoinHandle<()>>) {
         life.draining.set(true);
         // What the nemesis has begun ends by itself.
         tokio::time::sleep(Duration::from_secs(5)).await;
         self.disk.heal();
         let drained = tokio::time::timeout(RECOVERY_PATIENCE, async {
-            for producer in producers {
+            for client in clients {
                 // A task that panicked is counted as such.
-                let _ = producer.await;
+                let _ = client.await;
             }
         });
         if drained.await.is_err() {
-            life.violation(Violation::Other("producers wait although nothing is wrong any more".to_owned()));
+            life.violation(Violation::Other("clients wait although nothing is wrong any more".to_owned()));
         }
         let places = self.oracle.borrow().places().map(|(place, _)| place.clone()).collect::<Vec<_>>();
         places.iter().for_each(|place| {
@@ -406,6 +436,15 @@ impl World {
         self.statistics.read = oracle.read;
         self.statistics.operations = self.disk.operations();
         Outcome { seed, fingerprint: self.trace.fingerprint(), violations, statistics: self.statistics }
+    }
+}
+
+/// How long the disk pool takes for a piece of work: often no time at all.
+fn disk_delay(seed: u64) -> impl Fn() -> Duration + Send + Sync {
+    let dice = Mutex::new(Dice::new(seed));
+    move || {
+        let mut dice = dice.lock().unwrap_or_else(PoisonError::into_inner);
+        Duration::from_millis(if dice.percent(50) { 0 } else { dice.below(DISK_DELAY_MAX_MS.saturating_add(1)) })
     }
 }
 
@@ -433,11 +472,13 @@ fn topics(dice: &mut Dice) -> Vec<Topic> {
             ("index.interval.bytes", dice.below(1_000).to_string()),
             ("segment.index.bytes", (16 + dice.below(200)).to_string()),
         ];
-        Topic { name, partitions, promise, configs }
+        Topic { name, partitions, promise, changes_durability: false, configs }
     };
     let mut window = topic("window", 1, flushed(Keeps::ForAWhile));
     window.configs.push(("retention.bytes", "4000".to_owned()));
+    let moody = Topic { changes_durability: true, ..topic("moody", 1, page_cache) };
     vec![
+        moody,
         topic("ledger", 3, flushed(Keeps::All)),
         window,
         topic("trimmed", 2, flushed(Keeps::UntilDeleted)),
@@ -467,8 +508,9 @@ fn producers(dice: &mut Dice, topics: &[Topic]) -> Vec<Rc<RefCell<Producer>>> {
         producer("pipelined", -1, true, 5, &["ledger", "window"]),
         producer("trimmed-idempotent", -1, true, 1, &["trimmed"]),
         producer("cached", -1, true, 3, &["cache"]),
+        producer("moody", -1, true, 1, &["moody"]),
         producer("plain", -1, false, 1, &["ledger", "trimmed"]),
-        producer("leader-only", 1, false, 1, &["ledger", "cache"]),
+        producer("leader-only", 1, false, 1, &["ledger", "cache", "moody"]),
         producer("careless", 0, false, 1, &["ledger"]),
     ]
 }

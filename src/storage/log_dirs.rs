@@ -109,6 +109,13 @@ pub struct LoadedPartition {
 }
 
 impl LoadJob {
+    /// Writes once more what is not known to be flushed. The process that wrote it may have died of, or right after, a flush
+    /// that failed: then the page cache calls clean what is not on disk, and no later flush makes it durable (law 9).
+    #[must_use]
+    pub fn rewriting(self) -> Self {
+        Self { rewrite_unflushed: true, ..self }
+    }
+
     /// Opens the log. Waits for the disk.
     #[must_use]
     pub fn run(self, config: LogConfig, now: Timestamp) -> LoadedPartition {
@@ -168,6 +175,16 @@ pub struct PartitionOffsets {
     /// [`Log::log_start_offset`].
     pub log_start: Offset,
     /// Of the partition.
+    pub high_watermark: Offset,
+}
+
+/// What a partition had published when its actor died, which the checkpoints need not know yet: clients were told, so that it
+/// must not go back while the broker lives.
+#[derive(Clone, Copy, PartialEq, Eq, Debug, Default)]
+pub struct LastWords {
+    /// [`Log::log_start_offset`].
+    pub log_start: Offset,
+    /// Of the partition. A log that was cut behind it ends below.
     pub high_watermark: Offset,
 }
 
@@ -490,19 +507,19 @@ impl LogDirs {
         jobs.collect()
     }
 
-    /// Opens a partition once more after its actor died; its log started at `log_start` then, which the checkpoint need not
-    /// know yet. `None` when it is not here. Waits for the disk.
+    /// Opens a partition once more after its actor died. `None` when it is not here. Waits for the disk.
     pub fn reopen_partition(
         &mut self,
         partition: &TopicPartition,
-        log_start: Offset,
+        last_words: LastWords,
         config: LogConfig,
         now: Timestamp,
     ) -> Option<LoadedPartition> {
         let place = self.dir_of(partition)?;
         // Its last flush may have failed: what the page cache calls clean may not be on disk.
         let mut job = self.job(partition, place, false, true)?;
-        job.known.log_start = job.known.log_start.max(log_start);
+        job.known.log_start = job.known.log_start.max(last_words.log_start);
+        job.known.high_watermark = job.known.high_watermark.max(last_words.high_watermark);
         Some(job.run(config, now))
     }
 
@@ -551,7 +568,10 @@ impl LogDirs {
         self.disk.sync_dir(&dir.path).map_err(|error| failed("sync the folder of", &error))?;
         self.partitions.insert(partition.clone(), place);
         let Some(job) = self.job(partition, place, false, false) else { return Err(no_dir()) };
-        job.open(config, now).map(|(log, _)| (place, log))
+        let (log, _) = job.open(config, now)?;
+        // Of a log whose first segment has no name after a crash, the second may be left: it would begin in the middle.
+        self.disk.sync_dir(&path).map_err(|error| failed("sync", &error))?;
+        Ok((place, log))
     }
 
     /// Forgets a partition that could not be made, and removes its folder; whether nothing is left of it.

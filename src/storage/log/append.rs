@@ -120,15 +120,18 @@ impl Log {
         let batch = batches.get(number).ok_or(AppendError::NotValidated("no such batch"))?;
         self.check_open()?;
         self.check_shape(batch)?;
-        let placed = self.place(&batch.header, leader_epoch)?;
+        let mut placed = self.place(&batch.header, leader_epoch)?;
         if self.roll_is_due(&placed, pending.len, now) {
             self.write(batches, pending, results);
             pending.first_result = results.len();
             self.check_open()?;
-            self.roll(now).map_err(AppendError::Disk)?;
+            // A failed write of the batches before has moved the end back, perhaps to an active segment that is empty: then
+            // that one serves. A second segment with its base offset would be the same file.
+            placed = self.place(&batch.header, leader_epoch)?;
+            if self.roll_is_due(&placed, pending.len, now) {
+                self.roll(now).map_err(AppendError::Disk)?;
+            }
         }
-        // A failed write of the batches before has moved the end back.
-        let placed = self.place(&batch.header, leader_epoch)?;
         if let Some(duplicate) = self.check_producer(&placed, batch, pending)? {
             return Ok(duplicate);
         }
@@ -275,8 +278,9 @@ impl Log {
         for before in pending.before.drain(..).rev() {
             self.producers.take_back(before);
         }
-        if let Err(cut) = self.active.open.file.set_len(self.active.size) {
-            self.fail(DiskError::new("cut back", &path, &cut));
+        match self.active.open.file.set_len(self.active.size) {
+            Ok(()) => self.unflushed.cut_back(),
+            Err(cut) => self.fail(DiskError::new("cut back", &path, &cut)),
         }
         self.active.reserved = self.active.size;
         for result in results.iter_mut().skip(pending.first_result) {

@@ -18,6 +18,8 @@ pub struct FlushOutcome {
     pub up_to: Offset,
     /// The first error.
     pub result: Result<(), DiskError>,
+    /// There was no room for the epochs; the records are durable all the same.
+    no_room: Option<DiskError>,
     /// Of the log's tail when the task was made: a truncation since then makes the outcome say nothing.
     generation: u64,
     /// Of the log's file names when the task was made.
@@ -26,6 +28,8 @@ pub struct FlushOutcome {
     serial: u64,
     /// Of the epochs that the task wrote.
     epochs: u64,
+    /// Of the last failed append whose cut the task synced.
+    cuts: u64,
 }
 
 /// A flush to be run on a thread that may wait. Covers all that was appended when it was made (group commit).
@@ -42,6 +46,7 @@ pub struct FlushTask {
     names: u64,
     serial: u64,
     epochs: u64,
+    cuts: u64,
 }
 
 impl FlushTask {
@@ -54,14 +59,19 @@ impl FlushTask {
     /// Waits for the disk.
     #[must_use]
     pub fn run(self) -> FlushOutcome {
-        let result = self.sync();
+        let (result, no_room) = match self.sync() {
+            Ok(()) => self.write_epochs(),
+            Err(error) => (Err(error), None),
+        };
         FlushOutcome {
             up_to: self.up_to,
             result,
+            no_room,
             generation: self.generation,
             names: self.names,
             serial: self.serial,
             epochs: self.epochs,
+            cuts: self.cuts,
         }
     }
 
@@ -72,12 +82,19 @@ impl FlushTask {
         if self.names_are_new {
             self.disk.sync_dir(&self.dir).map_err(|error| DiskError::new("sync", &self.dir, &error))?;
         }
-        if let Some(epochs) = &self.new_epochs {
-            epochs
-                .save(&*self.disk, &self.dir)
-                .map_err(|error| DiskError::new("write epochs of", &self.dir, &error))?;
-        }
         Ok(())
+    }
+
+    /// A disk that is full is no disk that fails: the epochs wait for the next flush, and readers and producers go on.
+    fn write_epochs(&self) -> (Result<(), DiskError>, Option<DiskError>) {
+        let Some(epochs) = &self.new_epochs else { return (Ok(()), None) };
+        match epochs.save(&*self.disk, &self.dir) {
+            Ok(()) => (Ok(()), None),
+            Err(error) => {
+                let error = DiskError::new("write epochs of", &self.dir, &error);
+                if error.passes() { (Ok(()), Some(error)) } else { (Err(error), None) }
+            }
+        }
     }
 }
 
@@ -97,6 +114,9 @@ pub(super) struct Unflushed {
     /// Counts changes of the epochs, and how many of them are in their file.
     epochs: u64,
     epochs_saved: u64,
+    /// Counts failed appends whose bytes were cut off the active segment, and how many of these cuts are durable.
+    cuts: u64,
+    cuts_synced: u64,
 }
 
 impl Unflushed {
@@ -120,10 +140,22 @@ impl Unflushed {
         self.epochs += 1;
     }
 
+    /// Bytes behind the log end were written and cut off: until that is durable the file may be longer after a crash.
+    pub(super) fn cut_back(&mut self) {
+        self.cuts += 1;
+    }
+
     /// What was appended from `offset` on is gone: flushes under way say nothing about what comes in its place.
     pub(super) fn truncated(&mut self, offset: Offset) {
         self.generation += 1;
         self.recovery_point = self.recovery_point.min(offset);
+    }
+}
+
+impl FlushOutcome {
+    /// Whether all is in the files that a log leaves behind when it is closed in order.
+    pub(super) fn is_complete(&self) -> Result<(), DiskError> {
+        self.no_room.clone().map_or(Ok(()), Err)
     }
 }
 
@@ -134,12 +166,13 @@ impl Log {
         let unflushed = &self.unflushed;
         let names_are_new = unflushed.names_synced < unflushed.names;
         let epochs_are_new = unflushed.epochs_saved < unflushed.epochs;
-        if up_to <= unflushed.recovery_point && unflushed.files.is_empty() && !names_are_new && !epochs_are_new {
+        let active_is_new = unflushed.recovery_point < up_to || unflushed.cuts_synced < unflushed.cuts;
+        if !active_is_new && unflushed.files.is_empty() && !names_are_new && !epochs_are_new {
             return None;
         }
         let mut files: Vec<_> =
             unflushed.files.iter().map(|(_, path, file)| (path.clone(), Arc::clone(file))).collect();
-        if unflushed.recovery_point < up_to {
+        if active_is_new {
             files.push((self.active.segment.path(), Arc::clone(&self.active.open.file)));
         }
         Some(FlushTask {
@@ -153,10 +186,11 @@ impl Log {
             names: unflushed.names,
             serial: unflushed.serial,
             epochs: unflushed.epochs,
+            cuts: unflushed.cuts,
         })
     }
 
-    /// Takes the outcome of a flush and gives the recovery point. After a failed one nothing is appended until the log was
+    /// Takes the outcome of a flush and gives the offset below which all records are durable. After a failed one nothing is appended until the log was
     /// opened again with [`rewrite_unflushed`](super::OpenOptions::rewrite_unflushed) (law 9).
     ///
     /// # Errors
@@ -170,13 +204,19 @@ impl Log {
         }
         let unflushed = &mut self.unflushed;
         unflushed.names_synced = unflushed.names_synced.max(outcome.names);
-        unflushed.epochs_saved = unflushed.epochs_saved.max(outcome.epochs);
+        if outcome.no_room.is_none() {
+            unflushed.epochs_saved = unflushed.epochs_saved.max(outcome.epochs);
+        }
+        unflushed.cuts_synced = unflushed.cuts_synced.max(outcome.cuts);
         if outcome.generation == unflushed.generation {
             unflushed.recovery_point = unflushed.recovery_point.max(outcome.up_to);
             unflushed.files.retain(|(serial, ..)| outcome.serial < *serial);
         }
         let recovery_point = unflushed.recovery_point;
-        self.view.set_recovery_point(recovery_point);
+        if outcome.no_room.is_none() {
+            // Else the next start must find the epochs in the batches, and so read them.
+            self.view.set_recovery_point(recovery_point);
+        }
         Ok(recovery_point)
     }
 }

@@ -35,10 +35,10 @@ pub(super) struct SegmentFile {
 }
 
 impl Listing {
-    /// Lists a folder, having removed or put into place what was left there.
-    pub(super) fn tidied(disk: &dyn Disk, dir: &Path) -> Result<Self, OpenError> {
+    /// Lists a folder, having removed or put into place what was left there. Where the log `compacts`, holes in it say nothing.
+    pub(super) fn tidied(disk: &dyn Disk, dir: &Path, compacts: bool) -> Result<Self, OpenError> {
         let mut entries = list(disk, dir)?;
-        let changed = tidy(disk, dir, &entries)?;
+        let changed = (!compacts && finish_deletion(disk, dir, &entries)?) | tidy(disk, dir, &entries)?;
         if changed {
             entries = list(disk, dir)?;
         }
@@ -103,6 +103,55 @@ fn tidy(disk: &dyn Disk, dir: &Path, entries: &[Entry]) -> Result<bool, OpenErro
     }
     finish_swap(disk, dir, &swaps, &names)?;
     Ok(!unwanted.is_empty() || !swaps.is_empty())
+}
+
+/// Ends an interrupted deletion. Retention sets the oldest segments aside one after the other, but their new names may reach
+/// the disk in any order. Where the log has a hole that the batches of segments that were set aside fill exactly, all that is
+/// older was to go too. A hole without these witnesses is left as it is. Whether there was anything to do.
+fn finish_deletion(disk: &dyn Disk, dir: &Path, entries: &[Entry]) -> Result<bool, OpenError> {
+    let names = named(entries).map(|(name, _)| name).collect::<Vec<_>>();
+    let logs = |wanted: Stage| {
+        let logs = names.iter().filter(move |name| name.kind == FileKind::Log && name.stage == wanted);
+        logs.map(|name| name.offset).collect::<BTreeSet<_>>()
+    };
+    let (live, deleted) = (logs(Stage::Live), logs(Stage::Deleted));
+    let mut first = None;
+    for (base, next) in live.iter().zip(live.iter().skip(1)) {
+        let mut witnesses = deleted.range(base.next()..*next).peekable();
+        if witnesses.peek().is_none() {
+            continue;
+        }
+        let mut end = end_of(disk, dir, *base, Stage::Live)?;
+        if end == Some(*next) {
+            continue;
+        }
+        for witness in witnesses {
+            end = match end {
+                Some(end) if end == *witness => end_of(disk, dir, end, Stage::Deleted)?,
+                other => other,
+            };
+        }
+        if end == Some(*next) {
+            first = Some(*next);
+        }
+    }
+    let Some(first) = first else { return Ok(false) };
+    for name in names.iter().filter(|name| name.stage == Stage::Live && name.offset < first) {
+        remove(disk, &dir.join(name.to_string()))?;
+    }
+    // The witnesses go afterwards.
+    disk.sync_dir(dir).map_err(|error| OpenError::Disk(DiskError::new("sync", dir, &error)))?;
+    Ok(true)
+}
+
+/// Where the batches of a segment end, if all of it is whole.
+fn end_of(disk: &dyn Disk, dir: &Path, base: Offset, stage: Stage) -> Result<Option<Offset>, OpenError> {
+    let name = SegmentFileName::live(base, FileKind::Log).at(stage);
+    match checked_end(disk, &dir.join(name.to_string()), base) {
+        Ok(end) => Ok(Some(end)),
+        Err(OpenError::Corrupt(_)) => Ok(None),
+        Err(error) => Err(error),
+    }
 }
 
 /// Puts finished segments into the place of those that they were made of.

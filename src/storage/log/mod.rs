@@ -197,7 +197,11 @@ impl Log {
         self.seal_active()?;
         self.write_snapshot()?;
         match self.flush_task() {
-            Some(task) => self.flush_finished(task.run()),
+            Some(task) => {
+                let outcome = task.run();
+                outcome.is_complete()?;
+                self.flush_finished(outcome)
+            }
             None => Ok(self.recovery_point()),
         }
     }

@@ -81,11 +81,16 @@ pub(super) fn new_segment(
     config: &LogConfig,
 ) -> Result<Active, DiskError> {
     let path = file_path(dir, base, FileKind::Log);
-    let file = disk.open(&path, Access::Truncate).map_err(|error| DiskError::new("make", &path, &error))?;
+    // The batches' file comes last and does not stay alone: when making the segment fails the log goes on in the one before,
+    // past this base offset, and at the next start an empty file in the middle would pass for the end of the log.
     make_indexes(disk, dir, base)?;
+    let file = disk.open(&path, Access::Truncate).map_err(|error| DiskError::new("make", &path, &error))?;
     if config.preallocate {
         let room = u64::from(config.segment_bytes);
-        file.reserve(0, room).map_err(|error| DiskError::new("reserve room for", &path, &error))?;
+        if let Err(error) = file.reserve(0, room) {
+            disk.remove_file(&path).map_err(|error| DiskError::new("remove", &path, &error))?;
+            return Err(DiskError::new("reserve room for", &path, &error));
+        }
     }
     let open = Arc::new(OpenSegment { file, indexes: Indexes::new(base) });
     let transactions = TransactionIndex::new(base);

@@ -121,6 +121,15 @@ impl PendingDelete {
             Err(error) if error.kind() == io::ErrorKind::IsADirectory => disk.remove_dir_all(path),
             other => other,
         };
+        if let Some(dir) = self.paths.first().and_then(|path| path.parent()) {
+            // The old names are gone for good before a file is: of an interrupted deletion something is always left to be seen.
+            match disk.sync_dir(dir) {
+                Err(error) if error.kind() != io::ErrorKind::NotFound => {
+                    return Err(DiskError::new("sync", dir, &error));
+                }
+                _ => {}
+            }
+        }
         let failed = |path: &PathBuf| match remove(path) {
             Err(error) if error.kind() != io::ErrorKind::NotFound => Some(DiskError::new("remove", path, &error)),
             _ => None,

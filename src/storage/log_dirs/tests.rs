@@ -252,9 +252,9 @@ fn a_partition_that_died_is_opened_again() {
     let (_, mut log) = create(&mut dirs, &name);
     append(&mut log, 4);
     drop(log);
-    let again = dirs.reopen_partition(&name, Offset(0), LogConfig::default(), NOW).unwrap();
+    let again = dirs.reopen_partition(&name, LastWords::default(), LogConfig::default(), NOW).unwrap();
     assert_eq!(again.log.unwrap().0.log_end_offset(), Offset(4));
-    assert!(dirs.reopen_partition(&partition("none", 0), Offset(0), LogConfig::default(), NOW).is_none());
+    assert!(dirs.reopen_partition(&partition("none", 0), LastWords::default(), LogConfig::default(), NOW).is_none());
 }
 
 #[test]
@@ -265,9 +265,10 @@ fn a_log_that_is_opened_again_starts_where_it_started() {
     let (_, mut log) = create(&mut dirs, &name);
     append(&mut log, 5);
     log.advance_log_start(Offset(3));
-    let start = log.log_start_offset();
+    let last_words = LastWords { log_start: log.log_start_offset(), high_watermark: Offset(4) };
     drop(log);
-    let again = dirs.reopen_partition(&name, start, LogConfig::default(), NOW).unwrap();
+    let again = dirs.reopen_partition(&name, last_words, LogConfig::default(), NOW).unwrap();
+    assert_eq!(again.high_watermark, Offset(4), "clients were told");
     let (log, _) = again.log.unwrap();
     assert_eq!((log.log_start_offset(), log.log_end_offset()), (Offset(3), Offset(5)), "no checkpoint knows of it");
 }

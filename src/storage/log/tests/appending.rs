@@ -1,7 +1,9 @@
 //! Appending: places, producers, failures of the disk.
 
 use super::*;
+use crate::model::Moment;
 use crate::storage::disk::sim::{Fault, Operation};
+use crate::storage::leader_epoch::LeaderEpochCache;
 use crate::storage::producer_state::ProducerStateError;
 use crate::wire::record::TimestampType;
 
@@ -117,6 +119,58 @@ fn a_full_disk_refuses_appends_until_there_is_room() {
     log.close().unwrap();
     let (log, report) = open_with(&disk, options(config())).unwrap();
     assert_eq!((read_all(&log).len(), report.cut), (3, None));
+}
+
+#[test]
+fn what_a_failed_append_left_is_durably_gone_when_the_log_was_closed() {
+    for seed in 0..20 {
+        let disk = disk_of(seed);
+        let mut log = open(&disk);
+        append(&mut log, &Sent::default());
+        assert_eq!(flush(&mut log), Ok(Offset(1)));
+        disk.inject(Fault::once(Operation::Write, std::io::ErrorKind::StorageFull));
+        append_all(&mut log, &[Sent { value_bytes: 900, ..Sent::default() }.batch()])[0].as_ref().unwrap_err();
+        assert_eq!(log.close(), Ok(Offset(1)));
+        disk.crash();
+        disk.restart();
+        let clean = OpenOptions { recovery_point: Offset(1), clean_shutdown: true, ..options(config()) };
+        assert_eq!(read_all(&open_with(&disk, clean).unwrap().0).len(), 1, "seed {seed}");
+    }
+}
+
+#[test]
+fn no_room_for_the_epochs_is_no_failed_flush() {
+    let disk = disk();
+    let mut log = open(&disk);
+    append(&mut log, &Sent::default());
+    disk.set_capacity(Some(log.view().size_bytes()));
+    assert_eq!(flush(&mut log), Ok(Offset(1)));
+    assert_eq!(log.view().recovery_point(), Offset(0), "the next start reads the epochs from the batches");
+    disk.set_capacity(None);
+    append(&mut log, &Sent::default());
+    assert_eq!(flush(&mut log), Ok(Offset(2)));
+    assert_eq!(log.view().recovery_point(), Offset(2));
+    assert_eq!(LeaderEpochCache::load(&disk, log.dir()).unwrap().latest().unwrap().epoch, LeaderEpoch(3));
+}
+
+#[test]
+fn an_empty_segment_whose_first_write_failed_is_not_begun_again() {
+    let disk = disk();
+    let mut log = open(&disk);
+    // Room for what rolling writes, not for batches. The second batch asks for a new segment because the first is in the way.
+    disk.set_capacity(Some(300));
+    let batches =
+        [Sent { value_bytes: 600, ..Sent::default() }.batch(), Sent { value_bytes: 1_200, ..Sent::default() }.batch()];
+    assert!(append_all(&mut log, &batches).iter().all(Result::is_err));
+    assert_eq!(log.view().segments().len(), 1, "two segments with one base offset would be one file");
+    disk.set_capacity(None);
+    assert!(append_all(&mut log, &batches).iter().all(Result::is_ok));
+    log.advance_log_start(Offset(1));
+    let pending = log.apply_retention(Offset(2), Timestamp(1_000_000), Moment::default()).unwrap().unwrap();
+    pending.run(&disk).unwrap();
+    drop(log);
+    let (log, _) = open_with(&disk, OpenOptions { log_start_offset: Offset(1), ..options(config()) }).unwrap();
+    assert_eq!((read_all(&log).len(), log.log_end_offset()), (1, Offset(2)));
 }
 
 #[test]

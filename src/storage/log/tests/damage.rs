@@ -212,6 +212,34 @@ fn leftovers_of_deletion_and_compaction_are_tidied_up() {
 }
 
 #[test]
+fn a_deletion_of_which_only_the_middle_reached_the_disk_is_finished() {
+    let log_of_six = |disk: &SimDisk| {
+        let mut log = open(disk);
+        for _ in 0..6 {
+            append(&mut log, &Sent { value_bytes: 1_000, ..Sent::default() });
+        }
+        log.close().unwrap()
+    };
+    let name = |base: i64| file(&format!("{base:020}.log"));
+    let set_aside = |disk: &SimDisk, base: i64| {
+        disk.rename(&name(base), &file(&format!("{base:020}.log.deleted"))).unwrap();
+    };
+    let disk = disk();
+    let end = log_of_six(&disk);
+    set_aside(&disk, 1);
+    set_aside(&disk, 2);
+    let (log, _) = reopen(&disk, end.0).unwrap();
+    assert_eq!((log.log_start_offset(), read_all(&log).len()), (Offset(3), 3));
+    drop(log);
+    // What was set aside does not fill the hole: it says nothing of what is older.
+    let disk = disk_of(3);
+    let end = log_of_six(&disk);
+    set_aside(&disk, 1);
+    disk.remove_file(&name(2)).unwrap();
+    assert_eq!(reopen(&disk, end.0).unwrap().0.log_start_offset(), Offset(0));
+}
+
+#[test]
 fn a_damaged_swap_replaces_nothing() {
     let disk = disk();
     let stored = written(&disk, 9);
