@@ -101,11 +101,10 @@ async fn begin_again(
     positions: &Positions,
 ) -> Result<(), Trouble> {
     let Ok(start) = list_offset(client, place, EARLIEST).await? else { return Ok(()) };
-    life.flush_failure(place);
     let oracle = life.oracle.borrow();
     let promise = oracle.places().find(|(known, _)| *known == place).map(|(_, promise)| promise);
     let removed = promise.is_none_or(|promise| promise.keeps != Keeps::All && position < start);
-    let explained = removed || !oracle.owes(place, position.saturating_sub(1));
+    let explained = removed || oracle.may_shrink(place);
     drop(oracle);
     if !explained {
         life.violation(Violation::Other(format!("{place}: {position} is out of range, the log starts at {start}")));

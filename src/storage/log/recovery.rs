@@ -412,7 +412,8 @@ impl Loader<'_> {
         let trusted = if options.clean_shutdown { end_offset } else { options.recovery_point.min(end_offset) };
         self.forget_snapshots_from(trusted.next())?;
         self.unflushed.recovery_point = trusted;
-        if self.unflushed.recovery_point < end_offset || self.listing.changed {
+        if !options.clean_shutdown || self.listing.changed {
+            // Even when the log ends at the recovery point: it may end with an empty segment whose name was never synced.
             self.unflushed.names_changed();
         }
         self.report.ends_below_recovery_point = end_offset < options.recovery_point;
