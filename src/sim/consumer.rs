@@ -59,7 +59,9 @@ async fn read(life: &Life, client: &mut Client, positions: &Positions) -> Result
                 ErrorCode::OffsetOutOfRange => begin_again(life, client, &place, *position, positions).await?,
                 error => {
                     let still_full = was_full && life.disk_is_full.get();
-                    if still_full && error == ErrorCode::KafkaStorageError && life.flush_failure(&place).is_none() {
+                    // One that failed cannot be opened again before there is room.
+                    let faulted = life.faulted.borrow().contains(&place) || life.flush_failure(&place).is_some();
+                    if still_full && error == ErrorCode::KafkaStorageError && !faulted {
                         let what = format!("{place} is not read while the disk is full: {error}");
                         life.violation(Violation::Other(what));
                     }
