@@ -69,7 +69,7 @@ impl Log {
     /// See [`OpenError`].
     pub fn open(disk: Arc<dyn Disk>, dir: &Path, options: OpenOptions) -> Result<(Self, OpenReport), OpenError> {
         let dir: Arc<Path> = dir.into();
-        let listing = Listing::tidied(&*disk, &dir, options.config.cleanup_policy.compact)?;
+        let listing = Listing::tidied(&*disk, &dir, options.settled())?;
         let rebuild = Rebuild::default();
         let unflushed = Unflushed::new(options.recovery_point);
         let report = OpenReport::default();
