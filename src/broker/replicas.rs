@@ -38,6 +38,9 @@ use crate::telemetry::{Event as _, event};
 /// Waits for one partition to take a command; far more than a mailbox turn ever takes.
 const COMMAND_PATIENCE: Duration = Duration::from_secs(30);
 
+/// How long a partition that cannot be opened for want of room waits before it is tried again.
+const FULL_DISK_RETRY: Duration = Duration::from_secs(1);
+
 /// The replicas actor.
 pub struct Replicas {
     local: BrokerId,
@@ -582,14 +585,18 @@ impl Replicas {
         let open = move |dirs: &mut LogDirs| dirs.reopen_partition(&wanted, last_words, config, now);
         self.try_with_dirs(ctx, open, move |actor, loaded, ctx| {
             let panicked = loaded.is_none();
-            match loaded.flatten().and_then(|loaded| actor.loaded(loaded).ok()) {
-                Some(opened) => {
+            match loaded.flatten().map(|loaded| actor.loaded(loaded)) {
+                Some(Ok(opened)) => {
                     let deaths = actor.deaths(&id);
                     event::ActorRestarted { actor: "partition", name: id.to_string(), deaths }.emit();
                     actor.start(vec![opened], ctx);
                 }
+                // It will be mended by itself, as a full disk is: no reason to give the partition up.
+                Some(Err(OpenError::Disk(error))) if error.passes() => {
+                    ctx.run_later(FULL_DISK_RETRY, move |_, ctx| ctx.notify(ReplicasCommand::Reopen(id)));
+                }
                 // As if the fresh one had died at once: tried again, and given up in the end; only then is the dir asked.
-                None => {
+                Some(Err(_)) | None => {
                     let incarnation = actor.replicas.get(&id).map_or(0, |replica| replica.incarnation);
                     let death = if panicked { Death::Panicked } else { Death::Failed };
                     actor.died(id, incarnation, death, ctx);

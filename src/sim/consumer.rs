@@ -59,7 +59,9 @@ async fn read(life: &Life, client: &mut Client, positions: &Positions) -> Result
                 ErrorCode::OffsetOutOfRange => begin_again(life, client, &place, *position, positions).await?,
                 error => {
                     let still_full = was_full && life.disk_is_full.get();
-                    if still_full && error == ErrorCode::KafkaStorageError && life.flush_failure(&place).is_none() {
+                    // One that failed cannot be opened again before there is room.
+                    let faulted = life.faulted.borrow().contains(&place) || life.flush_failure(&place).is_some();
+                    if still_full && error == ErrorCode::KafkaStorageError && !faulted {
                         let what = format!("{place} is not read while the disk is full: {error}");
                         life.violation(Violation::Other(what));
                     }
@@ -101,11 +103,10 @@ async fn begin_again(
     positions: &Positions,
 ) -> Result<(), Trouble> {
     let Ok(start) = list_offset(client, place, EARLIEST).await? else { return Ok(()) };
-    life.flush_failure(place);
     let oracle = life.oracle.borrow();
     let promise = oracle.places().find(|(known, _)| *known == place).map(|(_, promise)| promise);
     let removed = promise.is_none_or(|promise| promise.keeps != Keeps::All && position < start);
-    let explained = removed || !oracle.owes(place, position.saturating_sub(1));
+    let explained = removed || oracle.may_shrink(place);
     drop(oracle);
     if !explained {
         life.violation(Violation::Other(format!("{place}: {position} is out of range, the log starts at {start}")));

@@ -127,12 +127,7 @@ impl Disk for WatchedDisk {
     }
 
     fn sync_dir(&self, dir: &Path) -> io::Result<()> {
-        let synced = self.watch(dir, format_args!("sync names"), || self.disk.sync_dir(dir));
-        if synced.is_err() {
-            // Counts as that of any file in there.
-            self.failures.failed(&dir.join("names"), self.clock.moment());
-        }
-        synced
+        self.watch(dir, format_args!("sync names"), || self.disk.sync_dir(dir))
     }
 
     fn lock(&self, path: &Path) -> io::Result<Box<dyn Send + Sync>> {

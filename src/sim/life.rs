@@ -1,6 +1,7 @@
 //! What all clients of one life of the broker share: the network to it, the oracle that hears what they were told, chance.
 
 use std::cell::{Cell, RefCell};
+use std::collections::BTreeSet;
 use std::rc::Rc;
 use std::sync::Arc;
 use std::time::Duration;
@@ -37,7 +38,11 @@ pub struct Life {
     pub draining: Cell<bool>,
     /// Whether the disk has no room for more.
     pub disk_is_full: Cell<bool>,
-    /// How often it was full so far.
+    /// Partitions that had a fault of their own in this life.
+    pub faulted: RefCell<BTreeSet<Place>>,
+    /// Whether the coordinator was hard to reach in this life: a request that took effect may have been made again.
+    pub coordinator_failed: Cell<bool>,
+    /// How often the disk was full so far.
     pub disk_fills: Cell<u64>,
 }
 

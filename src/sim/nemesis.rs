@@ -43,7 +43,11 @@ const BAD_CONNECTION: FaultRates = FaultRates {
 pub async fn run(life: Rc<Life>, victims: Rc<Victims>) {
     life.pause(1_000).await;
     while !life.draining.get() {
-        match life.below(14) {
+        let what = life.below(14);
+        if (9..=11).contains(&what) {
+            life.coordinator_failed.set(true);
+        }
+        match what {
             0 | 1 => life.network.cut(100),
             2 => life.network.cut(30),
             3 => fail(&life, &victims, Operation::Sync),
@@ -93,6 +97,7 @@ fn fail(life: &Life, victims: &Victims, operation: Operation) {
         return;
     }
     *count += 1;
+    life.faulted.borrow_mut().insert(place.clone());
     life.trace.note(format_args!("{operation:?} of {} shall fail", folder.display()));
     victims.disk.inject(Fault::once(operation, ErrorKind::Other).below(&folder).after(life.below(3)));
 }

@@ -170,6 +170,8 @@ struct Log {
     deleted: i64,
     /// Everything below was flushed, whatever was promised when it was acknowledged: a flush covers all that came before.
     durable: i64,
+    /// It promised less than `flushed` at some time.
+    was_weak: bool,
     /// The power failed, and nothing was promised for that case: the log may have lost its beginning, too.
     cut: bool,
     /// A flush failed in this life: only what `flushed` promises is promised.
@@ -211,6 +213,7 @@ impl Oracle {
             start: Mark::default(),
             deleted: 0,
             durable: 0,
+            was_weak: !promise.flushed,
             cut: false,
             shaken: false,
         };
@@ -227,6 +230,7 @@ impl Oracle {
     pub fn durability(&mut self, topic: &str, flushed: bool) {
         for (_, log) in self.logs.iter_mut().filter(|(place, _)| place.topic == topic) {
             log.promise.flushed = flushed;
+            log.was_weak |= !flushed;
         }
     }
 
@@ -252,10 +256,10 @@ impl Oracle {
         self.logs.get(place).and_then(|log| u64::try_from(log.sent.len()).ok()).unwrap_or(0)
     }
 
-    /// Whether something was read or acknowledged at an offset that must still be there, unless it was removed.
+    /// Whether a log may have ended further on once: one that promised less than `flushed` at any time.
     #[must_use]
-    pub fn owes(&self, place: &Place, offset: i64) -> bool {
-        self.logs.get(place).is_some_and(|log| log.known.contains_key(&offset))
+    pub fn may_shrink(&self, place: &Place) -> bool {
+        self.logs.get(place).is_none_or(|log| log.was_weak)
     }
 
     /// A record is about to be sent.

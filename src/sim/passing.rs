@@ -73,11 +73,13 @@ pub async fn come_or_go(life: &Life, client: &mut Client, fates: &RefCell<Fates>
     } else {
         delete_once(client, &name).await
     }?;
+    // As in Kafka: what took effect although its reply was lost is tried again, and has been done already then.
+    let repeated = life.coordinator_failed.get();
     let (after, expected) = match (creates, answer) {
         (true, ErrorCode::None) => (Fate::There, before != Fate::There),
-        (true, ErrorCode::TopicAlreadyExists) => (Fate::There, before == Fate::Unknown),
+        (true, ErrorCode::TopicAlreadyExists) => (Fate::There, before == Fate::Unknown || repeated),
         (false, ErrorCode::None) => (Fate::Gone, before != Fate::Gone),
-        (false, ErrorCode::UnknownTopicOrPartition) => (Fate::Gone, before == Fate::Unknown),
+        (false, ErrorCode::UnknownTopicOrPartition) => (Fate::Gone, before == Fate::Unknown || repeated),
         // The coordinator or the disk is in trouble.
         _ => (Fate::Unknown, true),
     };

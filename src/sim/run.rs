@@ -285,6 +285,8 @@ impl World {
             dice: RefCell::new(Dice::new(self.dice.below(u64::MAX))),
             draining: Cell::new(false),
             disk_is_full: Cell::new(false),
+            faulted: RefCell::default(),
+            coordinator_failed: Cell::new(false),
             disk_fills: Cell::new(0),
         });
         let ports = Ports {

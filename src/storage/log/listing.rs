@@ -35,10 +35,11 @@ pub(super) struct SegmentFile {
 }
 
 impl Listing {
-    /// Lists a folder, having removed or put into place what was left there. Where the log `compacts`, holes in it say nothing.
-    pub(super) fn tidied(disk: &dyn Disk, dir: &Path, compacts: bool) -> Result<Self, OpenError> {
+    /// Lists a folder, having removed or put into place what was left there. A hole in the log below
+    /// `settled` is what a deletion left: nothing else makes one there.
+    pub(super) fn tidied(disk: &dyn Disk, dir: &Path, settled: Offset) -> Result<Self, OpenError> {
         let mut entries = list(disk, dir)?;
-        let changed = (!compacts && finish_deletion(disk, dir, &entries)?) | tidy(disk, dir, &entries)?;
+        let changed = finish_deletion(disk, dir, &entries, settled)? | tidy(disk, dir, &entries)?;
         if changed {
             entries = list(disk, dir)?;
         }
@@ -107,8 +108,9 @@ fn tidy(disk: &dyn Disk, dir: &Path, entries: &[Entry]) -> Result<bool, OpenErro
 
 /// Ends an interrupted deletion. Retention sets the oldest segments aside one after the other, but their new names may reach
 /// the disk in any order. Where the log has a hole that the batches of segments that were set aside fill exactly, all that is
-/// older was to go too. A hole without these witnesses is left as it is. Whether there was anything to do.
-fn finish_deletion(disk: &dyn Disk, dir: &Path, entries: &[Entry]) -> Result<bool, OpenError> {
+/// older was to go too. A hole without these witnesses is left as it is, and so is one that does not lie below `settled`: a
+/// crash may have torn it, and the witnesses may be what an earlier recovery cut off. Whether there was anything to do.
+fn finish_deletion(disk: &dyn Disk, dir: &Path, entries: &[Entry], settled: Offset) -> Result<bool, OpenError> {
     let names = named(entries).map(|(name, _)| name).collect::<Vec<_>>();
     let logs = |wanted: Stage| {
         let logs = names.iter().filter(move |name| name.kind == FileKind::Log && name.stage == wanted);
@@ -116,7 +118,7 @@ fn finish_deletion(disk: &dyn Disk, dir: &Path, entries: &[Entry]) -> Result<boo
     };
     let (live, deleted) = (logs(Stage::Live), logs(Stage::Deleted));
     let mut first = None;
-    for (base, next) in live.iter().zip(live.iter().skip(1)) {
+    for (base, next) in live.iter().zip(live.iter().skip(1)).filter(|(_, next)| **next <= settled) {
         let mut witnesses = deleted.range(base.next()..*next).peekable();
         if witnesses.peek().is_none() {
             continue;

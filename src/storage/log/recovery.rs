@@ -69,7 +69,7 @@ impl Log {
     /// See [`OpenError`].
     pub fn open(disk: Arc<dyn Disk>, dir: &Path, options: OpenOptions) -> Result<(Self, OpenReport), OpenError> {
         let dir: Arc<Path> = dir.into();
-        let listing = Listing::tidied(&*disk, &dir, options.config.cleanup_policy.compact)?;
+        let listing = Listing::tidied(&*disk, &dir, options.settled())?;
         let rebuild = Rebuild::default();
         let unflushed = Unflushed::new(options.recovery_point);
         let report = OpenReport::default();
@@ -412,7 +412,8 @@ impl Loader<'_> {
         let trusted = if options.clean_shutdown { end_offset } else { options.recovery_point.min(end_offset) };
         self.forget_snapshots_from(trusted.next())?;
         self.unflushed.recovery_point = trusted;
-        if self.unflushed.recovery_point < end_offset || self.listing.changed {
+        if !options.clean_shutdown || self.listing.changed {
+            // Even when the log ends at the recovery point: it may end with an empty segment whose name was never synced.
             self.unflushed.names_changed();
         }
         self.report.ends_below_recovery_point = end_offset < options.recovery_point;

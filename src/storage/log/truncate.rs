@@ -102,7 +102,7 @@ impl Log {
             files: Arc::clone(&self.view.files),
         };
         let (disk, dir) = (Arc::clone(&self.view.disk), Arc::clone(&self.view.dir));
-        let listing = Listing::tidied(&*disk, &dir, options.config.cleanup_policy.compact).map_err(ReadError::from)?;
+        let listing = Listing::tidied(&*disk, &dir, options.settled()).map_err(ReadError::from)?;
         let loader = Loader {
             disk,
             dir,

@@ -139,6 +139,13 @@ impl PendingDelete {
     }
 }
 
+impl OpenOptions {
+    /// Below this offset a crash tore nothing: everything was flushed, and names with it. Compaction leaves holes anywhere.
+    pub(super) fn settled(&self) -> Offset {
+        if self.config.cleanup_policy.compact { Offset(0) } else { self.recovery_point }
+    }
+}
+
 /// What a reader asks for.
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]
 pub struct ReadRequest {

@@ -154,6 +154,29 @@ fn no_room_for_the_epochs_is_no_failed_flush() {
 }
 
 #[test]
+fn the_name_of_a_segment_that_was_empty_when_the_process_died_is_flushed_with_its_first_batch() {
+    for seed in 0..20 {
+        let disk = disk_of(seed);
+        let mut log = open(&disk);
+        append(&mut log, &Sent { value_bytes: 1_000, ..Sent::default() });
+        assert_eq!(flush(&mut log), Ok(Offset(1)));
+        disk.inject(
+            Fault::once(Operation::Write, std::io::ErrorKind::StorageFull).below(&file("00000000000000000001.log")),
+        );
+        append_all(&mut log, &[Sent { value_bytes: 1_000, ..Sent::default() }.batch()])[0].as_ref().unwrap_err();
+        disk.kill();
+        disk.restart();
+        let reopened = |recovery_point| OpenOptions { recovery_point, ..options(config()) };
+        let (mut log, _) = open_with(&disk, reopened(Offset(1))).unwrap();
+        append(&mut log, &Sent { value_bytes: 1_000, ..Sent::default() });
+        assert_eq!(flush(&mut log), Ok(Offset(2)));
+        disk.crash();
+        disk.restart();
+        assert_eq!(read_all(&open_with(&disk, reopened(Offset(2))).unwrap().0).len(), 2, "seed {seed}");
+    }
+}
+
+#[test]
 fn an_empty_segment_whose_first_write_failed_is_not_begun_again() {
     let disk = disk();
     let mut log = open(&disk);
