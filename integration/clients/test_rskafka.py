@@ -30,7 +30,8 @@ def suite():
         listed = json.loads(run(["cargo", "metadata", "-q", "--format-version", "1"], cwd=folder / "get", seconds=300).stdout)
         [manifest] = [package["manifest_path"] for package in listed["packages"] if package["name"] == "rskafka"]
         shutil.copytree(manifest.removesuffix("/Cargo.toml"), folder / "suite", dirs_exist_ok=True)
-        (folder / "suite" / "Cargo.lock").unlink(missing_ok=True)
+        for pinned in ("Cargo.lock", "rust-toolchain", "rust-toolchain.toml"):
+            (folder / "suite" / pinned).unlink(missing_ok=True)
     return folder / "suite"
 
 
@@ -40,7 +41,9 @@ def test_rskafka(broker, suite):
                     "--test", "producer", "--", *arguments], cwd=suite, seconds=1500, check=False,
                    env={"TEST_INTEGRATION": "1", "TEST_BROKER_IMPL": "kafka", "KAFKA_CONNECT": broker.bootstrap, "RUST_BACKTRACE": "0"})
 
-    names = [name for name in re.findall(r"^(\S+): test$", cargo_test("--list").stdout, re.M) if not WITHOUT_BROKER.fullmatch(name)]
+    listed = cargo_test("--list")
+    assert listed.returncode == 0, f"the suite cannot be built\n{listed.stderr[-5000:]}"
+    names = [name for name in re.findall(r"^(\S+): test$", listed.stdout, re.M) if not WITHOUT_BROKER.fullmatch(name)]
     passed = lambda done: set(re.findall(r"^test (\S+) \.\.\. ok$", done.stdout, re.M))
     done = cargo_test("--exact", "--test-threads", "4", *names)
     good = passed(done)
