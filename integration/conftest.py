@@ -98,7 +98,7 @@ def shared_broker(request, kind, coordination, session_folder):
         address = f"{request.getfixturevalue('shared_zookeeper').address}/shared"
     broker = Broker(kind, session_folder / f"shared-{coordination}", address, {
         "auto.create.topics.enable": "false", "message.max.bytes": 2_000_000, "log.segment.bytes": 64 << 20,
-        "max.connections.per.ip": 5000})
+        "replica.high.watermark.checkpoint.interval.ms": 1000, "max.connections.per.ip": 5000})
     broker.start()
     try:
         broker.create_topic("first")  # a broker that cannot do this fails every test at once

@@ -7,7 +7,7 @@ import pytest
 
 from harness import admin
 from harness.paths import kafka_tool
-from harness.process import run
+from harness.process import run, until
 from harness.records import Batch
 
 
@@ -117,6 +117,8 @@ def test_kafka_dump_log(broker, name, codec):
             batch = Batch([b"value %d" % n] * 10, codec=codec, base_timestamp=1_700_000_000_000 + n).encode()
             assert admin.produce(connection, topic, batch)[0] == 0
     partition = broker.data / f"{topic}-0"
+    index = partition / f"{0:020}.index"
+    until(10, lambda: index.stat().st_size, "the index of the open segment is written with the checkpoints")
     dump = lambda file, *options: run([kafka_tool("kafka-dump-log"), "--files", partition / f"{0:020}.{file}", *options]).stdout
     deep = dump("log", "--deep-iteration", "--print-data-log")
     assert deep.count("isvalid: true") == 20 and deep.count("payload: value") == 200

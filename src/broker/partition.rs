@@ -188,6 +188,8 @@ pub enum Chore {
     Retention,
     /// Forget producers that are silent.
     Producers,
+    /// Write the indexes of the active segment to their files.
+    Indexes,
 }
 
 /// One batch to append.
@@ -439,9 +441,18 @@ impl PartitionActor {
         let (now, moment) = (self.ports.clock.timestamp(), self.ports.clock.moment());
         let high_watermark = self.machine.high_watermark();
         let log = self.log.as_mut()?;
-        if chore == Chore::Producers {
-            log.expire_producers(now);
-            return None;
+        match chore {
+            Chore::Retention => {}
+            Chore::Producers => {
+                log.expire_producers(now);
+                return None;
+            }
+            Chore::Indexes => {
+                if let Err(error) = log.save_indexes() {
+                    event::CheckpointFailed { cause: error.to_string() }.emit();
+                }
+                return None;
+            }
         }
         let pending = match log.apply_retention(high_watermark, now, moment) {
             Ok(pending) => pending,

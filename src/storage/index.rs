@@ -119,16 +119,16 @@ impl<const N: usize> Entries<N> {
         entries.truncate(len);
     }
 
-    /// Writes the entries from number `from` on, and cuts the file behind them.
-    fn save_from(&self, disk: &dyn Disk, path: &Path, from: usize) -> io::Result<()> {
-        // A copy, so that the owner does not wait for the disk.
+    /// Writes the entries from number `from` on, and cuts the file behind them. How many there are in all.
+    fn save_from(&self, disk: &dyn Disk, path: &Path, from: usize) -> io::Result<usize> {
+        // A copy, so that readers do not wait for the file.
         let new = self.read().get(from..).unwrap_or(&[]).to_vec();
         let start = u64::try_from(from.saturating_mul(N)).unwrap_or(u64::MAX);
         let bytes = new.as_flattened();
         let file = disk.open(path, Access::Create)?;
         file.write_all_at(start, &[IoSlice::new(bytes)])?;
         file.set_len(start.saturating_add(u64::try_from(bytes.len()).unwrap_or(u64::MAX)))?;
-        file.sync()
+        Ok(from.saturating_add(new.len()))
     }
 }
 
@@ -161,21 +161,14 @@ macro_rules! sparse_index {
                 Self::decode(base, &read_file(disk, path, INDEX_BYTES_MAX)?)
             }
 
-            /// Writes the whole index to its file, trimmed as Kafka wants it, and syncs it. The folder is the caller's to
-            /// sync. Not atomic: a torn file is found corrupt or too short, and built anew, as after any crash.
+            /// Writes the entries from number `from` on to the file, which holds those before, and cuts it behind them. How
+            /// many there are in all. Not synced and not atomic: a torn file is found corrupt or too short, and built anew, as
+            /// after any crash.
             ///
             /// # Errors
             /// The disk's.
-            pub fn save(&self, disk: &dyn Disk, path: &Path) -> io::Result<()> {
-                self.save_from(disk, path, 0)
-            }
-
-            /// As [`Self::save`] for a file whose first `entries` are known to be right already.
-            ///
-            /// # Errors
-            /// The disk's.
-            pub fn save_from(&self, disk: &dyn Disk, path: &Path, entries: usize) -> io::Result<()> {
-                self.entries.save_from(disk, path, entries)
+            pub fn save_from(&self, disk: &dyn Disk, path: &Path, from: usize) -> io::Result<usize> {
+                self.entries.save_from(disk, path, from)
             }
 
             /// The file's bytes.
@@ -494,13 +487,10 @@ mod tests {
         long.write_all_at(0, &[IoSlice::new(&[9; 100])]).unwrap();
         let index = OffsetIndex::new(Offset(0));
         (1..4_u32).for_each(|at| index.append(Offset(i64::from(at)), at * 10).unwrap());
-        index.save(&disk, path).unwrap();
-        disk.sync_dir(Path::new("/")).unwrap();
-        disk.crash();
-        disk.restart();
+        assert_eq!(index.save_from(&disk, path, 0).unwrap(), 3);
         assert_eq!(OffsetIndex::load(&disk, path, Offset(0)).unwrap().to_vec(), index.to_vec());
         index.append(Offset(9), 90).unwrap();
-        index.save_from(&disk, path, 3).unwrap();
+        assert_eq!(index.save_from(&disk, path, 3).unwrap(), 4);
         assert_eq!(read_file(&disk, path, 100).unwrap(), index.encode());
         index.truncate_to(Offset(2));
         index.save_from(&disk, path, 1).unwrap();

@@ -23,6 +23,15 @@ pub(super) struct Active {
     pub(super) pace: IndexPace,
     offset_entries: usize,
     time_entries: usize,
+    /// How many entries of each are in the index files already.
+    pub(super) saved: SavedEntries,
+}
+
+/// Numbers of entries, from the first on.
+#[derive(Clone, Copy, Default, Debug)]
+pub(super) struct SavedEntries {
+    pub(super) offsets: usize,
+    pub(super) times: usize,
 }
 
 impl Active {
@@ -40,6 +49,7 @@ impl Active {
             pace,
             offset_entries: 0,
             time_entries: 0,
+            saved: SavedEntries::default(),
         }
     }
 
@@ -73,6 +83,11 @@ impl Active {
         let bytes = segment_index_bytes as usize;
         bytes / OFFSET_INDEX_ENTRY_BYTES <= self.offset_entries
             || bytes / TIME_INDEX_ENTRY_BYTES <= self.time_entries + 1
+    }
+
+    /// Whether the index files lack entries.
+    pub(super) fn has_unsaved_entries(&self) -> bool {
+        self.saved.offsets < self.offset_entries || self.saved.times < self.time_entries
     }
 
     /// The last time index entry, which a closed segment always has.

@@ -57,6 +57,26 @@ impl Log {
         Ok(())
     }
 
+    /// Brings the index files of the active segment up to date, for whoever looks at the folder while the log is open: readers
+    /// have the indexes in memory, and after a crash they are built anew. Not synced.
+    ///
+    /// # Errors
+    /// The disk's; nothing is lost by it.
+    pub fn save_indexes(&mut self) -> Result<(), DiskError> {
+        let active = &mut self.active;
+        if !active.has_unsaved_entries() {
+            return Ok(());
+        }
+        let (disk, indexes) = (&*self.view.disk, &active.open.indexes);
+        let path = active.segment.file(FileKind::Index);
+        let offsets = indexes.offsets.save_from(disk, &path, active.saved.offsets);
+        active.saved.offsets = offsets.map_err(|error| DiskError::new("write", &path, &error))?;
+        let path = active.segment.file(FileKind::TimeIndex);
+        let times = indexes.times.save_from(disk, &path, active.saved.times);
+        active.saved.times = times.map_err(|error| DiskError::new("write", &path, &error))?;
+        Ok(())
+    }
+
     /// Writes what is known of the producers at the log end, unless a snapshot says so already.
     pub(super) fn write_snapshot(&mut self) -> Result<(), DiskError> {
         if self.snapshot.is_some_and(|newest| self.next_offset <= newest) {
@@ -100,8 +120,7 @@ pub(super) fn new_segment(
     Ok(active)
 }
 
-/// Makes the index files of an empty segment. They stay empty until it is closed: its owner and its readers have the
-/// indexes in memory, and recovery builds them anew. But whoever looks at the folder finds what Kafka's tools expect.
+/// Makes the index files of an empty segment: whoever looks at the folder finds what Kafka's tools expect.
 pub(super) fn make_indexes(disk: &dyn Disk, dir: &Path, base: Offset) -> Result<(), DiskError> {
     for kind in [FileKind::Index, FileKind::TimeIndex] {
         write_file(disk, &file_path(dir, base, kind), &[])?;

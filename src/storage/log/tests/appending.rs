@@ -2,7 +2,9 @@
 
 use super::*;
 use crate::model::Moment;
+use crate::storage::disk::read_file;
 use crate::storage::disk::sim::{Fault, Operation};
+use crate::storage::filename::FileKind;
 use crate::storage::leader_epoch::LeaderEpochCache;
 use crate::storage::producer_state::ProducerStateError;
 use crate::wire::record::TimestampType;
@@ -87,6 +89,23 @@ fn an_empty_segment_has_its_index_files() {
     let names = disk.list(log.dir()).unwrap().into_iter().map(|entry| entry.name).collect::<Vec<_>>();
     let base = "00000000000000000000";
     assert_eq!(names, [format!("{base}.index"), format!("{base}.log"), format!("{base}.timeindex")]);
+}
+
+#[test]
+fn the_index_files_of_an_open_segment_are_brought_up_to_date() {
+    let disk = disk();
+    let mut log = open(&disk);
+    let path = |log: &Log, kind| log.active.segment.file(kind);
+    for round in 1..=2 {
+        for _ in 0..3 {
+            append(&mut log, &Sent { value_bytes: 150, ..Sent::default() });
+        }
+        log.save_indexes().unwrap();
+        let (offsets, times) = (&log.active.open.indexes.offsets, &log.active.open.indexes.times);
+        assert!(round <= offsets.len());
+        assert_eq!(read_file(&disk, &path(&log, FileKind::Index), 1 << 20).unwrap(), offsets.encode());
+        assert_eq!(read_file(&disk, &path(&log, FileKind::TimeIndex), 1 << 20).unwrap(), times.encode());
+    }
 }
 
 #[test]
