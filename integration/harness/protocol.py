@@ -88,6 +88,15 @@ class Reader:
     def i64(self):
         return self._number(">q", 8)
 
+    def uvarint(self):
+        number = shift = 0
+        while True:
+            byte = self.raw(1)[0]
+            number |= (byte & 0x7F) << shift
+            shift += 7
+            if byte < 0x80:
+                return number
+
     def string(self):
         length = self.i16()
         return None if length < 0 else self.raw(length).decode()

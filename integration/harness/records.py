@@ -102,10 +102,5 @@ def _record(base, reader):
 
 
 def _varint(reader):
-    n = shift = 0
-    while True:
-        byte = reader.raw(1)[0]
-        n |= (byte & 0x7F) << shift
-        shift += 7
-        if byte < 0x80:
-            return (n >> 1) ^ -(n & 1)
+    n = reader.uvarint()
+    return (n >> 1) ^ -(n & 1)

@@ -97,8 +97,8 @@ class Message:
         message = {field["name"]: self._take(reader, field, field["type"]) for field in plain}
         if self.flexible:
             by_tag = {field["tag"]: field for field in tagged}
-            for _ in range(_uvarint(reader)):
-                tag, length = _uvarint(reader), _uvarint(reader)
+            for _ in range(reader.uvarint()):
+                tag, length = reader.uvarint(), reader.uvarint()
                 inner = Reader(reader.raw(length))
                 if tag in by_tag:
                     message[by_tag[tag]["name"]] = self._take(inner, by_tag[tag], by_tag[tag]["type"])
@@ -126,7 +126,7 @@ class Message:
 
     def _take_length(self, reader, classic):
         if self.flexible:
-            return _uvarint(reader) - 1
+            return reader.uvarint() - 1
         return struct.unpack(classic, reader.raw(struct.calcsize(classic)))[0]
 
     def _default(self, field):
@@ -167,13 +167,3 @@ def _within(text, version):
     if text.endswith("+"):
         return int(text[:-1]) <= version
     return int(first) <= version <= int(last if dash else first)
-
-
-def _uvarint(reader):
-    number = shift = 0
-    while True:
-        byte = reader.raw(1)[0]
-        number |= (byte & 0x7F) << shift
-        shift += 7
-        if byte < 0x80:
-            return number

@@ -1,9 +1,7 @@
 //! AlterConfigs replaces all that a topic or broker sets; IncrementalAlterConfigs changes single keys (KIP-339).
 
-use std::collections::BTreeSet;
-
 use super::describe_configs::{BROKER, TOPIC};
-use super::unknown_outcome;
+use super::{named_twice, unknown_outcome};
 use crate::broker::admin::{AdminCommand, Refusal};
 use crate::broker::ask;
 use crate::broker::env::Env;
@@ -20,14 +18,15 @@ pub(super) async fn handle(
     _: &RequestHeader,
     request: alter_configs::AlterConfigsRequest,
 ) -> alter_configs::AlterConfigsResponse {
-    let doubled = doubled(request.resources.iter().map(|resource| (resource.resource_type, &resource.resource_name)));
+    let named = request.resources.iter().map(|resource| (resource.resource_type, resource.resource_name.clone()));
+    let doubled = named_twice(named);
     let mut responses = Vec::with_capacity(request.resources.len());
     for resource in request.resources {
         let exactly = resource.configs.iter().map(|config| (config.name.to_string(), text(config.value.as_ref())));
         let exactly = exactly.collect::<Vec<_>>();
         let wanted = Wanted::Exactly(&exactly);
         let done = if doubled.contains(&(resource.resource_type, resource.resource_name.clone())) {
-            Err(named_twice())
+            Err(doubled_resource())
         } else {
             alter(env, resource.resource_type, &resource.resource_name, wanted, request.validate_only).await
         };
@@ -48,11 +47,12 @@ pub(super) async fn handle_incremental(
     _: &RequestHeader,
     request: incremental_alter_configs::IncrementalAlterConfigsRequest,
 ) -> incremental_alter_configs::IncrementalAlterConfigsResponse {
-    let doubled = doubled(request.resources.iter().map(|resource| (resource.resource_type, &resource.resource_name)));
+    let named = request.resources.iter().map(|resource| (resource.resource_type, resource.resource_name.clone()));
+    let doubled = named_twice(named);
     let mut responses = Vec::with_capacity(request.resources.len());
     for resource in request.resources {
         let done = match changes(&resource.configs) {
-            _ if doubled.contains(&(resource.resource_type, resource.resource_name.clone())) => Err(named_twice()),
+            _ if doubled.contains(&(resource.resource_type, resource.resource_name.clone())) => Err(doubled_resource()),
             Ok(changes) => {
                 let wanted = Wanted::Changed(&changes);
                 alter(env, resource.resource_type, &resource.resource_name, wanted, request.validate_only).await
@@ -70,13 +70,7 @@ pub(super) async fn handle_incremental(
     incremental_alter_configs::IncrementalAlterConfigsResponse { responses, ..Default::default() }
 }
 
-/// Resources that a request names more than once.
-fn doubled<'r>(named: impl Iterator<Item = (i8, &'r Str)>) -> BTreeSet<(i8, Str)> {
-    let mut seen = BTreeSet::new();
-    named.filter(|resource| !seen.insert(*resource)).map(|(kind, name)| (kind, name.clone())).collect()
-}
-
-fn named_twice() -> Refusal {
+fn doubled_resource() -> Refusal {
     (ErrorCode::InvalidRequest, "Each resource must appear at most once.".to_owned())
 }
 

@@ -1,16 +1,14 @@
 //! CreatePartitions: more partitions for topics that are there.
 
-use std::collections::BTreeMap;
-
-use super::{ask_admin, is_controller, not_controller, patience};
+use super::{ask_admin, is_controller, named_twice, not_controller, patience};
 use crate::broker::admin::{AdminCommand, MorePartitions};
 use crate::broker::env::Env;
 use crate::broker::peer::Peer;
 use crate::model::ErrorCode;
+use crate::wire::RequestHeader;
 use crate::wire::message::create_partitions::{
     CreatePartitionsRequest, CreatePartitionsResponse, CreatePartitionsTopic, CreatePartitionsTopicResult,
 };
-use crate::wire::{RequestHeader, Str};
 
 pub(super) async fn handle(
     env: &Env,
@@ -18,9 +16,8 @@ pub(super) async fn handle(
     _: &RequestHeader,
     request: CreatePartitionsRequest,
 ) -> CreatePartitionsResponse {
-    let mut times = BTreeMap::<Str, usize>::new();
-    request.topics.iter().for_each(|topic| *times.entry(topic.name.clone()).or_default() += 1);
-    let once = |topic: &CreatePartitionsTopic| times.get(&topic.name) == Some(&1);
+    let doubled = named_twice(request.topics.iter().map(|topic| topic.name.clone()));
+    let once = |topic: &CreatePartitionsTopic| !doubled.contains(&topic.name);
     let topics = request.topics.into_iter().filter(once).collect::<Vec<_>>();
     let names = topics.iter().map(|topic| topic.name.clone()).collect::<Vec<_>>();
     let answers = if is_controller(env) {
@@ -37,7 +34,7 @@ pub(super) async fn handle(
             CreatePartitionsTopicResult { name, error_code, error_message: Some(message.into()) }
         }
     });
-    let doubled = times.iter().filter(|(_, times)| 1 < **times).map(|(name, _)| CreatePartitionsTopicResult {
+    let doubled = doubled.iter().map(|name| CreatePartitionsTopicResult {
         name: name.clone(),
         error_code: ErrorCode::InvalidRequest,
         error_message: Some("Duplicate topic in request.".into()),

@@ -1,8 +1,6 @@
 //! CreateTopics: with a number of partitions or an assignment, and settings; or only checked.
 
-use std::collections::BTreeMap;
-
-use super::{ask_admin, is_controller, not_controller, patience};
+use super::{ask_admin, is_controller, named_twice, not_controller, patience};
 use crate::broker::admin::{AdminCommand, CreatedTopic, NewTopic, Refusal};
 use crate::broker::env::Env;
 use crate::broker::peer::Peer;
@@ -22,9 +20,8 @@ pub(super) async fn handle(
     _: &RequestHeader,
     request: CreateTopicsRequest,
 ) -> CreateTopicsResponse {
-    let mut times = BTreeMap::<Str, usize>::new();
-    request.topics.iter().for_each(|topic| *times.entry(topic.name.clone()).or_default() += 1);
-    let twice = |topic: &CreatableTopic| times.get(&topic.name).is_some_and(|times| 1 < *times);
+    let twice = named_twice(request.topics.iter().map(|topic| topic.name.clone()));
+    let twice = |topic: &CreatableTopic| twice.contains(&topic.name);
     let (doubled, once): (Vec<_>, Vec<_>) = request.topics.into_iter().partition(twice);
 
     let names = once.iter().map(|topic| topic.name.clone()).collect::<Vec<_>>();

@@ -1,10 +1,9 @@
 //! ListOffsets: where a partition begins and ends, and which record was the first since a time.
 
-use std::collections::BTreeSet;
 use std::sync::Arc;
 
 use super::fetch::fence;
-use super::led;
+use super::{led, named_twice};
 use crate::broker::directory::PartitionHandle;
 use crate::broker::env::Env;
 use crate::broker::peer::Peer;
@@ -43,7 +42,12 @@ pub(super) async fn handle(
     request: ListOffsetsRequest,
 ) -> ListOffsetsResponse {
     let committed = request.isolation_level == READ_COMMITTED;
-    let doubled = doubled(&request);
+    let asked = request
+        .topics
+        .iter()
+        .flat_map(|topic| topic.partitions.iter().map(|partition| (topic.name.clone(), partition.partition_index)));
+    // No answer about these could say which time it means.
+    let doubled = named_twice(asked);
     let mut topics = Vec::with_capacity(request.topics.len());
     for topic in request.topics {
         let mut partitions = Vec::with_capacity(topic.partitions.len());
@@ -58,16 +62,6 @@ pub(super) async fn handle(
         topics.push(ListOffsetsTopicResponse { name: topic.name, partitions });
     }
     ListOffsetsResponse { topics, ..Default::default() }
-}
-
-/// Partitions that are asked about more than once: no answer could say which time it means.
-fn doubled(request: &ListOffsetsRequest) -> BTreeSet<(Str, i32)> {
-    let mut seen = BTreeSet::new();
-    let asked = request
-        .topics
-        .iter()
-        .flat_map(|topic| topic.partitions.iter().map(|partition| (topic.name.clone(), partition.partition_index)));
-    asked.filter(|partition| !seen.insert(partition.clone())).collect()
 }
 
 async fn look(

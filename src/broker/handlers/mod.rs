@@ -2,6 +2,7 @@
 //!
 //! [`SERVED`] is the statement of what this broker supports: ApiVersions answers it, and nothing else is decoded.
 
+use std::collections::BTreeSet;
 use std::ops::RangeInclusive;
 use std::time::Duration;
 
@@ -136,6 +137,12 @@ fn led(env: &Env, topic: &Str, partition: i32) -> Result<PartitionHandle, ErrorC
         Some(_) => Err(ErrorCode::NotLeaderOrFollower),
         None => Err(env.directory.absence(topic, index)),
     }
+}
+
+/// What a request names more than once.
+fn named_twice<K: Ord + Clone>(named: impl Iterator<Item = K>) -> BTreeSet<K> {
+    let mut seen = BTreeSet::new();
+    named.filter(|key| !seen.insert(key.clone())).collect()
 }
 
 /// Asks the admin for one answer to each of `count` things. Where it gives none, because the broker stops or for a bug of

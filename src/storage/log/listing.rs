@@ -35,8 +35,8 @@ pub(super) struct SegmentFile {
 }
 
 impl Listing {
-    /// Lists a folder, having removed or put into place what was left there. A hole in the log below
-    /// `settled` is what a deletion left: nothing else makes one there.
+    /// Lists a folder, having removed or put into place what was left there. A hole in the log below `settled` is what a
+    /// deletion left: nothing else makes one there.
     pub(super) fn tidied(disk: &dyn Disk, dir: &Path, settled: Offset) -> Result<Self, OpenError> {
         let mut entries = list(disk, dir)?;
         let changed = finish_deletion(disk, dir, &entries, settled)? | tidy(disk, dir, &entries)?;
@@ -72,6 +72,12 @@ fn named(entries: &[Entry]) -> impl Iterator<Item = (SegmentFileName, &Entry)> {
     files.filter_map(|entry| Some((SegmentFileName::parse(&entry.name)?, entry)))
 }
 
+/// Base offsets of the files of batches at a stage.
+fn logs(names: &[SegmentFileName], stage: Stage) -> BTreeSet<Offset> {
+    let logs = names.iter().filter(|name| name.kind == FileKind::Log && name.stage == stage);
+    logs.map(|name| name.offset).collect()
+}
+
 fn list(disk: &dyn Disk, dir: &Path) -> Result<Vec<Entry>, OpenError> {
     disk.list(dir).map_err(|error| OpenError::Disk(DiskError::new("list", dir, &error)))
 }
@@ -91,11 +97,7 @@ fn tidy(disk: &dyn Disk, dir: &Path, entries: &[Entry]) -> Result<bool, OpenErro
             Stage::Swap => swaps.push(*name),
         }
     }
-    let logs = |wanted: Stage| {
-        let logs = names.iter().filter(move |name| name.kind == FileKind::Log && name.stage == wanted);
-        logs.map(|name| name.offset).collect::<BTreeSet<_>>()
-    };
-    let (live, swapped) = (logs(Stage::Live), logs(Stage::Swap));
+    let (live, swapped) = (logs(&names, Stage::Live), logs(&names, Stage::Swap));
     let is_index = |kind| matches!(kind, FileKind::Index | FileKind::TimeIndex | FileKind::TransactionIndex);
     let orphans = names.iter().filter(|name| name.stage == Stage::Live && is_index(name.kind));
     unwanted.extend(orphans.filter(|name| !live.contains(&name.offset) && !swapped.contains(&name.offset)));
@@ -112,11 +114,7 @@ fn tidy(disk: &dyn Disk, dir: &Path, entries: &[Entry]) -> Result<bool, OpenErro
 /// crash may have torn it, and the witnesses may be what an earlier recovery cut off. Whether there was anything to do.
 fn finish_deletion(disk: &dyn Disk, dir: &Path, entries: &[Entry], settled: Offset) -> Result<bool, OpenError> {
     let names = named(entries).map(|(name, _)| name).collect::<Vec<_>>();
-    let logs = |wanted: Stage| {
-        let logs = names.iter().filter(move |name| name.kind == FileKind::Log && name.stage == wanted);
-        logs.map(|name| name.offset).collect::<BTreeSet<_>>()
-    };
-    let (live, deleted) = (logs(Stage::Live), logs(Stage::Deleted));
+    let (live, deleted) = (logs(&names, Stage::Live), logs(&names, Stage::Deleted));
     let mut first = None;
     for (base, next) in live.iter().zip(live.iter().skip(1)).filter(|(_, next)| **next <= settled) {
         let mut witnesses = deleted.range(base.next()..*next).peekable();
