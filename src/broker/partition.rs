@@ -19,12 +19,16 @@ use super::settings::TopicSettings;
 use super::supervisor::DeathNotice;
 use crate::machine::partition::{Effect, Event, Leadership, LogBounds, Partition, Wait};
 use crate::model::{BrokerId, ErrorCode, LeaderEpoch, Moment, Offset, Timestamp, TopicPartition};
-use crate::storage::log::{AppendError, Appended, FlushOutcome, Log, NewBatch, PendingDelete};
+use crate::storage::log::{AppendError, Appended, FlushOutcome, FlushTask, Log, NewBatch, PendingDelete};
 use crate::storage::producer_state::ProducerDescription;
 use crate::telemetry::{Event as _, event};
 
 /// Room for answers that is kept from turn to turn.
 const ANSWERS_KEPT: usize = 64;
+
+/// Files of closed segments that wait for the next checkpoint to be flushed: with more a flush begins at once, since each is
+/// held open until then.
+const UNFLUSHED_CLOSED_FILES_MAX: usize = 64;
 
 /// Mailbox bound: appends that may wait for one partition before connections stop reading (law 6). Each carries all that one
 /// connection brought in a turn.
@@ -188,8 +192,8 @@ pub enum Chore {
     Retention,
     /// Forget producers that are silent.
     Producers,
-    /// Write the indexes of the active segment to their files.
-    Indexes,
+    /// What is done with every checkpoint: write the indexes of the active segment to their files, flush the closed ones.
+    Checkpoint,
 }
 
 /// One batch to append.
@@ -288,6 +292,7 @@ impl PartitionActor {
             // An append failed and could not be taken back. Nothing more comes of this log.
             self.give_up(ctx);
         }
+        self.flush_closed(UNFLUSHED_CLOSED_FILES_MAX, ctx);
         self.answers.send();
         (self.turn.requests, self.turn.results) = (requests, results);
     }
@@ -348,7 +353,8 @@ impl PartitionActor {
         self.machine.step(now, event, &mut effects);
         for effect in effects.drain(..) {
             match effect {
-                Effect::Flush => self.flush(ctx),
+                Effect::Flush => self.flush(Log::flush_task, ctx),
+                Effect::FlushClosed => self.flush(Log::flush_closed_task, ctx),
                 Effect::HighWatermarkMoved(high_watermark) => self.publish(high_watermark),
                 Effect::Acknowledge(answer) => self.answers.push(answer),
                 Effect::Refuse(answer, error) => self.answers.push(answer.refused(error)),
@@ -358,9 +364,16 @@ impl PartitionActor {
         self.arm(now, ctx);
     }
 
-    fn flush(&mut self, ctx: &mut Context<Self>) {
-        let Some(log) = &mut self.log else { return };
-        match log.flush_task() {
+    /// Has the closed segments flushed if at least so many of their files are waiting for it.
+    fn flush_closed(&mut self, files_min: usize, ctx: &mut Context<Self>) {
+        let Some(log) = self.log.as_ref().filter(|log| files_min <= log.unflushed_closed_files()) else { return };
+        let up_to = log.closed_segments_end();
+        self.step(Event::SegmentsClosed { up_to }, ctx);
+    }
+
+    fn flush(&mut self, task: fn(&Log) -> Option<FlushTask>, ctx: &mut Context<Self>) {
+        let Some(log) = &self.log else { return };
+        match task(log) {
             Some(task) => {
                 let work = self.placement.blocking(move || task.run());
                 ctx.spawn(work.into_actor(self).map(|outcome, actor, ctx| actor.flushed(outcome, ctx)));
@@ -447,10 +460,11 @@ impl PartitionActor {
                 log.expire_producers(now);
                 return None;
             }
-            Chore::Indexes => {
+            Chore::Checkpoint => {
                 if let Err(error) = log.save_indexes() {
                     event::CheckpointFailed { cause: error.to_string() }.emit();
                 }
+                self.flush_closed(1, ctx);
                 return None;
             }
         }

@@ -620,7 +620,7 @@ impl Replicas {
         }
         if let Some(interval) = checkpoint {
             ctx.run_interval(interval, |actor, ctx| {
-                actor.housekeep(Chore::Indexes, ctx);
+                actor.housekeep(Chore::Checkpoint, ctx);
                 let task = actor.checkpoint();
                 let work = actor.placement.blocking(move || task.map(CheckpointTask::run));
                 ctx.spawn(work.into_actor(actor).map(|failed, _, ctx| {

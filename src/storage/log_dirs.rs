@@ -622,14 +622,14 @@ impl LogDirs {
     ) -> Result<PendingDelete, DiskError> {
         let place = self.dir_of(partition);
         let Some(dir) = place.and_then(|place| self.dirs.get(place.0)) else {
-            return Ok(PendingDelete { paths: Vec::new(), due });
+            return Ok(PendingDelete::of(Vec::new(), due));
         };
         let from = dir.path.join(live_name(partition));
         let to = dir.path.join(marked_name(partition, Mark::Delete, unique.to_be_bytes()));
         self.disk.rename(&from, &to).map_err(|error| DiskError::new("rename", &from, &error))?;
         self.disk.sync_dir(&dir.path).map_err(|error| DiskError::new("sync", &dir.path, &error))?;
         self.partitions.remove(partition);
-        Ok(PendingDelete { paths: vec![to], due })
+        Ok(PendingDelete::of(vec![to], due))
     }
 
     /// The checkpoint files of all dirs, to be written on a thread that may wait. Partitions that are not in `offsets` keep

@@ -9,7 +9,7 @@
 use std::io;
 use std::path::{Path, PathBuf};
 use std::sync::atomic::{AtomicBool, AtomicI64, AtomicU64, Ordering};
-use std::sync::{Arc, PoisonError, RwLock};
+use std::sync::{Arc, Mutex, PoisonError, RwLock, Weak};
 
 use crate::model::{Offset, Timestamp};
 use crate::storage::disk::{Access, Disk, DiskFile};
@@ -134,6 +134,8 @@ pub(crate) struct Segment {
     /// Largest timestamp in the segment, or [`MAX_TIMESTAMP_UNKNOWN`] until somebody looks.
     max_timestamp: AtomicI64,
     open: RwLock<Option<Arc<OpenSegment>>>,
+    /// Files that were open before; whoever was reading then may still hold them.
+    let_go: Mutex<Vec<Weak<dyn DiskFile>>>,
     /// When its file last changed.
     modified: AtomicI64,
     used: AtomicBool,
@@ -199,6 +201,7 @@ impl Segment {
             max_timestamp: AtomicI64::new(MAX_TIMESTAMP_UNKNOWN),
             modified: AtomicI64::new(Timestamp::NONE.0),
             open: RwLock::new(open),
+            let_go: Mutex::default(),
             used: AtomicBool::new(false),
         };
         segment.publish(end_offset, size);
@@ -253,12 +256,27 @@ impl Segment {
 
     /// Keeps file and indexes open until [`Self::forget_open`].
     pub(crate) fn pin(&self, open: &Arc<OpenSegment>) {
-        *self.open.write().unwrap_or_else(PoisonError::into_inner) = Some(Arc::clone(open));
+        self.replace_open(Some(Arc::clone(open)));
     }
 
     /// Closes file and indexes, for those who do not hold them.
     pub(crate) fn forget_open(&self) {
-        *self.open.write().unwrap_or_else(PoisonError::into_inner) = None;
+        self.replace_open(None);
+    }
+
+    fn replace_open(&self, open: Option<Arc<OpenSegment>>) {
+        let old = std::mem::replace(&mut *self.open.write().unwrap_or_else(PoisonError::into_inner), open);
+        let Some(old) = old else { return };
+        let mut let_go = self.let_go.lock().unwrap_or_else(PoisonError::into_inner);
+        let_go.retain(|file| 0 < file.strong_count());
+        let_go.push(Arc::downgrade(&old.file));
+    }
+
+    /// Closes file and indexes of a segment that is out of every list; whether somebody reads it still.
+    pub(crate) fn is_read(self: &Arc<Self>) -> bool {
+        self.forget_open();
+        let let_go = self.let_go.lock().unwrap_or_else(PoisonError::into_inner);
+        1 < Arc::strong_count(self) || let_go.iter().any(|file| 0 < file.strong_count())
     }
 
     /// Its batches.
@@ -294,7 +312,7 @@ impl Segment {
         };
         let index_bytes = indexes.bytes();
         let open = Arc::new(OpenSegment { file, indexes });
-        *self.open.write().unwrap_or_else(PoisonError::into_inner) = Some(Arc::clone(&open));
+        self.replace_open(Some(Arc::clone(&open)));
         files.opened(self, index_bytes);
         Ok(open)
     }

@@ -96,7 +96,12 @@ pub enum Event<Ticket> {
         /// Produces that wait for these records to be committed.
         waits: Vec<Wait<Ticket>>,
     },
-    /// The flush that [`Effect::Flush`] asked for came back: everything below `up_to` is on disk.
+    /// Segments that nobody appends to any more wait to be flushed: all below `up_to`. Said from time to time.
+    SegmentsClosed {
+        /// Exclusive.
+        up_to: Offset,
+    },
+    /// The flush that [`Effect::Flush`] or [`Effect::FlushClosed`] asked for came back: everything below `up_to` is on disk.
     Flushed {
         /// Exclusive.
         up_to: Offset,
@@ -119,6 +124,9 @@ pub enum Event<Ticket> {
 pub enum Effect<Ticket> {
     /// Flush the log up to its end and report back. At most one is under way.
     Flush,
+    /// Flush the closed segments and report back. Nobody waits for it: it bounds what recovery has to read. No other flush is
+    /// under way.
+    FlushClosed,
     /// Let consumers read below this offset.
     HighWatermarkMoved(Offset),
     /// The produce is committed: tell the producer.
@@ -231,6 +239,7 @@ impl<Ticket> Partition<Ticket> {
                 self.log.end = end;
                 self.waits.extend(waits);
             }
+            Event::SegmentsClosed { up_to } => self.flush_closed(up_to, effects),
             Event::Flushed { up_to } => {
                 self.flush = Flush::Idle;
                 self.log.flushed = self.log.flushed.max(up_to);
@@ -277,6 +286,14 @@ impl<Ticket> Partition<Ticket> {
         self.flush = Flush::Idle;
         self.refuse_all(ErrorCode::KafkaStorageError, effects);
         self.role = Role::Broken { leader_epoch: self.leader_epoch() };
+    }
+
+    fn flush_closed(&mut self, up_to: Offset, effects: &mut Vec<Effect<Ticket>>) {
+        let may_flush = self.flush == Flush::Idle && !matches!(self.role, Role::Broken { .. });
+        if may_flush && self.log.flushed < up_to {
+            self.flush = Flush::UnderWay { up_to };
+            effects.push(Effect::FlushClosed);
+        }
     }
 
     /// With durable acks nothing is committed before it is flushed, whoever asked for it, so any unflushed record starts a

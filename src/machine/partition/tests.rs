@@ -103,6 +103,19 @@ fn with_page_cache_semantics_no_record_stays_unflushed_too_long() {
 }
 
 #[test]
+fn closed_segments_are_flushed_without_anybody_waiting_and_one_flush_at_a_time() {
+    let mut p = Transcript::leader(Durability::PageCache);
+    p.at(1, Event::Appended { end: Offset(9), waits: vec![] });
+    assert_eq!(p.at(2, Event::SegmentsClosed { up_to: Offset(6) }), [Effect::FlushClosed]);
+    assert_eq!(p.at(3, Event::SegmentsClosed { up_to: Offset(8) }), [], "one flush at a time");
+    assert_eq!(p.at(4, Event::Flushed { up_to: Offset(6) }), []);
+    assert_eq!(p.at(5, Event::SegmentsClosed { up_to: Offset(6) }), [], "all of them are on disk");
+    assert_eq!(p.at(6, Event::SegmentsClosed { up_to: Offset(8) }), [Effect::FlushClosed]);
+    p.at(7, Event::FlushFailed);
+    assert_eq!(p.at(8, Event::SegmentsClosed { up_to: Offset(9) }), [], "a broken log is not flushed");
+}
+
+#[test]
 fn turning_durability_on_flushes_what_is_there() {
     let mut p = Transcript::leader(Durability::PageCache);
     p.at(1, Event::Appended { end: Offset(2), waits: vec![] });

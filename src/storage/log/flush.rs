@@ -9,6 +9,7 @@ use std::sync::Arc;
 use super::{DiskError, Log};
 use crate::model::Offset;
 use crate::storage::disk::{Disk, DiskFile};
+use crate::storage::filename::SegmentFileName;
 use crate::storage::leader_epoch::LeaderEpochCache;
 
 /// What a [`FlushTask`] reached; goes back to [`Log::flush_finished`].
@@ -130,6 +131,12 @@ impl Unflushed {
         self.files.push((self.serial, path, file));
     }
 
+    /// The files of a segment, and the producer snapshot taken before it, have other names now and will be removed: whether
+    /// they reach the disk matters no more, and nobody may keep them open.
+    pub(super) fn set_aside(&mut self, base: Offset) {
+        self.files.retain(|(_, path, _)| file_name(path).is_none_or(|name| name.offset != base));
+    }
+
     /// A file was made, renamed or removed.
     pub(super) fn names_changed(&mut self) {
         self.names += 1;
@@ -152,6 +159,10 @@ impl Unflushed {
     }
 }
 
+fn file_name(path: &Path) -> Option<SegmentFileName> {
+    SegmentFileName::parse(path.file_name()?.to_str()?)
+}
+
 impl FlushOutcome {
     /// Whether all is in the files that a log leaves behind when it is closed in order.
     pub(super) fn is_complete(&self) -> Result<(), DiskError> {
@@ -161,33 +172,52 @@ impl FlushOutcome {
 
 impl Log {
     /// A flush of all that was appended and is not durable; `None` when there is nothing to do. Several may be under way.
-    pub fn flush_task(&mut self) -> Option<FlushTask> {
+    pub fn flush_task(&self) -> Option<FlushTask> {
         let up_to = self.log_end_offset();
         let unflushed = &self.unflushed;
-        let names_are_new = unflushed.names_synced < unflushed.names;
-        let epochs_are_new = unflushed.epochs_saved < unflushed.epochs;
         let active_is_new = unflushed.recovery_point < up_to || unflushed.cuts_synced < unflushed.cuts;
-        if !active_is_new && unflushed.files.is_empty() && !names_are_new && !epochs_are_new {
-            return None;
-        }
-        let mut files: Vec<_> =
-            unflushed.files.iter().map(|(_, path, file)| (path.clone(), Arc::clone(file))).collect();
+        let mut task = self.task(up_to);
         if active_is_new {
-            files.push((self.active.segment.path(), Arc::clone(&self.active.open.file)));
+            task.files.push((self.active.segment.path(), Arc::clone(&self.active.open.file)));
+            task.cuts = self.unflushed.cuts;
         }
-        Some(FlushTask {
+        (!task.files.is_empty() || task.names_are_new || task.new_epochs.is_some()).then_some(task)
+    }
+
+    /// A flush of the closed segments alone; `None` when they are durable.
+    pub fn flush_closed_task(&self) -> Option<FlushTask> {
+        let up_to = self.closed_segments_end().max(self.unflushed.recovery_point);
+        (0 < self.unflushed_closed_files()).then(|| self.task(up_to))
+    }
+
+    /// Where the active segment begins.
+    #[must_use]
+    pub fn closed_segments_end(&self) -> Offset {
+        self.active.segment.base_offset()
+    }
+
+    /// Files of closed segments that are held open until a flush.
+    #[must_use]
+    pub fn unflushed_closed_files(&self) -> usize {
+        self.unflushed.files.len()
+    }
+
+    /// A flush of all but the active segment.
+    fn task(&self, up_to: Offset) -> FlushTask {
+        let unflushed = &self.unflushed;
+        FlushTask {
             disk: Arc::clone(&self.view.disk),
             dir: Arc::clone(&self.view.dir),
-            files,
-            names_are_new,
-            new_epochs: epochs_are_new.then(|| self.epochs.clone()),
+            files: unflushed.files.iter().map(|(_, path, file)| (path.clone(), Arc::clone(file))).collect(),
+            names_are_new: unflushed.names_synced < unflushed.names,
+            new_epochs: (unflushed.epochs_saved < unflushed.epochs).then(|| self.epochs.clone()),
             up_to,
             generation: unflushed.generation,
             names: unflushed.names,
             serial: unflushed.serial,
             epochs: unflushed.epochs,
-            cuts: unflushed.cuts,
-        })
+            cuts: unflushed.cuts_synced,
+        }
     }
 
     /// Takes the outcome of a flush and gives the offset below which all records are durable. After a failed one nothing is appended until the log was

@@ -56,7 +56,8 @@ impl Log {
         }
         self.view.set_segments(kept.into());
         let paths = self.set_aside(gone)?;
-        Ok(Some(PendingDelete { paths, due: moment.after(self.config.file_delete_delay) }))
+        let due = moment.after(self.config.file_delete_delay);
+        Ok(Some(PendingDelete { paths, due, segments: gone.to_vec() }))
     }
 
     /// How many segments go, the oldest first.
@@ -107,6 +108,7 @@ impl Log {
         let mut renamed = Vec::new();
         for segment in gone {
             renamed.extend(rename_deleted(&*self.view.disk, &self.view.dir, segment.base_offset())?);
+            self.unflushed.set_aside(segment.base_offset());
         }
         self.unflushed.names_changed();
         Ok(renamed)

@@ -171,6 +171,78 @@ fn retention_by_size_keeps_what_is_allowed() {
 }
 
 #[test]
+fn a_deleted_segment_is_cut_down_only_when_nobody_reads_it() {
+    let (mib, disk) = (1 << 20, disk());
+    let by_size =
+        LogConfig { segment_bytes: 4 * mib, retention_bytes: Some(1), retention: None, ..LogConfig::default() };
+    let mut log = open_with(&disk, options(by_size)).unwrap().0;
+    let sent = Sent { value_bytes: 3 << 20, ..Sent::default() };
+    let request = ReadRequest { offset: Offset(0), upper_bound: Offset(1), bytes_max: 99, at_least_one_batch: true };
+    for held in [true, false] {
+        append(&mut log, &sent);
+        append(&mut log, &sent);
+        let offset = log.log_start_offset();
+        let Ok(Read::Batches(slice)) =
+            log.view().read(&ReadRequest { offset, upper_bound: offset.next(), ..request }, Wait::Allowed)
+        else {
+            panic!("it is there")
+        };
+        let pending = log.apply_retention(offset.next(), Timestamp(0), Moment::default()).unwrap().unwrap();
+        let deleted = pending.paths.iter().find(|path| path.to_string_lossy().ends_with(".log.deleted")).unwrap();
+        let file = disk.open(deleted, Access::Read).unwrap();
+        let len = file.len().unwrap();
+        let reader = held.then_some(slice);
+        pending.run(&disk).unwrap();
+        assert!(!names(&disk).iter().any(|name| name.ends_with(".deleted")));
+        match reader {
+            Some(slice) => assert_eq!(batches_of(&slice).len(), 1, "all bytes are there"),
+            None => assert!(0 < file.len().unwrap() && file.len().unwrap() < len / 2, "cut down before it was removed"),
+        }
+    }
+}
+
+#[test]
+fn segments_that_retention_took_are_not_held_open() {
+    let disk = disk();
+    let by_size = LogConfig { retention_bytes: Some(3_000), retention: None, ..config() };
+    let mut log = open_with(&disk, options(by_size)).unwrap().0;
+    let mut held = Vec::new();
+    for _ in 0..20 {
+        append(&mut log, &Sent { value_bytes: 1_200, ..Sent::default() });
+        log.apply_retention(log.log_end_offset(), Timestamp(0), Moment::default()).unwrap();
+        held.push(log.unflushed_closed_files());
+    }
+    assert_eq!(held.iter().max(), held.get(4), "as many as the kept segments have, however many went: {held:?}");
+    assert!(0 < held[4]);
+}
+
+#[test]
+fn closed_segments_become_durable_without_the_active_one() {
+    let disk = disk();
+    let mut log = open(&disk);
+    for _ in 0..3 {
+        append(&mut log, &Sent { value_bytes: 1_200, ..Sent::default() });
+    }
+    assert_eq!(log.recovery_point(), Offset(0));
+    let task = log.flush_closed_task().expect("two segments are closed");
+    append(&mut log, &Sent { value_bytes: 1_200, ..Sent::default() });
+    assert_eq!(log.flush_finished(task.run()), Ok(Offset(2)), "what was closed meanwhile waits for the next");
+    assert!(0 < log.unflushed_closed_files());
+    let task = log.flush_closed_task().expect("the third is closed");
+    assert_eq!(log.flush_finished(task.run()), Ok(log.closed_segments_end()));
+    assert!(
+        log.flush_closed_task().is_none() && log.flush_task().is_some(),
+        "the active segment is still to be flushed"
+    );
+    drop(log);
+    disk.crash();
+    disk.restart();
+    let recovered = open_with(&disk, OpenOptions { recovery_point: Offset(3), ..options(config()) }).unwrap().0;
+    assert!(Offset(3) <= recovered.log_end_offset());
+    assert_eq!(read_all(&recovered).len(), usize::try_from(recovered.log_end_offset().0).unwrap());
+}
+
+#[test]
 fn a_read_that_may_not_wait_does_not() {
     let disk = disk();
     let mut log = open(&disk);
