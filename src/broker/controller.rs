@@ -20,6 +20,7 @@ use super::ask;
 use super::config_watch::{self, Applier};
 use super::directory::Directory;
 use super::image::{BrokerImage, Metadata};
+use super::membership::Membership;
 use super::ports::{Ports, random_topic_id};
 use super::replicas::{Replicas, ReplicasCommand};
 use super::supervisor::DeathNotice;
@@ -53,6 +54,8 @@ pub struct ControllerActor {
 pub struct ControllerParts {
     /// This broker.
     pub local: BrokerId,
+    /// Told of each registration.
+    pub membership: Membership,
     /// What it registers as.
     pub registration: broker::Registration,
     /// Sessions of earlier runs on the same log dirs.
@@ -230,6 +233,7 @@ impl Running {
         let mut events = coordinator.watch("/").await?;
         let (local, earlier) = (self.parts.local, &self.parts.earlier_sessions);
         let registered = registration::register(&*coordinator, local, &self.parts.registration, earlier).await?;
+        self.parts.membership.registered(registered.epoch);
         event::BrokerRegistered { broker: local, epoch: registered.epoch }.emit();
         let mut dirty = Dirty { controller: true, everything: true, ..Dirty::default() };
         loop {

@@ -9,6 +9,7 @@ use super::admin::Admin;
 use super::controller::ControllerActor;
 use super::directory::Directory;
 use super::image::Metadata;
+use super::membership::Membership;
 use super::placement::Placement;
 use super::ports::Ports;
 use super::producer_ids::ProducerIds;
@@ -21,6 +22,8 @@ use crate::model::BrokerId;
 pub struct Env {
     /// This broker.
     pub local: BrokerId,
+    /// This broker in the cluster: the epochs that requests between brokers are checked against.
+    pub membership: Membership,
     /// What is known of the cluster.
     pub metadata: Metadata,
     /// The partitions that live here.

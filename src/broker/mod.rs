@@ -40,7 +40,9 @@ pub mod file_source;
 pub mod handlers;
 pub mod image;
 pub mod inbox;
+pub mod link;
 pub mod listener;
+pub mod membership;
 pub mod partition;
 pub mod peer;
 pub mod placement;
@@ -64,6 +66,7 @@ use env::Env;
 use fetch_slots::SessionSlots;
 use image::Metadata;
 use listener::{ListenerActor, ListenerCommand, ListenerParts};
+use membership::Membership;
 use placement::Placement;
 use ports::{Ports, random_topic_id};
 use producer_ids::ProducerIds;
@@ -177,11 +180,13 @@ impl Broker {
         let loaded = ask(&replicas, |reply| ReplicasCommand::Load { reply }).await;
         loaded.ok_or_else(|| StartError::Other("the logs could not be loaded".to_owned()))?;
 
+        let membership = Membership::default();
         let (ready, mut is_ready) = watch::channel(Ok(false));
         let registration = registration(&config, &doors, &ports);
         let controller = ControllerActor::new(
             ControllerParts {
                 local,
+                membership: membership.clone(),
                 registration,
                 earlier_sessions,
                 coordinator: Rc::clone(&coordinator),
@@ -206,6 +211,7 @@ impl Broker {
         );
         let env = Arc::new(Env {
             local,
+            membership,
             metadata,
             directory,
             settings,

@@ -11,7 +11,7 @@ use tokio::signal::unix::{SignalKind, signal};
 use tokio::sync::mpsc;
 
 use super::placement::Placement;
-use super::ports::{OsEntropy, Ports};
+use super::ports::{OsEntropy, OsNetwork, Ports};
 use super::{Broker, Door, Incoming, Parts, StartError};
 use crate::config::{BrokerConfig, Layers, Listener, LoginScheme, ZooKeeperConfig};
 use crate::coordination::embedded::Embedded;
@@ -67,7 +67,8 @@ async fn serve(
     serving: impl FnOnce(&Serving),
 ) -> Result<(), StartError> {
     let clock = OsClock::start();
-    let ports = Ports { disk: Arc::new(OsDisk), clock: Arc::new(clock), entropy: Arc::new(OsEntropy) };
+    let network = Arc::new(OsNetwork { options: socket_options(&config) });
+    let ports = Ports { disk: Arc::new(OsDisk), clock: Arc::new(clock), entropy: Arc::new(OsEntropy), network };
     let began = ports.clock.moment();
     event::BrokerStarting {
         version: env!("CARGO_PKG_VERSION"),
@@ -222,6 +223,15 @@ fn remember_session(coordinator: &dyn Coordinator, memory: &mut SessionMemory) {
     }
 }
 
+fn socket_options(config: &BrokerConfig) -> SocketOptions {
+    let connections = &config.connections;
+    SocketOptions {
+        send_buffer_bytes: connections.send_buffer_bytes,
+        receive_buffer_bytes: connections.receive_buffer_bytes,
+        loopback_congestion_control: connections.congestion_control.clone(),
+    }
+}
+
 /// What clients are told to connect to, per listener of the configuration.
 fn advertised(config: &BrokerConfig) -> Vec<Option<Listener>> {
     let same =
@@ -235,11 +245,7 @@ fn open(
     config: &BrokerConfig,
 ) -> Result<(Door, SocketAddr), StartError> {
     let connections = &config.connections;
-    let options = SocketOptions {
-        send_buffer_bytes: connections.send_buffer_bytes,
-        receive_buffer_bytes: connections.receive_buffer_bytes,
-        loopback_congestion_control: connections.congestion_control.clone(),
-    };
+    let options = socket_options(config);
     let bound = bind(listener, connections.backlog, &options)?;
     let address = bound.local_addr().map_err(|error| StartError::Other(error.to_string()))?;
     event::ListenerBound { listener: listener.name.clone(), address }.emit();

@@ -435,7 +435,7 @@ impl Replicas {
             leader_epoch: notice.state.leader_epoch,
             partition_epoch: notice.state.partition_epoch,
             isr: notice.state.isr.iter().copied().collect(),
-            replicas: notice.replicas.len(),
+            replicas: notice.replicas.clone(),
         };
         replica.leadership = Some(leadership.clone());
         let handle = replica.handle.as_ref().ok_or(ErrorCode::KafkaStorageError)?;

@@ -8,5 +8,6 @@ pub mod assignment;
 pub mod controller;
 pub mod fetch_session;
 pub mod homing;
+pub mod isr_change;
 pub mod partition;
 pub mod restart;

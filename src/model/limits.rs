@@ -11,6 +11,10 @@ pub const PARTITIONS_PER_TOPIC_MAX: i32 = 100_000;
 /// flight, librdkafka to a million that it never reaches; more would only wait in our memory.
 pub const REQUESTS_IN_FLIGHT_PER_CONNECTION_MAX: usize = 128;
 
+/// Longest answer that a broker takes from another one: `replica.fetch.response.max.bytes` and one batch of
+/// `message.max.bytes` beyond it, with much room for operators who raised both.
+pub const PEER_ANSWER_BYTES_MAX: usize = 128 << 20;
+
 /// Tagged fields one struct of a message may have; more is a malformed request. Kafka's own messages have at most 10.
 pub const TAGGED_FIELDS_MAX: u32 = 64;
 

@@ -58,14 +58,14 @@ impl Topic {
 pub async fn create(life: &Life, topic: &Topic) {
     let mut last = None;
     let created = tokio::time::timeout(RECOVERY_PATIENCE, async {
-        let mut client = life.connect("creator").await;
+        let mut client = life.connect("creator", None).await;
         loop {
             match create_once(&mut client, topic.name, topic.partitions, &topic.configs).await {
                 Ok(ErrorCode::None | ErrorCode::TopicAlreadyExists) => return,
                 Ok(error) => last = Some(error),
                 Err(trouble) => {
                     life.trouble(&trouble);
-                    client = life.connect("creator").await;
+                    client = life.connect("creator", None).await;
                 }
             }
             life.pause(300).await;
@@ -117,7 +117,7 @@ pub fn missing(api: &str) -> Trouble {
 /// Makes and deletes topics, deletes records and changes settings, until the life ends or drains.
 pub async fn run(life: Rc<Life>, topics: Rc<[Topic]>, fates: Rc<std::cell::RefCell<Fates>>) {
     while !life.draining.get() {
-        let mut client = life.connect("admin").await;
+        let mut client = life.connect("admin", None).await;
         if let Err(trouble) = act(&life, &mut client, &topics, &fates).await {
             life.trouble(&trouble);
         }
@@ -188,7 +188,7 @@ async fn change_settings(life: &Life, client: &mut Client, topics: &[Topic]) -> 
 /// before it opened the logs.
 pub async fn learn_durability(life: &Life, topics: &[Topic]) {
     for topic in topics.iter().filter(|topic| topic.changes_durability) {
-        let mut client = life.connect("auditor").await;
+        let mut client = life.connect("auditor", None).await;
         let resource = DescribeConfigsResource {
             resource_type: TOPIC,
             resource_name: topic.name.into(),
@@ -212,7 +212,7 @@ pub async fn learn_durability(life: &Life, topics: &[Topic]) {
 
 /// Whether what was acknowledged as created is there, and what was acknowledged as deleted is not.
 pub async fn audit(life: &Life, topics: &[Topic], fates: &std::cell::RefCell<Fates>) {
-    let mut client = life.connect("auditor").await;
+    let mut client = life.connect("auditor", None).await;
     let request = MetadataRequest { topics: None, allow_auto_topic_creation: false, ..Default::default() };
     let response = match client.call(METADATA, &request).await {
         Ok(response) => response,

@@ -6,7 +6,6 @@ use std::time::Duration;
 use bytes::{Buf as _, Bytes, BytesMut};
 use tokio::io::{AsyncReadExt as _, AsyncWriteExt as _, DuplexStream};
 
-use super::network::Network;
 use super::trace::Trace;
 use crate::wire::{Message as _, Request, RequestHeader, decode_response, encode_request};
 
@@ -34,10 +33,10 @@ pub struct Client {
 }
 
 impl Client {
-    /// Connects; `None` when the broker does not accept.
-    pub async fn connect(network: &Network, trace: &Trace, name: &str) -> Option<Self> {
-        let stream = network.connect().await?;
-        Some(Self { name: name.to_owned(), stream, trace: trace.clone(), next: 0, buffer: BytesMut::new() })
+    /// A client that calls itself `name`.
+    #[must_use]
+    pub fn new(stream: DuplexStream, trace: &Trace, name: &str) -> Self {
+        Self { name: name.to_owned(), stream, trace: trace.clone(), next: 0, buffer: BytesMut::new() }
     }
 
     /// Asks and waits.

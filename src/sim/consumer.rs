@@ -32,7 +32,8 @@ type Records = Vec<(i64, Vec<u8>)>;
 /// Reads everything as it comes, until the life ends.
 pub async fn run(life: Rc<Life>, name: &'static str, positions: Positions) {
     loop {
-        let mut client = life.connect(name).await;
+        let place = positions.borrow().keys().next().cloned();
+        let mut client = life.connect(name, place.as_ref()).await;
         let Err(trouble) = read(&life, &mut client, &positions).await;
         life.trouble(&trouble);
         life.pause(200).await;
@@ -138,7 +139,7 @@ pub async fn audit(life: &Life) {
 
 async fn audited(life: &Life, place: &Place, refusal: &mut Option<ErrorCode>) -> (i64, i64, Records) {
     loop {
-        let mut client = life.connect("auditor").await;
+        let mut client = life.connect("auditor", Some(place)).await;
         loop {
             match read_whole(&mut client, place).await {
                 Ok(Tried::Read(start, high_watermark, records)) => return (start, high_watermark, records),

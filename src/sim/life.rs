@@ -6,9 +6,11 @@ use std::rc::Rc;
 use std::sync::Arc;
 use std::time::Duration;
 
+use futures::future::LocalBoxFuture;
+use tokio::io::DuplexStream;
+
 use super::client::{Client, Trouble};
 use super::disk::{Failure, FlushFailures};
-use super::network::Network;
 use super::oracle::{Oracle, Place, Span, Strength, Violation};
 use super::power::Power;
 use super::trace::Trace;
@@ -18,10 +20,16 @@ use crate::storage::disk::sim::Dice;
 /// How long the broker may be unable to serve something without a fault that explains it.
 pub const RECOVERY_PATIENCE: Duration = Duration::from_secs(90);
 
+/// How clients get to a broker.
+pub trait Way {
+    /// Connects to whoever serves a partition, or to the controller where none is named; `None` when there is nobody now.
+    fn connect<'a>(&'a self, place: Option<&'a Place>) -> LocalBoxFuture<'a, Option<DuplexStream>>;
+}
+
 /// See the module.
 pub struct Life {
-    /// The way to the broker.
-    pub network: Network,
+    /// The way to the broker that is meant.
+    pub way: Rc<dyn Way>,
     /// What happens.
     pub trace: Trace,
     /// Whether the broker's machine is on.
@@ -63,11 +71,11 @@ impl Life {
         tokio::time::sleep(Duration::from_millis(wait)).await;
     }
 
-    /// Connects, however often it takes.
-    pub async fn connect(&self, name: &str) -> Client {
+    /// Connects to whoever serves a partition, or to the controller, however often it takes.
+    pub async fn connect(&self, name: &str, place: Option<&Place>) -> Client {
         loop {
-            if let Some(client) = Client::connect(&self.network, &self.trace, name).await {
-                return client;
+            if let Some(stream) = self.way.connect(place).await {
+                return Client::new(stream, &self.trace, name);
             }
             self.pause(200).await;
         }

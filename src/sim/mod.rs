@@ -11,6 +11,7 @@
 
 pub mod admin;
 pub mod client;
+pub mod cluster;
 pub mod consumer;
 pub mod disk;
 pub mod life;

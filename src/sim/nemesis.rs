@@ -9,6 +9,7 @@ use std::rc::Rc;
 use std::time::Duration;
 
 use super::life::{Life, RECOVERY_PATIENCE};
+use super::network::Network;
 use super::oracle::{Place, Violation};
 use super::passing;
 use crate::coordination::faulty::{FaultRates, Faulty};
@@ -20,6 +21,8 @@ const FAULTS_MAX: u32 = 2;
 
 /// What it may break.
 pub struct Victims {
+    /// The way to the broker.
+    pub network: Network,
     /// The broker's disk.
     pub disk: SimDisk,
     /// Its log dirs.
@@ -48,8 +51,8 @@ pub async fn run(life: Rc<Life>, victims: Rc<Victims>) {
             life.coordinator_failed.set(true);
         }
         match what {
-            0 | 1 => life.network.cut(100),
-            2 => life.network.cut(30),
+            0 | 1 => victims.network.cut(100),
+            2 => victims.network.cut(30),
             3 => fail(&life, &victims, Operation::Sync),
             4 => {
                 let rare = [Operation::SyncDir, Operation::Open, Operation::Rename, Operation::Remove];

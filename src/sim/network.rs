@@ -5,10 +5,13 @@ use std::net::{IpAddr, Ipv4Addr, SocketAddr};
 use std::rc::Rc;
 use std::time::Duration;
 
+use futures::future::LocalBoxFuture;
 use tokio::io::{AsyncReadExt as _, AsyncWriteExt as _, DuplexStream, ReadHalf, WriteHalf, duplex, split};
 use tokio::sync::mpsc;
 use tokio::task::AbortHandle;
 
+use super::life::Way;
+use super::oracle::Place;
 use super::power::Power;
 use super::trace::Trace;
 use crate::broker::Incoming;
@@ -88,6 +91,12 @@ impl Network {
             // The last one stays: its number is the next one's.
             true
         });
+    }
+}
+
+impl Way for Network {
+    fn connect<'a>(&'a self, _: Option<&'a Place>) -> LocalBoxFuture<'a, Option<DuplexStream>> {
+        Box::pin(self.connect())
     }
 }
 

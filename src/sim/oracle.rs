@@ -196,6 +196,7 @@ pub struct Audit<'a> {
 pub struct Oracle {
     logs: BTreeMap<Place, Log>,
     violations: Vec<Violation>,
+    replicated: bool,
     /// Records acknowledged, and records read, for the statistics.
     pub acknowledged: u64,
     /// See [`Self::acknowledged`].
@@ -203,6 +204,11 @@ pub struct Oracle {
 }
 
 impl Oracle {
+    /// There are several replicas: after a change of leader the high watermark that is told may be older (KIP-207).
+    pub fn replicated(&mut self) {
+        self.replicated = true;
+    }
+
     /// A partition that is there from now on.
     pub fn created(&mut self, place: Place, promise: Promise) {
         let log = Log {
@@ -322,6 +328,9 @@ impl Oracle {
 
     /// A high watermark was told.
     pub fn high_watermark(&mut self, place: &Place, high_watermark: i64, when: Span) {
+        if self.replicated {
+            return;
+        }
         let Some(log) = self.logs.get_mut(place).filter(|_| high_watermark != -1) else { return };
         let went_back = log.high_watermark.tell(high_watermark, when);
         if let Some(from) = went_back.filter(|_| !log.is_loose()) {

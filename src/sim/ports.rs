@@ -1,12 +1,16 @@
-//! Time and chance of the simulated broker.
+//! Time, chance and neighbours of the simulated broker.
 
 use std::fmt;
+use std::io;
 use std::sync::{Mutex, PoisonError};
 use std::time::Duration;
 
+use futures::future::LocalBoxFuture;
 use tokio::time::Instant;
 
+use crate::broker::ports::Network;
 use crate::model::{Clock, Entropy, Moment, Timestamp};
+use crate::net::{ConnectError, Stream};
 use crate::storage::disk::sim::Dice;
 
 /// The clock of one life of the broker: its moments are those of the runtime, whose time only passes when nobody has
@@ -68,5 +72,16 @@ impl Entropy for SimEntropy {
         for byte in bytes {
             *byte = u8::try_from(dice.below(256)).unwrap_or(0);
         }
+    }
+}
+
+/// The neighbourhood of a broker that is the only one.
+#[derive(Clone, Copy, Debug)]
+pub struct Alone;
+
+impl Network for Alone {
+    fn connect<'a>(&'a self, host: &'a str, _: u16, _: Duration) -> LocalBoxFuture<'a, Result<Stream, ConnectError>> {
+        let source = io::Error::new(io::ErrorKind::NotFound, "there is no other broker");
+        Box::pin(std::future::ready(Err(ConnectError::Resolve { host: host.to_owned(), source })))
     }
 }

@@ -173,7 +173,8 @@ impl Batch {
 pub async fn run(life: Rc<Life>, producer: Rc<RefCell<Producer>>) {
     let habits = producer.borrow().habits.clone();
     loop {
-        let client = life.connect(habits.name).await;
+        let place = producer.borrow().lanes.first().map(|lane| lane.place.clone());
+        let client = life.connect(habits.name, place.as_ref()).await;
         producer.borrow_mut().reconnected();
         match send_all(&life, &producer, &habits, client).await {
             Ok(()) => return,

@@ -18,7 +18,7 @@ use super::nemesis::{self, Victims};
 use super::network::Network;
 use super::oracle::{End, Keeps, Oracle, Promise, Violation};
 use super::passing::Fates;
-use super::ports::{SimClock, SimEntropy};
+use super::ports::{Alone, SimClock, SimEntropy};
 use super::power::Power;
 use super::producer::{self, Habits, Producer};
 use super::trace::{Fingerprint, Trace};
@@ -37,7 +37,7 @@ use crate::storage::log_dirs::LogDirs;
 use crate::wire::record::Codec;
 
 /// Wall-clock time at which every run begins: 2026-01-01.
-const BEGINNING: Timestamp = Timestamp(1_767_225_600_000);
+pub(super) const BEGINNING: Timestamp = Timestamp(1_767_225_600_000);
 
 /// Wall-clock time that a restart takes.
 const RESTART_MS: i64 = 1_500;
@@ -113,8 +113,7 @@ impl fmt::Display for Statistics {
 /// Runs a seed.
 #[must_use]
 pub fn run(seed: u64, trace: &Trace) -> Outcome {
-    count_panics();
-    PANICS.set(0);
+    panics_are_counted();
     let mut world = World::new(seed, trace.clone());
     let lives = 2 + world.dice.below(LIVES_MAX - 1);
     for life in 1..=lives {
@@ -131,8 +130,9 @@ thread_local! {
 }
 
 /// Panics of actors end in their tasks: they are counted where they happen.
-fn count_panics() {
+pub(super) fn panics_are_counted() {
     static HOOK: Once = Once::new();
+    PANICS.set(0);
     HOOK.call_once(|| {
         let before = std::panic::take_hook();
         std::panic::set_hook(Box::new(move |panic| {
@@ -140,6 +140,11 @@ fn count_panics() {
             before(panic);
         }));
     });
+}
+
+/// How many there were.
+pub(super) fn panics() -> u64 {
+    PANICS.get()
 }
 
 /// What outlives the broker.
@@ -276,7 +281,7 @@ impl World {
             failures.clone(),
         );
         let life = Rc::new(Life {
-            network,
+            way: Rc::new(network.clone()),
             trace: self.trace.clone(),
             power: power.clone(),
             clock: Arc::clone(&clock),
@@ -293,19 +298,20 @@ impl World {
             disk: Arc::new(disk),
             clock: Arc::clone(&clock),
             entropy: Arc::new(SimEntropy::new(self.dice.below(u64::MAX))),
+            network: Arc::new(Alone),
         };
         let door = Door { listener: "PLAINTEXT".to_owned(), advertised: ("broker".to_owned(), 9092), accepted };
         let clean = tokio::select! {
             biased;
             () = power.went_off() => false,
-            clean = self.serve(plan, &life, ports, door) => clean,
+            clean = self.serve(plan, (&life, network), ports, door) => clean,
         };
         power.cut();
         (clean, clock.moment().0.as_millis().try_into().unwrap_or(i64::MAX))
     }
 
     /// A life from the start to the stop, if it comes to that; whether it stopped in good order.
-    async fn serve(&mut self, plan: Plan, life: &Rc<Life>, ports: Ports, door: Door) -> bool {
+    async fn serve(&mut self, plan: Plan, (life, network): (&Rc<Life>, Network), ports: Ports, door: Door) -> bool {
         let started = tokio::time::timeout(RECOVERY_PATIENCE, self.start(ports, door)).await;
         let (mut broker, coordinator) = match started {
             Ok(Ok(started)) => started,
@@ -322,7 +328,7 @@ impl World {
         };
         let lost = tokio::select! {
             biased;
-            () = self.happen(plan, life, coordinator) => false,
+            () = self.happen(plan, life, network, coordinator) => false,
             _ = broker.lost() => true,
         };
         if lost {
@@ -368,7 +374,7 @@ impl World {
     }
 
     /// What happens while the broker serves.
-    async fn happen(&mut self, plan: Plan, life: &Rc<Life>, coordinator: Faulty) {
+    async fn happen(&mut self, plan: Plan, life: &Rc<Life>, network: Network, coordinator: Faulty) {
         if !self.created {
             for topic in &*self.topics {
                 admin::create(life, topic).await;
@@ -393,6 +399,7 @@ impl World {
         let admin = tokio::task::spawn_local(admin);
         if self.dice.percent(75) {
             let victims = Victims {
+                network,
                 disk: self.disk.clone(),
                 log_dirs: self.log_dirs.clone(),
                 coordinator,
@@ -442,7 +449,7 @@ impl World {
 }
 
 /// How long the disk pool takes for a piece of work: often no time at all.
-fn disk_delay(seed: u64) -> impl Fn() -> Duration + Send + Sync {
+pub(super) fn disk_delay(seed: u64) -> impl Fn() -> Duration + Send + Sync {
     let dice = Mutex::new(Dice::new(seed));
     move || {
         let mut dice = dice.lock().unwrap_or_else(PoisonError::into_inner);

@@ -9,7 +9,7 @@ use actix::MessageResult;
 use actix_rt::System;
 
 use super::super::placement::{self, Placement};
-use super::super::ports::{OsEntropy, Ports};
+use super::super::ports::{OsEntropy, OsNetwork, Ports};
 use super::super::{Broker, Door, Parts};
 use super::*;
 use crate::config::load;
@@ -66,7 +66,12 @@ impl Rig {
         let properties = "broker.id=1\nlisteners=PLAINTEXT://127.0.0.1:0\nlog.dirs=/data\n";
         let loaded = load(properties, &[]).expect("a good configuration");
         let clock = Arc::new(OsClock::start());
-        let ports = Ports { disk: Arc::new(SimDisk::new(1)), clock: clock.clone(), entropy: Arc::new(OsEntropy) };
+        let ports = Ports {
+            disk: Arc::new(SimDisk::new(1)),
+            clock: clock.clone(),
+            entropy: Arc::new(OsEntropy),
+            network: Arc::new(OsNetwork::default()),
+        };
         let dirs = LogDirs::open(Arc::clone(&ports.disk), &[dir]).expect("an empty disk");
         let address = "127.0.0.1:0".parse().expect("an address");
         let bound = crate::net::Listener::bind(address, 50, SocketOptions::default()).expect("a free port");

@@ -12,7 +12,7 @@ use tokio::io::DuplexStream;
 use tokio::sync::mpsc;
 
 use super::placement::Placement;
-use super::ports::{OsEntropy, Ports};
+use super::ports::{OsEntropy, OsNetwork, Ports};
 use super::{Broker, Door, Incoming, Parts};
 use crate::config::{BrokerConfig, Settings};
 use crate::coordination::embedded::Embedded;
@@ -65,7 +65,12 @@ impl TestBroker {
         ]);
         written.extend(settings.iter().map(|(key, value)| ((*key).to_owned(), (*value).to_owned())));
         let config = BrokerConfig::of(&written).expect("good settings");
-        let ports = Ports { disk, clock: Arc::new(OsClock::start()), entropy: Arc::new(OsEntropy) };
+        let ports = Ports {
+            disk,
+            clock: Arc::new(OsClock::start()),
+            entropy: Arc::new(OsEntropy),
+            network: Arc::new(OsNetwork::default()),
+        };
         let paths = dirs.iter().map(PathBuf::from).collect::<Vec<_>>();
         let home = PathBuf::from("/coordinator");
         ports.disk.create_dir_all(&home).expect("a folder");

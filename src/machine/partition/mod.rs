@@ -67,8 +67,8 @@ pub struct Leadership {
     pub partition_epoch: PartitionEpoch,
     /// Brokers that count for `acks=all`, the leader among them.
     pub isr: BTreeSet<BrokerId>,
-    /// Number of assigned replicas.
-    pub replicas: usize,
+    /// All assigned replicas in order of preference.
+    pub replicas: Vec<BrokerId>,
 }
 
 /// A produce with `acks=all` that is in the log and not yet committed.
@@ -371,7 +371,7 @@ impl<Ticket> Partition<Ticket> {
 
     /// `min.insync.replicas`, but never more than there are replicas.
     fn effective_min_isr(&self, leadership: &Leadership) -> usize {
-        self.rules.min_insync_replicas.min(leadership.replicas)
+        self.rules.min_insync_replicas.min(leadership.replicas.len())
     }
 
     fn check(&self) {

@@ -12,7 +12,7 @@ fn leadership(epoch: i32, leader: i32) -> Leadership {
         leader_epoch: LeaderEpoch(epoch),
         partition_epoch: PartitionEpoch(0),
         isr: BTreeSet::from([BrokerId(leader)]),
-        replicas: 1,
+        replicas: vec![BrokerId(leader)],
     }
 }
 
@@ -170,7 +170,7 @@ fn a_leader_flushes_what_recovery_left_unflushed_before_it_counts() {
 #[test]
 fn too_small_an_isr_refuses_acks_all_and_holds_the_high_watermark() {
     let mut p = Transcript::leader(Durability::PageCache);
-    let two = Leadership { replicas: 2, ..leadership(1, US.0) };
+    let two = Leadership { replicas: vec![US, BrokerId(2)], ..leadership(1, US.0) };
     p.at(1, Event::Configured(Rules { min_insync_replicas: 2, ..rules(Durability::PageCache) }));
     p.at(1, Event::Assigned(two));
     assert_eq!(p.0.may_append(true), Err(ErrorCode::NotEnoughReplicas));

@@ -1,0 +1,115 @@
+//! A connection to another broker, as brokers use it among themselves: one request at a time, in versions that are known
+//! beforehand, without the handshake of ApiVersions.
+//!
+//! *Invariant*: after any error the link is broken: what was asked may or may not have been done.
+//! *Does not know*: what is asked, when to try again.
+
+use std::time::Duration;
+
+use super::ports::Ports;
+use crate::model::limits::PEER_ANSWER_BYTES_MAX;
+use crate::net::{BufferPool, Chunk, ConnectError, FrameError, Reader, Writer};
+use crate::wire::{
+    DecodeError, EncodeError, Message as _, Part, Request, RequestHeader, Str, decode_response, encode_request,
+};
+
+/// Why a link is broken.
+#[derive(Debug, thiserror::Error)]
+pub enum LinkError {
+    /// It never was whole.
+    #[error(transparent)]
+    Connect(#[from] ConnectError),
+    /// The connection.
+    #[error("the connection broke: {0}")]
+    Io(#[from] std::io::Error),
+    /// The peer ended it.
+    #[error("the other broker closed the connection")]
+    Closed,
+    /// No answer in time.
+    #[error("no answer within {0:?}")]
+    Deadline(Duration),
+    /// The peer sends no frames.
+    #[error(transparent)]
+    Frame(#[from] FrameError),
+    /// The peer's answer is none.
+    #[error("a malformed answer: {0}")]
+    Malformed(#[from] DecodeError),
+    /// It answers something else.
+    #[error("the answer to request {found} came for request {expected}")]
+    OutOfOrder {
+        /// The correlation id that was sent.
+        expected: i32,
+        /// The one that came.
+        found: i32,
+    },
+    /// Our own request does not fit the version: a bug of ours.
+    #[error("a request that cannot be encoded: {0}")]
+    Request(#[from] EncodeError),
+}
+
+/// A connection to another broker. Lives on the loop that made it.
+#[derive(Debug)]
+pub struct Link {
+    reader: Reader,
+    writer: Writer,
+    client_id: Str,
+    correlation_id: i32,
+}
+
+impl Link {
+    /// Connects within `wait`. `client_id` is what the other broker's log calls us.
+    ///
+    /// # Errors
+    /// [`LinkError::Connect`].
+    pub async fn open(
+        ports: &Ports,
+        (host, port): (&str, u16),
+        client_id: &str,
+        wait: Duration,
+    ) -> Result<Self, LinkError> {
+        let stream = ports.network.connect(host, port, wait).await?;
+        let (reader, writer) = stream.split(BufferPool::new());
+        Ok(Self { reader, writer, client_id: client_id.into(), correlation_id: 0 })
+    }
+
+    /// Asks, and waits at most `wait` for the answer. The future may be dropped; the link is broken then.
+    ///
+    /// # Errors
+    /// [`LinkError`]: the link is broken.
+    pub async fn ask<R: Request>(
+        &mut self,
+        version: i16,
+        request: &R,
+        wait: Duration,
+    ) -> Result<R::Response, LinkError> {
+        let answer = tokio::time::timeout(wait, self.exchange(version, request)).await;
+        answer.unwrap_or(Err(LinkError::Deadline(wait)))
+    }
+
+    async fn exchange<R: Request>(&mut self, version: i16, request: &R) -> Result<R::Response, LinkError> {
+        let correlation_id = self.correlation_id;
+        self.correlation_id = correlation_id.wrapping_add(1) & i32::MAX;
+        let client_id = Some(self.client_id.clone());
+        let frame = encode_request(&RequestHeader { key: R::KEY, version, correlation_id, client_id }, request)?;
+        for part in frame.parts() {
+            // What brokers ask one another lies in memory.
+            if let Part::Bytes(bytes) = part {
+                self.writer.push(Chunk::Bytes(bytes));
+            }
+        }
+        self.writer.flush().await?;
+        let frame = loop {
+            if let Some(frame) = self.reader.next_frame(PEER_ANSWER_BYTES_MAX)? {
+                break frame;
+            }
+            if self.reader.fill().await? == 0 {
+                return Err(LinkError::Closed);
+            }
+        };
+        let (found, mut body) = decode_response(frame, R::KEY, version)?;
+        if found != correlation_id {
+            return Err(LinkError::OutOfOrder { expected: correlation_id, found });
+        }
+        Ok(R::Response::decode(&mut body, version)?)
+    }
+}
