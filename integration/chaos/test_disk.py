@@ -78,3 +78,18 @@ def test_after_a_failed_fsync_nothing_is_acknowledged_until_reopened(brokers, co
             records.update(values(admin.fetch(connection, "t", len(records))[2]))
     assert {offset: records[offset] for offset in acknowledged} == acknowledged
     assert re.search(r"fsync|flush|log dir", broker.log.read_text(), re.I)
+
+
+def test_segments_that_retention_took_are_let_go(brokers, coordination):
+    """Nobody holds a removed file open: its space would not come back."""
+    broker = brokers(properties={"log.retention.check.interval.ms": 50, "log.segment.delete.delay.ms": 50}).start()
+    relaxed = {"durability": "page-cache"} if broker.kind == "dohle" else {}
+    broker.create_topic("t", segment_bytes=str(1 << 20), retention_bytes=str(1 << 20), **relaxed)
+    with broker.connect() as connection:
+        for _ in range(100):
+            assert admin.produce(connection, "t", LARGE, acks=1)[0] == 0
+    start = lambda: admin.offset(connection, "t", admin.EARLIEST)[1]  # noqa: E731
+    with broker.connect() as connection:
+        # Kafka looks for the first time after 30 s.
+        until(60, lambda: 80 < start(), "retention has removed the oldest segments")
+    until(10, lambda: not broker.removed_files(), lambda: f"held open: {broker.removed_files()}")

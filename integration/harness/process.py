@@ -111,3 +111,13 @@ class Process:
 
     def open_files(self):
         return len(os.listdir(f"/proc/{self.pid}/fd"))
+
+    def removed_files(self):
+        """Files that it holds open although they have no name any more."""
+        def target(number):
+            try:
+                return os.readlink(f"/proc/{self.pid}/fd/{number}")
+            except FileNotFoundError:
+                return ""
+
+        return [file for file in map(target, os.listdir(f"/proc/{self.pid}/fd")) if file.endswith(" (deleted)")]

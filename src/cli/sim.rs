@@ -8,8 +8,9 @@ use clap::Args;
 use super::failure::Failure;
 use super::output::{Output, notice};
 use crate::model::Clock as _;
-use crate::sim::run::{Outcome, Statistics, run as run_seed};
-use crate::sim::trace::Trace;
+use crate::sim::run::{Outcome, Statistics};
+use crate::sim::trace::{Fingerprint, Trace};
+use crate::sim::{cluster, run};
 use crate::telemetry::{self, Format, OsClock};
 
 /// Violations of one seed that are shown: one mistake shows in many ways.
@@ -22,7 +23,8 @@ const SHOWN_MAX: usize = 5;
 Examples:
   dohle sim --seeds 0..10000
   dohle sim --seeds 17 --trace > trace.txt
-  dohle sim --seeds 0..100 --twice")]
+  dohle sim --seeds 0..100 --twice
+  dohle sim --cluster --seeds 0..1000")]
 pub(super) struct Arguments {
     /// One seed, or FROM..TO without TO
     #[arg(long, value_name = "SEEDS", default_value = "0..1000", value_parser = seeds)]
@@ -30,6 +32,9 @@ pub(super) struct Arguments {
     /// Show everything that happens, and the broker's own log on standard error
     #[arg(long)]
     trace: bool,
+    /// Run clusters of three to five brokers instead of one broker
+    #[arg(long)]
+    cluster: bool,
     /// Run each seed twice and compare what happened
     #[arg(long)]
     twice: bool,
@@ -53,6 +58,7 @@ pub(super) fn run(arguments: &Arguments, output: &mut Output) -> Result<(), Fail
     if arguments.trace {
         telemetry::init("info", Format::Text).map_err(Failure::new)?;
     }
+    let run_seed = if arguments.cluster { cluster::run } else { run::run };
     let clock = OsClock::start();
     let mut statistics = Statistics::default();
     let (mut done, mut failed) = (0_u64, 0_u64);
@@ -64,7 +70,8 @@ pub(super) fn run(arguments: &Arguments, output: &mut Output) -> Result<(), Fail
         }
         statistics = statistics.and(outcome.statistics);
         done = done.saturating_add(1);
-        let good = report(&outcome, arguments.twice, output)?;
+        let again = arguments.twice.then(|| run_seed(seed, &Trace::default()).fingerprint);
+        let good = report(&outcome, again, output)?;
         if !good {
             failed = failed.saturating_add(1);
             if !arguments.keep_going {
@@ -80,7 +87,7 @@ pub(super) fn run(arguments: &Arguments, output: &mut Output) -> Result<(), Fail
 }
 
 /// Tells what is wrong with a seed; whether nothing is.
-fn report(outcome: &Outcome, twice: bool, output: &mut Output) -> Result<bool, Failure> {
+fn report(outcome: &Outcome, again: Option<Fingerprint>, output: &mut Output) -> Result<bool, Failure> {
     let Outcome { seed, fingerprint, violations, .. } = outcome;
     if !violations.is_empty() {
         output.line(format_args!("seed {seed} (trace {fingerprint}):"))?;
@@ -91,7 +98,6 @@ fn report(outcome: &Outcome, twice: bool, output: &mut Output) -> Result<bool, F
     if SHOWN_MAX < violations.len() {
         output.line(format_args!("  and {} more", violations.len() - SHOWN_MAX))?;
     }
-    let again = twice.then(|| run_seed(*seed, &Trace::default()).fingerprint);
     let same = again.is_none_or(|again| again == *fingerprint);
     if let Some(again) = again.filter(|_| !same) {
         notice(format_args!("seed {seed} is not repeatable: {fingerprint}, then {again}"));
