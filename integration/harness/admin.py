@@ -25,6 +25,21 @@ def brokers(connection):
     return metadata(connection, [])[0]
 
 
+def controller(connection):
+    """The controller's broker id."""
+    return metadata(connection, [])[1]
+
+
+def in_sync(connection, topic):
+    """Broker ids of the in-sync replicas of every partition in order."""
+    answer = connection.ask(METADATA, 1, Writer().array([topic], Writer.string))
+    answer.array(lambda r: (r.i32(), r.string(), r.i32(), r.string()))
+    answer.i32()
+    ids = lambda r: r.array(lambda x: x.i32())  # noqa: E731
+    [(_, _, _, partitions)] = answer.array(lambda r: (r.i16(), r.string(), r.i8(), r.array(lambda p: (p.i16(), p.i32(), p.i32(), ids(p), ids(p)))))
+    return [isr for _, _, _, _, isr in sorted(partitions, key=lambda partition: partition[1])]
+
+
 def leaders(connection, topic):
     """Leader of every partition in order; -1 while there is none."""
     partitions = metadata(connection, [topic])[2][topic][1]

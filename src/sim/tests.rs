@@ -43,3 +43,19 @@ fn the_same_seed_gives_the_same_trace() {
         assert_eq!(first.statistics, second.statistics, "seed {seed}");
     }
 }
+
+#[test]
+fn the_same_seed_gives_the_same_trace_of_a_cluster() {
+    for seed in 2_000..2_004 {
+        let (one, other) = (Trace::keeping(), Trace::keeping());
+        let first = super::cluster::run(seed, &one);
+        let second = super::cluster::run(seed, &other);
+        let (one, other) = (one.lines(), other.lines());
+        let differs = one.iter().zip(&other).position(|(one, other)| one != other);
+        if let Some(at) = differs {
+            let around = |lines: &[String]| lines[at.saturating_sub(5)..(at + 3).min(lines.len())].join("\n  ");
+            panic!("seed {seed}, line {at}:\n  {}\nand\n  {}", around(&one), around(&other));
+        }
+        assert_eq!(first.statistics, second.statistics, "seed {seed}");
+    }
+}
