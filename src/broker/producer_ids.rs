@@ -1,6 +1,6 @@
 //! The actor that hands out producer ids from blocks of a thousand, which it takes from the coordinator (KIP-730).
 //!
-//! *State owned*: the rest of the current block. *Who calls*: InitProducerId.
+//! *State owned*: the rest of the current block. *Who calls*: InitProducerId; AllocateProducerIds, for another broker.
 
 use std::collections::VecDeque;
 use std::rc::Rc;
@@ -9,8 +9,9 @@ use actix::{Actor, ActorFutureExt as _, AsyncContext as _, Context, Handler, Mes
 use tokio::sync::oneshot;
 
 use super::supervisor::DeathNotice;
+use crate::coordination::znode::producer_ids::Block;
 use crate::coordination::{Coordinator, recipe};
-use crate::model::{BrokerId, ProducerId};
+use crate::model::{BrokerEpoch, BrokerId, ErrorCode, ProducerId};
 use crate::telemetry::{Event as _, event};
 
 /// Askers that may wait for a block; more are told to come back.
@@ -34,6 +35,18 @@ pub struct ProducerIds {
 pub struct NextProducerId {
     /// Who hears of it.
     pub reply: oneshot::Sender<Option<ProducerId>>,
+}
+
+/// A block for a broker of the cluster, whichever it is; an error code when there is none.
+#[derive(Message)]
+#[rtype(result = "()")]
+pub struct AllocateBlock {
+    /// Who asks.
+    pub broker: BrokerId,
+    /// Which incarnation of it: exactly the one that is registered gets a block.
+    pub epoch: BrokerEpoch,
+    /// Who hears of it.
+    pub reply: oneshot::Sender<Result<Block, ErrorCode>>,
 }
 
 impl ProducerIds {
@@ -91,5 +104,29 @@ impl Handler<NextProducerId> for ProducerIds {
         }
         self.waiting.push_back(reply);
         self.serve(ctx);
+    }
+}
+
+impl Handler<AllocateBlock> for ProducerIds {
+    type Result = ();
+
+    fn handle(&mut self, AllocateBlock { broker, epoch, reply }: AllocateBlock, ctx: &mut Context<Self>) {
+        let coordinator = Rc::clone(&self.coordinator);
+        let allocate = async move {
+            let block = match recipe::registration::epoch_of(&*coordinator, broker).await {
+                Ok(None) => Err(ErrorCode::BrokerIdNotRegistered),
+                Ok(Some(registered)) if registered != epoch => Err(ErrorCode::StaleBrokerEpoch),
+                Ok(Some(_)) => recipe::producer_ids::allocate_block(&*coordinator, broker).await.map_err(|error| {
+                    event::CoordinationFailed { cause: error.to_string() }.emit();
+                    ErrorCode::UnknownServerError
+                }),
+                Err(error) => {
+                    event::CoordinationFailed { cause: error.to_string() }.emit();
+                    Err(ErrorCode::UnknownServerError)
+                }
+            };
+            let _gone = reply.send(block);
+        };
+        ctx.spawn(allocate.into_actor(self));
     }
 }

@@ -16,6 +16,7 @@ use super::peer::Peer;
 use crate::model::{ErrorCode, PartitionIndex};
 use crate::wire::{ApiKey, DecodeError, Decoder, EncodeError, Encoded, Request, RequestHeader, Str, encode_response};
 
+mod allocate_producer_ids;
 mod alter_configs;
 mod api_versions;
 mod create_partitions;
@@ -99,6 +100,7 @@ serve! {
     IncrementalAlterConfigs 0..=1 => alter_configs::handle_incremental;
     DescribeCluster 0..=1 => describe_cluster::handle;
     DescribeProducers 0..=0 => describe_producers::handle;
+    AllocateProducerIds 0..=0 => allocate_producer_ids::handle;
 }
 
 /// Whether an API is served in a version.

@@ -233,6 +233,15 @@ impl Stage {
                 assert_eq!(answer.topics[1].partitions[0].error_code, UnknownTopicOrPartition);
                 assert_eq!(answer.topics[2].partitions[0].error_code, NotLeaderOrFollower);
             }
+            ApiKey::AllocateProducerIds => {
+                let epoch = self.broker.broker.env.membership.broker_epoch().0;
+                let of = |broker_id, broker_epoch| AllocateProducerIdsRequest { broker_id, broker_epoch };
+                let (first, next) = (self.ask(version, &of(1, epoch)).await, self.ask(version, &of(1, epoch)).await);
+                assert_eq!((first.error_code, first.producer_id_len), (None, 1_000));
+                assert_eq!(next.producer_id_start, first.producer_id_start + 1_000, "no id twice");
+                assert_eq!(self.ask(version, &of(1, epoch - 1)).await.error_code, StaleBrokerEpoch);
+                assert_eq!(self.ask(version, &of(7, epoch)).await.error_code, BrokerIdNotRegistered);
+            }
             other => panic!("{other} is served, and nothing is asked of it here"),
         }
     }
@@ -557,6 +566,10 @@ impl Stage {
                     let results = &answer.replica_election_results[0].partition_result;
                     assert_eq!(results[0].error_code, NotController);
                 }
+            }
+            ApiKey::AllocateProducerIds => {
+                let answer = self.ask(version, &AllocateProducerIdsRequest { broker_id: 1, broker_epoch: 1 }).await;
+                assert_eq!(answer.error_code, NotController);
             }
             other => self.ask_everything(other, version).await,
         }

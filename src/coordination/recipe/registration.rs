@@ -61,6 +61,23 @@ pub async fn register(
     }
 }
 
+/// The epoch under which a broker is registered now, if it is.
+///
+/// # Errors
+/// The coordinator's.
+pub async fn epoch_of(
+    coordinator: &dyn Coordinator,
+    broker: BrokerId,
+) -> Result<Option<BrokerEpoch>, CoordinationError> {
+    let session = connected(coordinator).await?;
+    loop {
+        match coordinator.exists(&broker::path(broker)).await {
+            Ok(stat) => return Ok(stat.map(|stat| BrokerEpoch(stat.czxid))),
+            Err(error) => reconnected(coordinator, session, error).await?,
+        }
+    }
+}
+
 /// Writes changed listeners into the registration. The epoch stays.
 ///
 /// # Errors

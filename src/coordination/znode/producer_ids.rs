@@ -35,6 +35,18 @@ impl Block {
         Some(Self { broker, first: ProducerId(first), last: ProducerId(last) })
     }
 
+    /// How many ids it has.
+    #[must_use]
+    pub fn len(&self) -> i64 {
+        (self.last.0 - self.first.0).saturating_add(1)
+    }
+
+    /// Whether it is [`Self::NONE_YET`].
+    #[must_use]
+    pub fn is_empty(&self) -> bool {
+        self.len() == 0
+    }
+
     /// JSON, version 1.
     #[must_use]
     pub fn encode(&self) -> Vec<u8> {
