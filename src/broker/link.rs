@@ -47,6 +47,14 @@ pub enum LinkError {
     Request(#[from] EncodeError),
 }
 
+impl LinkError {
+    /// Whether nobody listens at the other end: the broker's process is gone, or not there yet.
+    #[must_use]
+    pub fn nobody_listens(&self) -> bool {
+        matches!(self, Self::Connect(error) if error.nobody_listens())
+    }
+}
+
 /// A connection to another broker. Lives on the loop that made it.
 #[derive(Debug)]
 pub struct Link {
@@ -84,6 +92,12 @@ impl Link {
     ) -> Result<R::Response, LinkError> {
         let answer = tokio::time::timeout(wait, self.exchange(version, request)).await;
         answer.unwrap_or(Err(LinkError::Deadline(wait)))
+    }
+
+    /// Returns when the connection ends, which it does at once when the other process dies. May be dropped and called again
+    /// between requests; what the peer says unasked ends it too.
+    pub async fn ended(&mut self) {
+        let _why = self.reader.fill().await;
     }
 
     async fn exchange<R: Request>(&mut self, version: i16, request: &R) -> Result<R::Response, LinkError> {

@@ -33,6 +33,7 @@ pub mod config_watch;
 pub mod connection;
 pub mod connection_quotas;
 pub mod controller;
+pub mod controller_watch;
 pub mod directory;
 pub mod env;
 pub mod fetch_slots;
@@ -61,6 +62,7 @@ use admin::Admin;
 use config_watch::{Applier, ConfigWatch};
 use connection_quotas::ConnectionQuotas;
 use controller::{ControllerActor, ControllerCommand, ControllerParts};
+use controller_watch::{ControllerWatch, ControllerWatchParts};
 use directory::Directory;
 use env::Env;
 use fetch_slots::SessionSlots;
@@ -198,6 +200,17 @@ impl Broker {
                 ready,
             },
             notice("controller"),
+        )
+        .start();
+        ControllerWatch::new(
+            ControllerWatchParts {
+                local,
+                listener: config.inter_broker_listener.clone(),
+                metadata: metadata.clone(),
+                coordinator: Rc::clone(&coordinator),
+                ports: ports.clone(),
+            },
+            notice("watch of the controller"),
         )
         .start();
         ConfigWatch::new(Rc::clone(&coordinator), applier, ports.clone(), notice("watch of the configuration")).start();

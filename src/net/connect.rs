@@ -42,6 +42,14 @@ pub enum ConnectError {
     },
 }
 
+impl ConnectError {
+    /// Whether the machine answered that nobody listens there: the process is gone, or not there yet.
+    #[must_use]
+    pub fn nobody_listens(&self) -> bool {
+        matches!(self, Self::Refused { source, .. } if source.kind() == io::ErrorKind::ConnectionRefused)
+    }
+}
+
 /// Connects to `host`, a name or an address, trying its addresses one after the other for at most `wait` in all.
 ///
 /// # Errors

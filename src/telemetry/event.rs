@@ -263,6 +263,9 @@ events! {
     /// The controller has something to tell another broker, which this version does not do.
     ERROR BrokerNotServed "broker_not_served" { broker: BrokerId }
         "broker {broker} is registered too, but replication between brokers is not supported yet";
+    /// Nobody listens where the controller did: its znode was removed, so that another one is elected at once.
+    WARN ControllerDeposed "controller_deposed" { broker: BrokerId }
+        "broker {broker}, the controller, refuses connections: an election begins";
     /// This broker became the controller.
     INFO ControllerElected "controller_elected" { broker: BrokerId, epoch: ControllerEpoch }
         "broker {broker} is the controller with epoch {epoch}";

@@ -51,6 +51,7 @@ suite![
     a_taken_broker_id_is_told,
     one_controller_at_a_time,
     a_deposed_controller_changes_nothing,
+    anybody_may_depose_the_controller_that_it_means,
     producer_ids_are_never_given_twice,
     broker_ids_are_generated_once,
     settings_are_written_and_told,
@@ -143,6 +144,19 @@ async fn a_deposed_controller_changes_nothing(ensemble: &dyn Ensemble) {
     assert!(two.multi(new.fence([write()])).await.is_ok());
     let other = two.multi(new.fence([Op::Check { path: "/t".into(), version: 9 }])).await.expect_err("version 2");
     assert!(!ControllerToken::is_fenced(&other), "{other}");
+}
+
+async fn anybody_may_depose_the_controller_that_it_means(ensemble: &dyn Ensemble) {
+    let (one, two) = (ensemble.session().await, ensemble.session().await);
+    make(&*one, "/t").await;
+    assert_eq!(election::depose(&*two, BrokerId(1)).await, Ok(false), "there is none");
+    let old = won(&*one, 1).await;
+    assert_eq!(election::depose(&*two, BrokerId(3)).await, Ok(false), "it is another");
+    assert_eq!(election::depose(&*two, BrokerId(1)).await, Ok(true));
+    won(&*two, 2).await;
+    let write = Op::Set { path: "/t".into(), data: b"y".to_vec(), version: None };
+    let refused = one.multi(old.fence([write])).await.expect_err("it is deposed");
+    assert!(ControllerToken::is_fenced(&refused), "{refused}");
 }
 
 async fn producer_ids_are_never_given_twice(ensemble: &dyn Ensemble) {

@@ -120,3 +120,27 @@ pub async fn resign(coordinator: &dyn Coordinator, token: ControllerToken) -> Re
         }
     }
 }
+
+/// Removes `/controller` if it names `broker`, and nobody was elected since it was looked at. Whether it did.
+///
+/// Anybody may do so, even wrongly: the next election's epoch fences every write of the one that was deposed, which runs again
+/// if it is well.
+///
+/// # Errors
+/// The coordinator's; a znode that cannot be read.
+pub async fn depose(coordinator: &dyn Coordinator, broker: BrokerId) -> Result<bool, RecipeError> {
+    let session = connected(coordinator).await?;
+    loop {
+        // The epoch is read first: an election after that changes its version.
+        let (epoch, epoch_version) = epoch_or_first(coordinator).await?;
+        let Some((_, stat)) = current(coordinator).await?.filter(|(found, _)| found.broker == broker) else {
+            return Ok(false);
+        };
+        let delete = Op::Delete { path: CONTROLLER.to_owned(), version: Some(stat.version) };
+        match coordinator.multi(ControllerToken { epoch, epoch_version }.fence([delete])).await {
+            Ok(_) => return Ok(true),
+            Err(CoordinationError::BadVersion { .. } | CoordinationError::NoNode { .. }) => return Ok(false),
+            Err(error) => reconnected(coordinator, session, error).await?,
+        }
+    }
+}

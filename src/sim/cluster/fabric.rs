@@ -220,8 +220,8 @@ impl Network for Seen {
         wait: Duration,
     ) -> LocalBoxFuture<'a, Result<Stream, ConnectError>> {
         Box::pin(async move {
-            let refused = || ConnectError::Resolve {
-                host: host.to_owned(),
+            let refused = || ConnectError::Refused {
+                address: SocketAddr::new(IpAddr::V4(Ipv4Addr::LOCALHOST), port),
                 source: io::Error::new(io::ErrorKind::ConnectionRefused, "nobody listens"),
             };
             let broker = host.strip_prefix("broker-").and_then(|id| id.parse().ok()).ok_or_else(refused)?;
