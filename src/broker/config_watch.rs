@@ -6,8 +6,11 @@
 use std::rc::Rc;
 use std::time::Duration;
 
-use actix::{Actor, ActorContext as _, ActorFutureExt as _, Addr, AsyncContext as _, Context, WrapFuture as _};
+use actix::{
+    Actor, ActorContext as _, ActorFutureExt as _, Addr, AsyncContext as _, Context, Handler, Message, WrapFuture as _,
+};
 use futures::future::join_all;
+use tokio::sync::oneshot;
 
 use super::ports::Ports;
 use super::replicas::{Replicas, ReplicasCommand};
@@ -120,8 +123,20 @@ pub fn tell(changed: &[Entity]) {
     changed.iter().for_each(|entity| event::ConfigChanged { resource: entity.entity_path() }.emit());
 }
 
+/// Read the settings of new topics and put them into force. Answers whether they were read.
+#[derive(Message)]
+#[rtype(result = "()")]
+pub struct LoadTopics {
+    /// Which.
+    pub topics: Vec<TopicName>,
+    /// Who hears of it.
+    pub reply: oneshot::Sender<bool>,
+}
+
 /// The watching actor.
 pub struct ConfigWatch {
+    coordinator: Rc<dyn Coordinator>,
+    applier: Applier,
     watching: Option<Watching>,
     notice: DeathNotice,
 }
@@ -138,7 +153,8 @@ impl ConfigWatch {
     /// A watch that was not started.
     #[must_use]
     pub fn new(coordinator: Rc<dyn Coordinator>, applier: Applier, ports: Ports, notice: DeathNotice) -> Self {
-        Self { watching: Some(Watching { coordinator, applier, ports, followed: -1 }), notice }
+        let watching = Watching { coordinator: Rc::clone(&coordinator), applier: applier.clone(), ports, followed: -1 };
+        Self { coordinator, applier, watching: Some(watching), notice }
     }
 }
 
@@ -152,6 +168,23 @@ impl Actor for ConfigWatch {
                 ctx.stop();
             }));
         }
+    }
+}
+
+impl Handler<LoadTopics> for ConfigWatch {
+    type Result = ();
+
+    fn handle(&mut self, LoadTopics { topics, reply }: LoadTopics, ctx: &mut Context<Self>) {
+        let (coordinator, applier) = (Rc::clone(&self.coordinator), self.applier.clone());
+        let entities = topics.into_iter().map(Entity::Topic).collect();
+        let read = async move {
+            let read = load(&*coordinator, &applier, entities).await;
+            if let Err(error) = &read {
+                event::CoordinationFailed { cause: error.to_string() }.emit();
+            }
+            let _gone = reply.send(read.is_ok());
+        };
+        ctx.spawn(read.into_actor(self));
     }
 }
 

@@ -6,6 +6,7 @@
 //! When the session ends every leader here is fenced at once; with a new session the broker registers anew, which gives it a
 //! new broker epoch, and everything is read again.
 
+use std::cell::RefCell;
 use std::collections::{BTreeMap, BTreeSet};
 use std::rc::Rc;
 use std::time::Duration;
@@ -16,13 +17,14 @@ use actix::{
 use futures::future::join_all;
 use tokio::sync::{mpsc, oneshot, watch};
 
+use self::channel::{Brokers, Channel, Ends, News, Report};
 use super::ask;
 use super::config_watch::{self, Applier};
 use super::directory::Directory;
 use super::image::{BrokerImage, Metadata};
 use super::membership::Membership;
 use super::ports::{Ports, random_topic_id};
-use super::replicas::{Replicas, ReplicasCommand};
+use super::replicas::{Replicas, ReplicasCommand, StoppedReplica};
 use super::supervisor::DeathNotice;
 use crate::coordination::recipe::RecipeError;
 use crate::coordination::recipe::election::{self, ControllerToken, Election};
@@ -34,8 +36,11 @@ use crate::coordination::{CoordinationError, Coordinator, CreateMode, Op, OpResu
 use crate::machine::controller::{
     Controller, Effect, Event, PartitionNotice, PartitionState, StateChange, TopicRecord,
 };
-use crate::model::{BrokerEpoch, BrokerId, ErrorCode, PartitionEpoch, PartitionIndex, TopicName, TopicPartition};
+use crate::machine::isr_change::{IsrAnswer, IsrChange};
+use crate::model::{BrokerEpoch, BrokerId, ErrorCode, LeaderEpoch, PartitionEpoch, TopicName, TopicPartition};
 use crate::telemetry::{Event as _, event};
+
+mod channel;
 
 /// Wait before trying again when the coordinator failed.
 const RETRY: Duration = Duration::from_millis(500);
@@ -56,6 +61,8 @@ pub struct ControllerParts {
     pub local: BrokerId,
     /// Told of each registration.
     pub membership: Membership,
+    /// `inter.broker.listener.name`.
+    pub listener: String,
     /// What it registers as.
     pub registration: broker::Registration,
     /// Sessions of earlier runs on the same log dirs.
@@ -80,12 +87,34 @@ pub struct ControllerParts {
 #[derive(Message)]
 #[rtype(result = "()")]
 pub enum ControllerCommand {
-    /// Elect the preferred leader of these partitions. Answers a code for each.
-    ElectPreferred {
+    /// Elect the preferred leader of these partitions, or where there is no leader any live replica. Answers a code for each.
+    Elect {
         /// Which.
         partitions: Vec<TopicPartition>,
+        /// Whether records may be lost by it.
+        unclean: bool,
         /// Who hears of it.
         reply: oneshot::Sender<Vec<(TopicPartition, ErrorCode)>>,
+    },
+    /// A leader wants another set of in-sync replicas. Answers in the order of the changes, or why none was looked at.
+    AlterPartition {
+        /// Who asks.
+        broker: BrokerId,
+        /// Which incarnation of it.
+        broker_epoch: BrokerEpoch,
+        /// What it asks for.
+        changes: Vec<IsrChange>,
+        /// Who hears of it.
+        reply: oneshot::Sender<Result<Vec<IsrAnswer>, ErrorCode>>,
+    },
+    /// A broker wants to stop: others are to lead. Answers what it still leads.
+    ControlledShutdown {
+        /// Who asks.
+        broker: BrokerId,
+        /// Which incarnation of it; `None`: not compared.
+        broker_epoch: Option<BrokerEpoch>,
+        /// Who hears of it.
+        reply: oneshot::Sender<Result<Vec<TopicPartition>, ErrorCode>>,
     },
     /// Resign and let the session end.
     Shutdown {
@@ -99,11 +128,7 @@ impl ControllerActor {
     #[must_use]
     pub fn new(parts: ControllerParts, notice: DeathNotice) -> Self {
         let (commands, inbox) = mpsc::channel(16);
-        Self {
-            running: Some(Running { parts, inbox, active: None, elected: None, brokers: BTreeMap::new() }),
-            commands,
-            notice,
-        }
+        Self { running: Some(Running { parts, inbox, active: None, elected: None }), commands, notice }
     }
 }
 
@@ -135,12 +160,37 @@ struct Running {
     active: Option<Active>,
     /// The election that was won last, and in which session: it holds as long as that session does.
     elected: Option<(i64, ControllerToken)>,
-    brokers: BTreeMap<BrokerId, BrokerImage>,
 }
 
+/// What there is while this broker is the controller.
 struct Active {
     machine: Controller,
     token: ControllerToken,
+    /// The live brokers, as every request names them.
+    brokers: Brokers,
+    /// To every live broker but this one.
+    channels: BTreeMap<BrokerId, Channel>,
+    reports: mpsc::UnboundedReceiver<Report>,
+    reporter: mpsc::UnboundedSender<Report>,
+    /// Leaders that wait for [`Effect::AnswerIsr`].
+    waiting: BTreeMap<u64, oneshot::Sender<Result<Vec<IsrAnswer>, ErrorCode>>>,
+    next_token: u64,
+}
+
+impl Active {
+    fn new(token: ControllerToken) -> Self {
+        let (reporter, reports) = mpsc::unbounded_channel();
+        Self {
+            machine: Controller::new(token.epoch),
+            token,
+            brokers: Rc::new(RefCell::new(BTreeMap::new())),
+            channels: BTreeMap::new(),
+            reports,
+            reporter,
+            waiting: BTreeMap::new(),
+            next_token: 0,
+        }
+    }
 }
 
 /// What the watches said since the last look.
@@ -265,14 +315,17 @@ impl Running {
                 }
                 command = self.inbox.recv() => match command {
                     Some(ControllerCommand::Shutdown { reply }) => return Ok(Ended::Shutdown(reply)),
-                    Some(ControllerCommand::ElectPreferred { partitions, reply }) => {
-                        match self.elect(partitions).await {
-                            Ok(answer) => { let _gone = reply.send(answer); }
-                            Err(Stop::Moved) => dirty.controller = true,
-                            Err(Stop::Failed(error)) => return Err(error),
-                        }
-                    }
+                    Some(command) => match self.obey(command).await {
+                        Ok(()) => {}
+                        Err(Stop::Moved) => dirty.controller = true,
+                        Err(Stop::Failed(error)) => return Err(error),
+                    },
                     None => return Ok(Ended::Lost),
+                },
+                report = next_report(&mut self.active) => match self.reported(report).await {
+                    Ok(()) => {}
+                    Err(Stop::Moved) => dirty.controller = true,
+                    Err(Stop::Failed(error)) => return Err(error),
                 },
                 event = events.recv() => {
                     let Some(event) = event else { return Ok(Ended::Lost) };
@@ -281,6 +334,74 @@ impl Running {
                         dirty.note(event);
                     }
                 }
+            }
+        }
+    }
+
+    async fn obey(&mut self, command: ControllerCommand) -> Result<(), Stop> {
+        match command {
+            ControllerCommand::Elect { partitions, unclean, reply } => {
+                let answer = self.elect(partitions, unclean).await?;
+                let _gone = reply.send(answer);
+            }
+            ControllerCommand::AlterPartition { broker, broker_epoch, changes, reply } => {
+                let Some(active) = &mut self.active else {
+                    let _gone = reply.send(Err(ErrorCode::NotController));
+                    return Ok(());
+                };
+                if active.machine.broker_epoch(broker) != Some(broker_epoch) {
+                    let _gone = reply.send(Err(ErrorCode::StaleBrokerEpoch));
+                    return Ok(());
+                }
+                active.next_token += 1;
+                let token = active.next_token;
+                active.waiting.insert(token, reply);
+                self.step(Event::AlterIsr { token, broker, changes }).await?;
+            }
+            ControllerCommand::ControlledShutdown { broker, broker_epoch, reply } => {
+                let answer = self.controlled_shutdown(broker, broker_epoch).await?;
+                let _gone = reply.send(answer);
+            }
+            // The session ends with it.
+            ControllerCommand::Shutdown { reply } => drop(reply),
+        }
+        Ok(())
+    }
+
+    async fn controlled_shutdown(
+        &mut self,
+        broker: BrokerId,
+        epoch: Option<BrokerEpoch>,
+    ) -> Result<Result<Vec<TopicPartition>, ErrorCode>, Stop> {
+        // Kafka's word for "not the controller" here.
+        let Some(active) = &self.active else { return Ok(Err(ErrorCode::StaleControllerEpoch)) };
+        match (active.machine.broker_epoch(broker), epoch) {
+            (None, _) => return Ok(Err(ErrorCode::BrokerNotAvailable)),
+            (Some(known), Some(epoch)) if epoch < known => return Ok(Err(ErrorCode::StaleBrokerEpoch)),
+            (Some(_), _) => {}
+        }
+        self.step(Event::Leaving(broker)).await?;
+        let left = self.active.as_ref().map(|active| active.machine.still_led_by(broker));
+        Ok(left.ok_or(ErrorCode::StaleControllerEpoch))
+    }
+
+    async fn reported(&mut self, Report { broker, epoch, news }: Report) -> Result<(), Stop> {
+        let current = self.active.as_ref().and_then(|active| active.machine.broker_epoch(broker));
+        if current != Some(epoch) {
+            return Ok(());
+        }
+        match news {
+            News::Deleted(topics) => {
+                for (topic, done) in topics {
+                    self.step(Event::ReplicasDeleted { broker, topic, done }).await?;
+                }
+                Ok(())
+            }
+            News::Silent(silent) => {
+                if silent {
+                    event::BrokerSilent { broker }.emit();
+                }
+                self.step(Event::Silent(broker, silent)).await
             }
         }
     }
@@ -320,7 +441,7 @@ impl Running {
             match self.elected.filter(|(elected_in, _)| *elected_in == owner) {
                 Some(_) if self.active.is_some() => return Ok(false),
                 Some((_, token)) => {
-                    self.active = Some(Active { machine: Controller::new(token.epoch), token });
+                    self.active = Some(Active::new(token));
                     return Ok(true);
                 }
                 // Elected, and never heard of it: nobody else can hold this session's znode.
@@ -331,10 +452,12 @@ impl Running {
             Election::Won(token) => {
                 event::ControllerElected { broker: self.parts.local, epoch: token.epoch }.emit();
                 self.parts.metadata.publish(|image| image.controller = self.parts.local);
+                // Whoever was the controller before has nothing more to say here.
+                let _newest = self.parts.membership.admit(BrokerEpoch(-1), token.epoch);
                 if let SessionState::Connected { session } = *coordinator.session().borrow() {
                     self.elected = Some((session, token));
                 }
-                self.active = Some(Active { machine: Controller::new(token.epoch), token });
+                self.active = Some(Active::new(token));
                 self.enable_features().await?;
                 Ok(true)
             }
@@ -367,23 +490,45 @@ impl Running {
     }
 
     async fn read_brokers(&mut self) -> Result<BTreeMap<BrokerId, BrokerEpoch>, Stop> {
-        let coordinator = &*self.parts.coordinator;
+        let coordinator = Rc::clone(&self.parts.coordinator);
         let ids = coordinator.children(broker::IDS).await?;
         let ids = ids.iter().filter_map(|name| broker::id_of(name)).collect::<Vec<_>>();
         let reads = join_all(ids.iter().map(|id| coordinator.get(&broker::path(*id)))).await;
-        let mut live = BTreeMap::new();
-        self.brokers.clear();
+        let (mut live, mut images) = (BTreeMap::new(), BTreeMap::new());
         for (id, read) in ids.into_iter().zip(reads) {
             let Some((data, stat)) = read? else { continue };
             match broker::Registration::decode(&data) {
                 Ok(registration) => {
                     live.insert(id, BrokerEpoch(stat.czxid));
-                    self.brokers.insert(id, image_of(registration));
+                    images.insert(id, image_of(registration));
                 }
                 Err(error) => event::ZnodeUnreadable { path: broker::path(id), cause: error.to_string() }.emit(),
             }
         }
+        self.keep_channels(&live, images);
         Ok(live)
+    }
+
+    /// One channel to every other live broker; those to earlier incarnations end.
+    fn keep_channels(&mut self, live: &BTreeMap<BrokerId, BrokerEpoch>, images: BTreeMap<BrokerId, BrokerImage>) {
+        let Some(active) = &mut self.active else { return };
+        *active.brokers.borrow_mut() = images;
+        active.channels.retain(|id, channel| live.get(id) == Some(&channel.epoch));
+        for (&broker, &broker_epoch) in live {
+            if broker == self.parts.local || active.channels.contains_key(&broker) {
+                continue;
+            }
+            let ends = Ends {
+                controller: self.parts.local,
+                controller_epoch: active.token.epoch,
+                broker,
+                broker_epoch,
+                listener: self.parts.listener.clone(),
+            };
+            let brokers = Rc::clone(&active.brokers);
+            let channel = Channel::start(ends, brokers, self.parts.ports.clone(), active.reporter.clone());
+            active.channels.insert(broker, channel);
+        }
     }
 
     async fn list_topics(&self) -> Result<BTreeSet<TopicName>, Stop> {
@@ -420,16 +565,13 @@ impl Running {
                 }
                 Effect::AssignTopicId(name) => self.assign_topic_id(name).await?,
                 Effect::WriteStates(changes) => self.write_states(changes).await?,
-                Effect::UpdateMetadata(notices) => {
-                    let brokers = self.brokers.iter().map(|(id, broker)| (*id, broker.clone().into())).collect();
-                    self.parts.metadata.publish(|image| {
-                        image.brokers = brokers;
-                        image.merge(notices);
-                    });
+                Effect::UpdateMetadata { to, partitions } => {
+                    self.update_metadata(&to, partitions);
                     vec![]
                 }
                 Effect::ForgetTopics(topics) => {
                     self.parts.metadata.publish(|image| topics.iter().for_each(|(name, id)| image.forget(name, *id)));
+                    self.channels().for_each(|(_, channel)| channel.forget(&topics));
                     vec![]
                 }
                 Effect::LeaderAndIsr { broker, partitions } if broker == self.parts.local => {
@@ -437,7 +579,8 @@ impl Running {
                     let answers =
                         ask(&self.parts.replicas, |reply| ReplicasCommand::LeaderAndIsr { partitions, reply });
                     for (partition, error) in answers.await.unwrap_or_default() {
-                        if error.is_error() {
+                        // It knew that already.
+                        if error.is_error() && error != ErrorCode::StaleControllerEpoch {
                             event::LeaderAndIsrRefused { partition, code: error }.emit();
                         }
                     }
@@ -450,9 +593,23 @@ impl Running {
                     let done = ask(&self.parts.replicas, |reply| ReplicasCommand::Delete { partitions, reply }).await;
                     vec![Event::ReplicasDeleted { broker, topic, done: done.unwrap_or(false) }]
                 }
-                Effect::LeaderAndIsr { broker, .. } | Effect::DeleteReplicas { broker, .. } => {
-                    // Replication between brokers is not there yet.
-                    event::BrokerNotServed { broker }.emit();
+                Effect::LeaderAndIsr { broker, partitions } => {
+                    self.channel(broker, |channel| channel.leader_and_isr(partitions));
+                    vec![]
+                }
+                Effect::DeleteReplicas { broker, topic, partitions } => {
+                    let ids =
+                        partitions.into_iter().map(|partition| TopicPartition { topic: topic.clone(), partition });
+                    let ids = ids.collect();
+                    self.channel(broker, |channel| channel.delete(ids));
+                    vec![]
+                }
+                Effect::StopReplicas { broker, partitions } => {
+                    self.stop_replicas(broker, partitions).await;
+                    vec![]
+                }
+                Effect::AnswerIsr { token, wishes } => {
+                    self.answer_isr(token, &wishes);
                     vec![]
                 }
                 Effect::RemoveTopic(name) => self.remove_topic(name).await?,
@@ -467,6 +624,53 @@ impl Running {
             next.into_iter().rev().for_each(|effect| effects.push_front(effect));
         }
         Ok(())
+    }
+
+    fn channels(&self) -> impl Iterator<Item = (&BrokerId, &Channel)> {
+        self.active.iter().flat_map(|active| active.channels.iter())
+    }
+
+    fn channel(&self, broker: BrokerId, tell: impl FnOnce(&Channel)) {
+        // A broker that is gone meanwhile is told when it comes back.
+        if let Some(channel) = self.active.as_ref().and_then(|active| active.channels.get(&broker)) {
+            tell(channel);
+        }
+    }
+
+    fn update_metadata(&self, to: &BTreeSet<BrokerId>, partitions: Vec<PartitionNotice>) {
+        let Some(active) = &self.active else { return };
+        for (_, channel) in self.channels().filter(|(id, _)| to.contains(id)) {
+            channel.update_metadata(partitions.clone());
+        }
+        let brokers = active.brokers.borrow().iter().map(|(id, broker)| (*id, broker.clone().into())).collect();
+        self.parts.metadata.publish(|image| {
+            image.brokers = brokers;
+            if to.contains(&self.parts.local) {
+                image.merge(partitions);
+            }
+        });
+    }
+
+    async fn stop_replicas(&self, broker: BrokerId, partitions: Vec<(TopicPartition, LeaderEpoch)>) {
+        if broker == self.parts.local {
+            let stopped = partitions.into_iter();
+            let stopped =
+                stopped.map(|(partition, leader_epoch)| StoppedReplica { partition, leader_epoch, delete: false });
+            let partitions = stopped.collect();
+            ask(&self.parts.replicas, |reply| ReplicasCommand::StopReplica { partitions, reply }).await;
+        } else {
+            self.channel(broker, |channel| channel.stop(partitions));
+        }
+    }
+
+    fn answer_isr(&mut self, token: u64, wishes: &[(IsrChange, Option<ErrorCode>)]) {
+        let Some(active) = &mut self.active else { return };
+        let Some(reply) = active.waiting.remove(&token) else { return };
+        let answer = |(wish, refused): &(IsrChange, Option<ErrorCode>)| match refused {
+            Some(code) => Err(*code),
+            None => active.machine.isr_answer(wish),
+        };
+        let _gone = reply.send(Ok(wishes.iter().map(answer).collect()));
     }
 
     /// No notice tells of a new topic's settings: they are read before its partitions are made.
@@ -658,27 +862,30 @@ impl Running {
         }
     }
 
-    async fn elect(&mut self, partitions: Vec<TopicPartition>) -> Result<Vec<(TopicPartition, ErrorCode)>, Stop> {
+    async fn elect(
+        &mut self,
+        partitions: Vec<TopicPartition>,
+        unclean: bool,
+    ) -> Result<Vec<(TopicPartition, ErrorCode)>, Stop> {
         let Some(active) = &self.active else {
             return Ok(partitions.into_iter().map(|id| (id, ErrorCode::NotController)).collect());
         };
-        let judge = |id: TopicPartition| {
-            let code = match active.machine.state(&id.topic, id.partition) {
-                None => ErrorCode::UnknownTopicOrPartition,
-                Some((replicas, state)) if replicas.first() == Some(&state.leader) => ErrorCode::ElectionNotNeeded,
-                Some((replicas, state)) => match replicas.first() {
-                    Some(first) if self.brokers.contains_key(first) && state.isr.contains(first) => ErrorCode::None,
-                    _ => ErrorCode::PreferredLeaderNotAvailable,
-                },
-            };
-            (id, code)
-        };
-        let judged = partitions.into_iter().map(judge).collect::<Vec<_>>();
-        let electable = judged.iter().filter(|(_, code)| !code.is_error());
-        let electable =
-            electable.map(|(id, _)| (id.topic.clone(), id.partition)).collect::<Vec<(TopicName, PartitionIndex)>>();
-        self.step(Event::Elect { partitions: electable }).await?;
-        Ok(judged)
+        let judged = partitions.into_iter().map(|id| (active.machine.may_elect(&id, unclean), id)).collect::<Vec<_>>();
+        let electable = judged.iter().filter(|(judged, _)| judged.is_ok()).map(|(_, id)| id.clone()).collect();
+        self.step(Event::Elect { partitions: electable, unclean }).await?;
+        Ok(judged.into_iter().map(|(judged, id)| (id, judged.err().unwrap_or(ErrorCode::None))).collect())
+    }
+}
+
+/// What a channel tells, while this broker is the controller; else never.
+async fn next_report(active: &mut Option<Active>) -> Report {
+    let report = match active {
+        Some(active) => active.reports.recv().await,
+        None => None,
+    };
+    match report {
+        Some(report) => report,
+        None => std::future::pending().await,
     }
 }
 
@@ -736,7 +943,7 @@ fn from_znode(state: topic::PartitionState, partition_epoch: PartitionEpoch) -> 
 
 /// The steps that write one state; the last one gives its version.
 fn state_ops(change: &StateChange) -> Vec<Op> {
-    let StateChange { topic: name, partition, expected, state } = change;
+    let StateChange { topic: name, partition, expected, state, tell: _ } = change;
     let data = topic::PartitionState {
         leader: state.leader,
         leader_epoch: state.leader_epoch,

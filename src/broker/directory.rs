@@ -5,7 +5,7 @@
 
 use std::collections::{BTreeMap, BTreeSet};
 use std::sync::atomic::{AtomicBool, AtomicI64, Ordering};
-use std::sync::{Arc, Mutex, PoisonError, Weak};
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError, Weak};
 
 use actix::Addr;
 use arc_swap::ArcSwap;
@@ -113,7 +113,12 @@ pub struct Published {
     settings: ArcSwap<TopicSettings>,
     high_watermark: AtomicI64,
     last_stable_offset: AtomicI64,
+    /// Consumers, who wait for the high watermark.
     waiters: Mutex<Waiters>,
+    /// Followers, who wait for the log's end.
+    followers: Mutex<Waiters>,
+    /// Whether there are any, so that an append need not look.
+    followers_wait: AtomicBool,
 }
 
 /// Who leads, as the partition's actor last heard.
@@ -143,7 +148,7 @@ pub struct FetchWaiter {
 
 #[derive(Debug, Default)]
 struct Waiters {
-    /// Each with the offset that the high watermark must pass.
+    /// Each with the offset that must be passed.
     waiting: Vec<(Offset, Weak<FetchWaiter>)>,
     /// Length at which fetches that went away are swept out.
     sweep_at: usize,
@@ -161,6 +166,8 @@ impl Published {
             high_watermark: AtomicI64::new(high_watermark.0),
             last_stable_offset: AtomicI64::new(high_watermark.0),
             waiters: Mutex::default(),
+            followers: Mutex::default(),
+            followers_wait: AtomicBool::new(false),
         }
     }
 
@@ -190,15 +197,18 @@ impl Published {
 
     /// Wakes `waiter` when the high watermark passes `beyond`, or when leadership changes.
     pub fn watch(&self, beyond: Offset, waiter: &Arc<FetchWaiter>) {
-        let mut waiters = self.waiters.lock().unwrap_or_else(PoisonError::into_inner);
-        if waiters.sweep_at <= waiters.waiting.len() {
-            waiters.waiting.retain(|(_, waiter)| waiter.strong_count() != 0);
-            waiters.sweep_at = (waiters.waiting.len() * 2).max(16);
-        }
-        waiters.waiting.push((beyond, Arc::downgrade(waiter)));
-        drop(waiters);
+        lock(&self.waiters).add(beyond, waiter);
         // The high watermark may have moved between the fetch's look and this registration.
         if beyond < self.high_watermark() {
+            waiter.wake();
+        }
+    }
+
+    /// Wakes `waiter` when the log's end passes `beyond`, or when leadership changes.
+    pub fn watch_end(&self, beyond: Offset, waiter: &Arc<FetchWaiter>) {
+        lock(&self.followers).add(beyond, waiter);
+        self.followers_wait.store(true, Ordering::Release);
+        if beyond < self.log.log_end_offset() {
             waiter.wake();
         }
     }
@@ -206,7 +216,8 @@ impl Published {
     /// For the partition's actor.
     pub(super) fn set_role(&self, role: Role) {
         self.role.store(Arc::new(role));
-        self.wake_where(|_| true);
+        lock(&self.waiters).wake_where(|_| true);
+        lock(&self.followers).wake_where(|_| true);
     }
 
     /// For the partition's actor.
@@ -218,12 +229,36 @@ impl Published {
     pub(super) fn set_offsets(&self, high_watermark: Offset, last_stable_offset: Offset) {
         self.last_stable_offset.store(last_stable_offset.0, Ordering::Release);
         self.high_watermark.store(high_watermark.0, Ordering::Release);
-        self.wake_where(|beyond| beyond < high_watermark);
+        lock(&self.waiters).wake_where(|beyond| beyond < high_watermark);
     }
 
-    fn wake_where(&self, ready: impl Fn(Offset) -> bool) {
-        let mut waiters = self.waiters.lock().unwrap_or_else(PoisonError::into_inner);
-        waiters.waiting.retain(|(beyond, waiter)| {
+    /// For the partition's actor: the log's end moved.
+    pub(super) fn appended(&self, end: Offset) {
+        if self.followers_wait.swap(false, Ordering::AcqRel) {
+            let mut followers = lock(&self.followers);
+            followers.wake_where(|beyond| beyond < end);
+            if !followers.waiting.is_empty() {
+                self.followers_wait.store(true, Ordering::Release);
+            }
+        }
+    }
+}
+
+fn lock(waiters: &Mutex<Waiters>) -> MutexGuard<'_, Waiters> {
+    waiters.lock().unwrap_or_else(PoisonError::into_inner)
+}
+
+impl Waiters {
+    fn add(&mut self, beyond: Offset, waiter: &Arc<FetchWaiter>) {
+        if self.sweep_at <= self.waiting.len() {
+            self.waiting.retain(|(_, waiter)| waiter.strong_count() != 0);
+            self.sweep_at = (self.waiting.len() * 2).max(16);
+        }
+        self.waiting.push((beyond, Arc::downgrade(waiter)));
+    }
+
+    fn wake_where(&mut self, ready: impl Fn(Offset) -> bool) {
+        self.waiting.retain(|(beyond, waiter)| {
             let wake = ready(*beyond);
             if wake && let Some(waiter) = waiter.upgrade() {
                 waiter.wake();

@@ -6,6 +6,7 @@ use std::sync::Arc;
 use actix::Addr;
 
 use super::admin::Admin;
+use super::config_watch::ConfigWatch;
 use super::controller::ControllerActor;
 use super::directory::Directory;
 use super::image::Metadata;
@@ -38,6 +39,8 @@ pub struct Env {
     pub replicas: Addr<Replicas>,
     /// Changes to topics and configuration.
     pub admin: Addr<Admin>,
+    /// Reads settings of topics that are new here.
+    pub config_watch: Addr<ConfigWatch>,
     /// Elections.
     pub controller: Addr<ControllerActor>,
     /// Producer ids.

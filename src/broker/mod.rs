@@ -37,10 +37,12 @@ pub mod controller_watch;
 pub mod directory;
 pub mod env;
 pub mod fetch_slots;
+pub mod fetcher;
 pub mod file_source;
 pub mod handlers;
 pub mod image;
 pub mod inbox;
+pub mod isr_changes;
 pub mod link;
 pub mod listener;
 pub mod membership;
@@ -67,12 +69,13 @@ use directory::Directory;
 use env::Env;
 use fetch_slots::SessionSlots;
 use image::Metadata;
+use isr_changes::{IsrChanges, IsrChangesParts};
 use listener::{ListenerActor, ListenerCommand, ListenerParts};
 use membership::Membership;
 use placement::Placement;
 use ports::{Ports, random_topic_id};
 use producer_ids::ProducerIds;
-use replicas::{Intervals, Replicas, ReplicasCommand, ReplicasParts};
+use replicas::{Intervals, Neighbours, Replicas, ReplicasCommand, ReplicasParts};
 use request_budget::RequestBudget;
 use settings::SettingsStore;
 use supervisor::DeathNotice;
@@ -164,6 +167,16 @@ impl Broker {
             })
         };
         let (directory, metadata) = (Directory::default(), Metadata::new(&cluster_id));
+        let membership = Membership::default();
+        let isr_changes = IsrChanges::new(IsrChangesParts {
+            local,
+            listener: config.inter_broker_listener.clone(),
+            membership: membership.clone(),
+            metadata: metadata.clone(),
+            ports: ports.clone(),
+            notice: notice("way to the controller"),
+        })
+        .start();
         let replicas = Replicas::new(ReplicasParts {
             local,
             dirs,
@@ -173,6 +186,12 @@ impl Broker {
             placement: placement.clone(),
             intervals: Intervals::of(&config.log),
             recovery_threads_per_dir: config.log.recovery_threads_per_dir,
+            neighbours: Neighbours {
+                listener: config.inter_broker_listener.clone(),
+                membership: membership.clone(),
+                metadata: metadata.clone(),
+                isr_changes: isr_changes.clone(),
+            },
             lose: lose.clone(),
             notice: notice("replicas"),
         })
@@ -182,13 +201,13 @@ impl Broker {
         let loaded = ask(&replicas, |reply| ReplicasCommand::Load { reply }).await;
         loaded.ok_or_else(|| StartError::Other("the logs could not be loaded".to_owned()))?;
 
-        let membership = Membership::default();
         let (ready, mut is_ready) = watch::channel(Ok(false));
         let registration = registration(&config, &doors, &ports);
         let controller = ControllerActor::new(
             ControllerParts {
                 local,
                 membership: membership.clone(),
+                listener: config.inter_broker_listener.clone(),
                 registration,
                 earlier_sessions,
                 coordinator: Rc::clone(&coordinator),
@@ -202,6 +221,8 @@ impl Broker {
             notice("controller"),
         )
         .start();
+        // A fresh mailbox has room.
+        let _queued = isr_changes.try_send(isr_changes::Controller(controller.clone()));
         ControllerWatch::new(
             ControllerWatchParts {
                 local,
@@ -213,7 +234,8 @@ impl Broker {
             notice("watch of the controller"),
         )
         .start();
-        ConfigWatch::new(Rc::clone(&coordinator), applier, ports.clone(), notice("watch of the configuration")).start();
+        let config_watch =
+            ConfigWatch::new(Rc::clone(&coordinator), applier, ports.clone(), notice("watch of the configuration"));
         let admin = Admin::new(
             Rc::clone(&coordinator),
             metadata.clone(),
@@ -233,6 +255,7 @@ impl Broker {
             replicas,
             admin: admin.start(),
             producer_ids: ProducerIds::new(local, coordinator, notice("producer ids")).start(),
+            config_watch: config_watch.start(),
             controller: controller.clone(),
             session_slots: SessionSlots::new(config.fetch_sessions_max),
             request_budget: RequestBudget::new(config.connections.queued_bytes_max),

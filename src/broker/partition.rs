@@ -8,20 +8,28 @@
 use std::sync::Arc;
 use std::time::Duration;
 
-use actix::{Actor, ActorFutureExt as _, AsyncContext as _, Context, Handler, Message, WrapFuture as _};
+use actix::{Actor, ActorFutureExt as _, Addr, AsyncContext as _, Context, Handler, Message, WrapFuture as _};
+use bytes::Bytes;
 use tokio::sync::oneshot;
 
 use super::directory::{Published, Role};
 use super::inbox::Inbox;
+use super::isr_changes::{IsrChanges, Wish};
 use super::placement::Placement;
 use super::ports::Ports;
 use super::settings::TopicSettings;
 use super::supervisor::DeathNotice;
+use crate::machine::isr_change::{IsrAnswer, IsrChange};
 use crate::machine::partition::{Effect, Event, Leadership, LogBounds, Partition, Wait};
-use crate::model::{BrokerId, ErrorCode, LeaderEpoch, Moment, Offset, Timestamp, TopicPartition};
-use crate::storage::log::{AppendError, Appended, FlushOutcome, FlushTask, Log, NewBatch, PendingDelete};
+use crate::model::{
+    BrokerId, Durability, ErrorCode, LeaderEpoch, Moment, Offset, PartitionEpoch, Timestamp, TopicPartition,
+};
+use crate::storage::log::{
+    AppendError, Appended, FlushOutcome, FlushTask, Log, NewBatch, Origin, PendingDelete, ReadError,
+};
 use crate::storage::producer_state::ProducerDescription;
 use crate::telemetry::{Event as _, event};
+use crate::wire::record::{BATCH_HEADER_BYTES, Batches, verify_crc};
 
 /// Room for answers that is kept from turn to turn.
 const ANSWERS_KEPT: usize = 64;
@@ -44,6 +52,9 @@ pub struct PartitionActor {
     placement: Placement,
     turn: Turn,
     answers: Answers,
+    isr_changes: Addr<IsrChanges>,
+    /// Fetchers that wait until all that was appended is flushed.
+    positions: Vec<oneshot::Sender<Result<FetchPosition, ErrorCode>>>,
     effects: Vec<Effect<Answer>>,
     /// When the one timer fires; `None` when none is armed.
     armed: Option<Moment>,
@@ -176,6 +187,37 @@ pub enum PartitionCommand {
         /// Who hears of it.
         reply: oneshot::Sender<Vec<ProducerDescription>>,
     },
+    /// A follower asks for what comes behind an offset.
+    FollowerFetched {
+        /// Who.
+        replica: BrokerId,
+        /// It has all below.
+        offset: Offset,
+        /// The leader epoch of its last record; none in an empty log.
+        last_epoch: LeaderEpoch,
+        /// Hears where the logs part, if they do: the largest epoch that both may share, and where it ends here.
+        reply: oneshot::Sender<Result<Option<(LeaderEpoch, Offset)>, ErrorCode>>,
+    },
+    /// What the controller says of the last wish for another ISR.
+    IsrAltered(IsrAnswer),
+    /// Where to go on fetching, under a leadership of another broker.
+    FetchPosition {
+        /// Which leadership.
+        leader_epoch: LeaderEpoch,
+        /// Who hears of it.
+        reply: oneshot::Sender<Result<FetchPosition, ErrorCode>>,
+    },
+    /// Append what the leader sent.
+    Replicate(Replication),
+    /// The leader does not have the end of this log: cut it.
+    Truncate {
+        /// Under which leadership.
+        leader_epoch: LeaderEpoch,
+        /// Where.
+        to: CutTo,
+        /// Hears where to go on.
+        reply: oneshot::Sender<Result<FetchPosition, ErrorCode>>,
+    },
     /// Write out everything and end. Answers the log, closed, as its recovery point; `None` when that failed.
     Close {
         /// Who hears of it.
@@ -183,6 +225,43 @@ pub enum PartitionCommand {
         /// Whether the log will be deleted, so that nothing need be written.
         discard: bool,
     },
+}
+
+/// What a leader sent of a partition.
+#[derive(Debug)]
+pub struct Replication {
+    /// The leadership that was asked.
+    pub leader_epoch: LeaderEpoch,
+    /// Whole batches, or nothing.
+    pub records: Bytes,
+    /// The leader's.
+    pub high_watermark: Offset,
+    /// The leader's.
+    pub log_start: Offset,
+    /// Hears where to go on, once all is flushed where that is wanted.
+    pub reply: oneshot::Sender<Result<FetchPosition, ErrorCode>>,
+}
+
+/// Where a log is cut.
+#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+pub enum CutTo {
+    /// Where it parts from the leader's, whose largest epoch up to our last one is this, and ends there.
+    Divergence(LeaderEpoch, Offset),
+    /// At an offset.
+    Offset(Offset),
+    /// It begins anew at an offset: the leader has nothing below.
+    Anew(Offset),
+}
+
+/// Where a follower goes on fetching.
+#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+pub struct FetchPosition {
+    /// It has all below: flushed, where that is wanted, since this is what the leader counts.
+    pub offset: Offset,
+    /// The newest leader epoch in its log.
+    pub last_epoch: LeaderEpoch,
+    /// First readable offset.
+    pub log_start: Offset,
 }
 
 /// What a partition does from time to time.
@@ -222,6 +301,8 @@ pub struct PartitionParts {
     pub ports: Ports,
     /// Disk pool.
     pub placement: Placement,
+    /// Asks the controller for another ISR.
+    pub isr_changes: Addr<IsrChanges>,
     /// Tells the supervisor of an untimely end.
     pub notice: DeathNotice,
 }
@@ -230,7 +311,7 @@ impl PartitionActor {
     /// An actor that has not heard from the controller.
     #[must_use]
     pub fn new(parts: PartitionParts) -> Self {
-        let PartitionParts { id, local, log, published, high_watermark, ports, placement, notice } = parts;
+        let PartitionParts { id, local, log, published, high_watermark, ports, placement, isr_changes, notice } = parts;
         let rules = published.settings().leader;
         let machine = Partition::new(local, bounds(&log), high_watermark, rules);
         Self {
@@ -242,6 +323,8 @@ impl PartitionActor {
             placement,
             turn: Turn::default(),
             answers: Answers::default(),
+            isr_changes,
+            positions: Vec::new(),
             effects: Vec::new(),
             armed: None,
             failed: false,
@@ -330,6 +413,7 @@ impl PartitionActor {
         }
         // A duplicate may wait for an older offset than what was appended before it.
         waits.sort_by_key(|wait| wait.until);
+        self.published.appended(end);
         self.step(Event::Appended { end, waits }, ctx);
         if self.failed {
             self.give_up(ctx);
@@ -356,6 +440,9 @@ impl PartitionActor {
                 Effect::Flush => self.flush(Log::flush_task, ctx),
                 Effect::FlushClosed => self.flush(Log::flush_closed_task, ctx),
                 Effect::HighWatermarkMoved(high_watermark) => self.publish(high_watermark),
+                Effect::AlterIsr { isr, leader_epoch, partition_epoch } => {
+                    self.wish_for(isr, leader_epoch, partition_epoch, ctx);
+                }
                 Effect::Acknowledge(answer) => self.answers.push(answer),
                 Effect::Refuse(answer, error) => self.answers.push(answer.refused(error)),
             }
@@ -399,6 +486,7 @@ impl PartitionActor {
             None => self.give_up(ctx),
         }
         self.answers.send();
+        self.answer_positions();
     }
 
     fn publish(&mut self, high_watermark: Offset) {
@@ -406,6 +494,197 @@ impl PartitionActor {
         let unstable = log.first_unstable_offset(high_watermark);
         let stable = unstable.map_or(high_watermark, |unstable| unstable.min(high_watermark));
         self.published.set_offsets(high_watermark, stable);
+    }
+
+    fn wish_for(
+        &self,
+        isr: Vec<BrokerId>,
+        leader_epoch: LeaderEpoch,
+        partition_epoch: PartitionEpoch,
+        ctx: &mut Context<Self>,
+    ) {
+        event::IsrWished { partition: self.id.clone(), isr: event::Brokers(isr.clone()) }.emit();
+        let (partition, topic_id) = (self.id.clone(), self.published.topic_id);
+        let change = IsrChange { partition, topic_id, leader_epoch, partition_epoch, isr, recovering: false };
+        if self.isr_changes.try_send(Wish { change, partition: ctx.address() }).is_err() {
+            // Too many at once: with the next fetch or tick it is wished for again.
+            ctx.notify(NotAsked);
+        }
+    }
+
+    fn follower_fetched(
+        &mut self,
+        replica: BrokerId,
+        offset: Offset,
+        last_epoch: LeaderEpoch,
+        ctx: &mut Context<Self>,
+    ) -> Result<Option<(LeaderEpoch, Offset)>, ErrorCode> {
+        self.machine.may_append(false)?;
+        if !self.machine.is_follower(replica) {
+            return Err(ErrorCode::UnknownLeaderEpoch);
+        }
+        let log = self.log.as_ref().ok_or(ErrorCode::KafkaStorageError)?;
+        if last_epoch != LeaderEpoch::NONE {
+            let (epoch, end) = log.end_offset_for_epoch(last_epoch).ok_or(ErrorCode::OffsetOutOfRange)?;
+            if offset < log.log_start_offset() {
+                return Err(ErrorCode::OffsetOutOfRange);
+            }
+            if epoch < last_epoch || end < offset {
+                return Ok(Some((epoch, end)));
+            }
+        }
+        if offset < log.log_start_offset() || log.log_end_offset() < offset {
+            return Err(ErrorCode::OffsetOutOfRange);
+        }
+        self.step(Event::Fetched { replica, offset }, ctx);
+        self.answers.send();
+        Ok(None)
+    }
+
+    /// Whether another broker leads, under this epoch.
+    fn follows(&self, leader_epoch: LeaderEpoch) -> Result<(), ErrorCode> {
+        if self.machine.leader_epoch() != leader_epoch || self.machine.epoch_start().is_some() {
+            return Err(ErrorCode::FencedLeaderEpoch);
+        }
+        Ok(())
+    }
+
+    fn replicate(&mut self, replication: Replication, ctx: &mut Context<Self>) {
+        let Replication { leader_epoch, records, high_watermark, log_start, reply } = replication;
+        let appended = self.follows(leader_epoch).and_then(|()| self.append_replica(leader_epoch, &records));
+        match (appended, &self.log) {
+            (Ok(()), Some(log)) => {
+                let end = log.log_end_offset();
+                self.step(Event::Replicated { end, high_watermark }, ctx);
+                let start = log_start.min(self.machine.high_watermark());
+                if let Some(log) = &mut self.log {
+                    log.advance_log_start(start);
+                    let start = log.log_start_offset();
+                    self.step(Event::StartMoved { start }, ctx);
+                }
+                self.positions.push(reply);
+                self.answer_positions();
+            }
+            (Err(error), _) => {
+                let _gone = reply.send(Err(error));
+            }
+            (Ok(()), None) => {
+                let _gone = reply.send(Err(ErrorCode::KafkaStorageError));
+            }
+        }
+        if self.failed {
+            self.give_up(ctx);
+        }
+    }
+
+    fn append_replica(&mut self, leader_epoch: LeaderEpoch, records: &Bytes) -> Result<(), ErrorCode> {
+        let log = self.log.as_mut().ok_or(ErrorCode::KafkaStorageError)?;
+        let mut batches = Vec::new();
+        for batch in Batches::new(records) {
+            let (header, batch) = batch.map_err(|_| ErrorCode::CorruptMessage)?;
+            verify_crc(&header, batch).map_err(|_| ErrorCode::CorruptMessage)?;
+            if leader_epoch < header.leader_epoch {
+                // Appended under a leadership that we have not heard of (KAFKA-18723).
+                break;
+            }
+            let body = batch.get(BATCH_HEADER_BYTES..).ok_or(ErrorCode::CorruptMessage)?;
+            batches.push(NewBatch { header, body: records.slice_ref(body), origin: Origin::Replication });
+        }
+        if batches.is_empty() {
+            return Ok(());
+        }
+        log.append_as_follower(&batches, self.ports.clock.timestamp()).map_err(|error| {
+            self.failed |= needs_reopening(&error);
+            event::AppendRefused { partition: self.id.clone(), cause: error.to_string() }.emit();
+            error_code(&error)
+        })
+    }
+
+    /// Answers fetchers once all is flushed, or at once where that is not wanted.
+    fn answer_positions(&mut self) {
+        let Some(log) = &self.log else {
+            self.positions.clear();
+            return;
+        };
+        let flushed = self.published.settings().leader.durability == Durability::Flushed;
+        if self.positions.is_empty() || (flushed && log.recovery_point() < log.log_end_offset()) {
+            return;
+        }
+        let position = FetchPosition {
+            offset: log.log_end_offset(),
+            last_epoch: log.latest_leader_epoch().unwrap_or(LeaderEpoch::NONE),
+            log_start: log.log_start_offset(),
+        };
+        for reply in self.positions.drain(..) {
+            let _gone = reply.send(Ok(position));
+        }
+    }
+
+    fn fetch_position(
+        &mut self,
+        leader_epoch: LeaderEpoch,
+        reply: oneshot::Sender<Result<FetchPosition, ErrorCode>>,
+        ctx: &mut Context<Self>,
+    ) {
+        if let Err(error) = self.follows(leader_epoch) {
+            let _gone = reply.send(Err(error));
+            return;
+        }
+        let high_watermark = self.machine.high_watermark();
+        let ahead = self
+            .log
+            .as_ref()
+            .is_some_and(|log| log.latest_leader_epoch().is_none() && high_watermark < log.log_end_offset());
+        if ahead {
+            // Without epochs nobody can say where the logs part; up to the high watermark they are one.
+            self.truncate(leader_epoch, CutTo::Offset(high_watermark), reply, ctx);
+            return;
+        }
+        self.positions.push(reply);
+        self.step(Event::Tick, ctx);
+        self.answer_positions();
+    }
+
+    /// Cuts the log on the disk pool, while the mailbox waits.
+    fn truncate(
+        &mut self,
+        leader_epoch: LeaderEpoch,
+        to: CutTo,
+        reply: oneshot::Sender<Result<FetchPosition, ErrorCode>>,
+        ctx: &mut Context<Self>,
+    ) {
+        let log = match (self.follows(leader_epoch), self.log.take()) {
+            (Ok(()), Some(log)) => log,
+            (Err(error), log) => {
+                self.log = log;
+                let _gone = reply.send(Err(error));
+                return;
+            }
+            (Ok(()), None) => {
+                let _gone = reply.send(Err(ErrorCode::KafkaStorageError));
+                return;
+            }
+        };
+        let now = self.ports.clock.timestamp();
+        event::LogTruncated { partition: self.id.clone(), end: log.log_end_offset(), cut: format!("{to:?}") }.emit();
+        let work = self.placement.blocking(move || {
+            let mut log = log;
+            let cut = cut(&mut log, to, now);
+            (log, cut)
+        });
+        ctx.wait(work.into_actor(self).map(move |done, actor, ctx| {
+            let Some((log, Ok(()))) = done else {
+                let _gone = reply.send(Err(ErrorCode::KafkaStorageError));
+                actor.give_up(ctx);
+                return;
+            };
+            let (start, end) = (log.log_start_offset(), log.log_end_offset());
+            actor.log = Some(log);
+            actor.step(Event::Truncated { start, end }, ctx);
+            actor.publish(actor.machine.high_watermark());
+            actor.positions.push(reply);
+            actor.answer_positions();
+        }));
     }
 
     fn assign(&mut self, leadership: Leadership, ctx: &mut Context<Self>) {
@@ -576,6 +855,22 @@ impl Drop for Answers {
     }
 }
 
+fn cut(log: &mut Log, to: CutTo, now: Timestamp) -> Result<(), ReadError> {
+    let end = log.log_end_offset();
+    match to {
+        CutTo::Offset(offset) => log.truncate_to(offset, now),
+        CutTo::Anew(offset) => log.truncate_fully_and_start_at(offset, now),
+        CutTo::Divergence(epoch, theirs) => {
+            let offset = match log.end_offset_for_epoch(epoch) {
+                Some((ours, our_end)) if ours != epoch => our_end,
+                Some((_, our_end)) => our_end.min(theirs),
+                None => theirs,
+            };
+            log.truncate_to(offset.min(end).max(log.log_start_offset()), now)
+        }
+    }
+}
+
 fn bounds(log: &Log) -> LogBounds {
     LogBounds { start: log.log_start_offset(), end: log.log_end_offset(), flushed: log.recovery_point() }
 }
@@ -637,6 +932,16 @@ impl Handler<PartitionCommand> for PartitionActor {
                     let _gone = reply.send(log.describe_producers());
                 }
             }
+            PartitionCommand::FollowerFetched { replica, offset, last_epoch, reply } => {
+                let _gone = reply.send(self.follower_fetched(replica, offset, last_epoch, ctx));
+            }
+            PartitionCommand::IsrAltered(answer) => {
+                self.step(Event::IsrAltered(answer), ctx);
+                self.answers.send();
+            }
+            PartitionCommand::FetchPosition { leader_epoch, reply } => self.fetch_position(leader_epoch, reply, ctx),
+            PartitionCommand::Replicate(replication) => self.replicate(replication, ctx),
+            PartitionCommand::Truncate { leader_epoch, to, reply } => self.truncate(leader_epoch, to, reply, ctx),
             PartitionCommand::Close { reply, discard } => {
                 let _gone = reply.send(self.close(discard, ctx));
             }
@@ -667,6 +972,20 @@ impl Handler<FlushedTo> for PartitionActor {
 
     fn handle(&mut self, FlushedTo(up_to): FlushedTo, ctx: &mut Context<Self>) {
         self.step(Event::Flushed { up_to }, ctx);
+        self.answers.send();
+    }
+}
+
+/// To itself: the controller could not be asked.
+#[derive(Message)]
+#[rtype(result = "()")]
+struct NotAsked;
+
+impl Handler<NotAsked> for PartitionActor {
+    type Result = ();
+
+    fn handle(&mut self, NotAsked: NotAsked, ctx: &mut Context<Self>) {
+        self.step(Event::IsrAltered(Err(ErrorCode::OperationNotAttempted)), ctx);
         self.answers.send();
     }
 }

@@ -11,12 +11,16 @@ use std::path::Path;
 use std::sync::{Arc, Mutex, PoisonError};
 use std::time::Duration;
 
-use actix::{Actor, ActorFutureExt as _, AsyncContext as _, Context, Handler, Message, WrapFuture as _};
+use actix::{Actor, ActorFutureExt as _, Addr, AsyncContext as _, Context, Handler, Message, WrapFuture as _};
 use futures::future::join_all;
 use futures::stream::{self, StreamExt as _};
 use tokio::sync::{oneshot, watch};
 
 use super::directory::{self, Directory, PartitionHandle, Published};
+use super::fetcher::{Fetcher, FetcherParts, Follow, Leave};
+use super::image::Metadata;
+use super::isr_changes::IsrChanges;
+use super::membership::Membership;
 use super::partition::{Chore, PartitionActor, PartitionCommand, PartitionParts};
 use super::placement::{LoopId, Placement};
 use super::ports::{Ports, random};
@@ -27,7 +31,7 @@ use crate::machine::controller::PartitionNotice;
 use crate::machine::partition::Leadership;
 use crate::machine::restart::{DEATHS_MAX, Intensity, Verdict};
 use crate::model::{
-    BrokerId, Durability, ErrorCode, Offset, PartitionIndex, Timestamp, TopicId, TopicName, TopicPartition,
+    BrokerId, Durability, ErrorCode, LeaderEpoch, Offset, PartitionIndex, Timestamp, TopicId, TopicName, TopicPartition,
 };
 use crate::storage::log::{DiskError, Log, OpenError, OpenReport, PendingDelete};
 use crate::storage::log_dirs::{
@@ -53,6 +57,9 @@ pub struct Replicas {
     placement: Placement,
     intervals: Intervals,
     recovery_threads_per_dir: usize,
+    /// Copy from each leader.
+    fetchers: BTreeMap<BrokerId, Addr<Fetcher>>,
+    neighbours: Neighbours,
     lose: watch::Sender<Option<String>>,
     /// Those that were taken out of service while the broker ran.
     failed_dirs: BTreeSet<LogDirIndex>,
@@ -90,6 +97,19 @@ impl Intervals {
     }
 }
 
+/// What replicas need to know of other brokers.
+#[derive(Clone)]
+pub struct Neighbours {
+    /// `inter.broker.listener.name`.
+    pub listener: String,
+    /// Which incarnation of this broker.
+    pub membership: Membership,
+    /// Who lives where.
+    pub metadata: Metadata,
+    /// Asks the controller for other ISRs.
+    pub isr_changes: Addr<IsrChanges>,
+}
+
 struct Replica {
     topic_id: TopicId,
     leadership: Option<Leadership>,
@@ -120,6 +140,8 @@ pub struct ReplicasParts {
     pub intervals: Intervals,
     /// `num.recovery.threads.per.data.dir`.
     pub recovery_threads_per_dir: usize,
+    /// Other brokers.
+    pub neighbours: Neighbours,
     /// Told why, when no log dir works any more.
     pub lose: watch::Sender<Option<String>>,
     /// Tells the broker of an untimely end.
@@ -148,6 +170,13 @@ pub enum ReplicasCommand {
         partitions: Vec<TopicPartition>,
         /// Whether all are gone.
         reply: oneshot::Sender<bool>,
+    },
+    /// The controller says that these replicas fetch no more, or go (StopReplica). Answers an error code per partition.
+    StopReplica {
+        /// Which.
+        partitions: Vec<StoppedReplica>,
+        /// Who hears of it.
+        reply: oneshot::Sender<Vec<(TopicPartition, ErrorCode)>>,
     },
     /// The session with the coordinator ended: no partition leads until told again.
     Fence {
@@ -186,6 +215,17 @@ pub enum ReplicasCommand {
     },
 }
 
+/// A replica that is to be stopped.
+#[derive(Clone, Debug)]
+pub struct StoppedReplica {
+    /// Which.
+    pub partition: TopicPartition,
+    /// Of the leadership that the controller knows; negative: not compared.
+    pub leader_epoch: LeaderEpoch,
+    /// Whether its data goes too.
+    pub delete: bool,
+}
+
 /// A partition takes a command.
 type Told = actix::dev::Request<PartitionActor, PartitionCommand>;
 
@@ -210,6 +250,7 @@ impl Replicas {
             placement,
             intervals,
             recovery_threads_per_dir,
+            neighbours,
             lose,
             notice,
         } = parts;
@@ -223,6 +264,8 @@ impl Replicas {
             placement,
             intervals,
             recovery_threads_per_dir,
+            fetchers: BTreeMap::new(),
+            neighbours,
             lose,
             failed_dirs: BTreeSet::new(),
             next_home: 0,
@@ -350,6 +393,7 @@ impl Replicas {
             high_watermark,
             ports: self.ports.clone(),
             placement: self.placement.clone(),
+            isr_changes: self.neighbours.isr_changes.clone(),
             notice: death_notice(ctx, &id, replica.incarnation),
         };
         let addr = self.placement.start(home, move |_| PartitionActor::new(parts));
@@ -359,6 +403,7 @@ impl Replicas {
             // A fresh mailbox has room.
             let _queued = handle.addr.try_send(PartitionCommand::Assign(leadership.clone()));
         }
+        self.follow(&id);
         (id, handle)
     }
 
@@ -400,7 +445,8 @@ impl Replicas {
                 }
             });
             let told = join_all(told.collect::<Vec<_>>());
-            ctx.wait(told.into_actor(actor).map(|answers, _, _| {
+            ctx.wait(told.into_actor(actor).map(|answers, actor, _| {
+                answers.iter().filter(|(_, code)| !code.is_error()).for_each(|(id, _)| actor.follow(id));
                 let _gone = reply.send(answers);
             }));
         });
@@ -421,6 +467,78 @@ impl Replicas {
         }
     }
 
+    /// Has a replica copied from its leader, if another broker is.
+    fn follow(&mut self, id: &TopicPartition) {
+        let Some(replica) = self.replicas.get(id) else { return };
+        let (Some(leadership), Some(handle)) = (&replica.leadership, &replica.handle) else { return };
+        let leader = leadership.leader;
+        for (_, fetcher) in self.fetchers.iter().filter(|(other, _)| **other != leader) {
+            // Its mailbox has no bound: few messages come, all from here.
+            let _gone = fetcher.try_send(Leave(vec![id.clone()]));
+        }
+        if leader == self.local || leader == BrokerId::NONE {
+            return;
+        }
+        let (topic_id, leader_epoch) = (replica.topic_id, leadership.leader_epoch);
+        event::Following { partition: id.clone(), leader, epoch: leader_epoch }.emit();
+        let follow = Follow { id: id.clone(), topic_id, leader_epoch, addr: handle.addr.clone() };
+        let fetcher = self.fetchers.entry(leader).or_insert_with(|| {
+            let parts = FetcherParts {
+                local: self.local,
+                leader,
+                listener: self.neighbours.listener.clone(),
+                membership: self.neighbours.membership.clone(),
+                metadata: self.neighbours.metadata.clone(),
+                ports: self.ports.clone(),
+                config: self.settings.broker().replication.clone(),
+            };
+            Fetcher::new(parts, DeathNotice::new(|_| {})).start()
+        });
+        let _gone = fetcher.try_send(follow);
+    }
+
+    /// Stops copying.
+    fn unfollow(&self, ids: &[TopicPartition]) {
+        for fetcher in self.fetchers.values() {
+            let _gone = fetcher.try_send(Leave(ids.to_vec()));
+        }
+    }
+
+    fn stop_replica(
+        &mut self,
+        partitions: Vec<StoppedReplica>,
+        reply: oneshot::Sender<Vec<(TopicPartition, ErrorCode)>>,
+        ctx: &mut Context<Self>,
+    ) {
+        let mut answers = Vec::new();
+        let (mut stopped, mut deleted) = (Vec::new(), Vec::new());
+        for StoppedReplica { partition, leader_epoch, delete } in partitions {
+            let known = self.replicas.get(&partition).and_then(|replica| replica.leadership.as_ref());
+            let fenced = known.is_some_and(|known| 0 <= leader_epoch.0 && leader_epoch < known.leader_epoch);
+            if fenced {
+                answers.push((partition, ErrorCode::FencedLeaderEpoch));
+            } else if delete {
+                deleted.push(partition);
+            } else {
+                stopped.push(partition);
+            }
+        }
+        self.unfollow(&stopped);
+        self.unfollow(&deleted);
+        answers.extend(stopped.into_iter().map(|id| (id, ErrorCode::None)));
+        if deleted.is_empty() {
+            let _gone = reply.send(answers);
+            return;
+        }
+        let (done, outcome) = oneshot::channel();
+        self.delete(deleted.clone(), done, ctx);
+        ctx.spawn(outcome.into_actor(self).map(move |outcome, _, _| {
+            let code = if outcome.unwrap_or(false) { ErrorCode::None } else { ErrorCode::KafkaStorageError };
+            answers.extend(deleted.into_iter().map(|id| (id, code)));
+            let _gone = reply.send(answers);
+        }));
+    }
+
     /// One partition of a LeaderAndIsr. Its mailbox may be full of appends: then it is waited for.
     fn assign(&mut self, notice: &PartitionNotice) -> Result<Told, ErrorCode> {
         let replica = self.replicas.get_mut(&notice.id()).ok_or(ErrorCode::KafkaStorageError)?;
@@ -430,11 +548,18 @@ impl Replicas {
         if replica.topic_id != notice.topic_id {
             return Err(ErrorCode::InconsistentTopicId);
         }
+        if !notice.replicas.contains(&self.local) {
+            return Err(ErrorCode::UnknownTopicOrPartition);
+        }
+        if replica.leadership.as_ref().is_some_and(|known| notice.state.leader_epoch <= known.leader_epoch) {
+            // As Kafka says that there is nothing new in it.
+            return Err(ErrorCode::StaleControllerEpoch);
+        }
         let leadership = Leadership {
             leader: notice.state.leader,
             leader_epoch: notice.state.leader_epoch,
             partition_epoch: notice.state.partition_epoch,
-            isr: notice.state.isr.iter().copied().collect(),
+            isr: notice.state.isr.clone(),
             replicas: notice.replicas.clone(),
         };
         replica.leadership = Some(leadership.clone());
@@ -704,12 +829,6 @@ impl Replica {
     }
 }
 
-impl PartitionNotice {
-    fn id(&self) -> TopicPartition {
-        TopicPartition { topic: self.topic.clone(), partition: self.partition }
-    }
-}
-
 /// The last checkpoint, and the clean-shutdown marker when every log was closed.
 fn finish(dirs: &Mutex<Option<LogDirs>>, offsets: BTreeMap<TopicPartition, PartitionOffsets>, clean: bool) -> bool {
     let Some(dirs) = dirs.lock().unwrap_or_else(PoisonError::into_inner).take() else { return false };
@@ -803,6 +922,7 @@ impl Handler<ReplicasCommand> for Replicas {
             ReplicasCommand::Load { reply } => self.load(reply, ctx),
             ReplicasCommand::LeaderAndIsr { partitions, reply } => self.leader_and_isr(partitions, reply, ctx),
             ReplicasCommand::Delete { partitions, reply } => self.delete(partitions, reply, ctx),
+            ReplicasCommand::StopReplica { partitions, reply } => self.stop_replica(partitions, reply, ctx),
             ReplicasCommand::Fence { reply } => self.fence(reply, ctx),
             ReplicasCommand::Configure(topic) => self.configure(topic, ctx),
             ReplicasCommand::Describe { reply } => self.with_dirs(

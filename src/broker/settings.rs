@@ -195,6 +195,7 @@ impl TopicSettings {
                 min_insync_replicas: usize::try_from(topic.min_insync_replicas).unwrap_or(usize::MAX),
                 flush_records: topic.flush_messages,
                 flush_age: topic.flush_interval,
+                lag_max: broker.replication.lag_max,
             },
             batch: batch_rules(&topic),
             internal,

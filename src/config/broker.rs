@@ -40,6 +40,8 @@ pub struct BrokerConfig {
     pub connections: ConnectionConfig,
     /// How logs are looked after.
     pub log: LogConfig,
+    /// How replicas are kept in sync.
+    pub replication: ReplicationConfig,
     /// What becomes of topics.
     pub topics: TopicRules,
     /// What a topic has that sets nothing.
@@ -154,6 +156,31 @@ pub struct LogConfig {
     pub producer_id_expiration_check_interval: Duration,
 }
 
+/// How replicas are kept in sync, and how a broker leaves its replicas to others.
+#[derive(Clone, PartialEq, Eq, Debug)]
+pub struct ReplicationConfig {
+    /// `replica.lag.time.max.ms`.
+    pub lag_max: Duration,
+    /// `replica.socket.timeout.ms`.
+    pub answer_patience: Duration,
+    /// `replica.fetch.wait.max.ms`.
+    pub fetch_wait: Duration,
+    /// `replica.fetch.backoff.ms`.
+    pub fetch_backoff: Duration,
+    /// `replica.fetch.min.bytes`.
+    pub fetch_bytes_min: i32,
+    /// `replica.fetch.max.bytes`: of one partition.
+    pub partition_bytes_max: i32,
+    /// `replica.fetch.response.max.bytes`.
+    pub response_bytes_max: i32,
+    /// `controlled.shutdown.enable`.
+    pub controlled_shutdown: bool,
+    /// `controlled.shutdown.max.retries`.
+    pub controlled_shutdown_tries: usize,
+    /// `controlled.shutdown.retry.backoff.ms`.
+    pub controlled_shutdown_backoff: Duration,
+}
+
 /// What becomes of topics.
 #[derive(Clone, PartialEq, Eq, Debug)]
 pub struct TopicRules {
@@ -206,6 +233,7 @@ impl BrokerConfig {
             log_dirs: log_dirs(read, &mut checks),
             connections: connections(settings, &mut checks),
             log: log(read),
+            replication: replication(read),
             topics: TopicRules {
                 auto_create: read.flag("auto.create.topics.enable"),
                 delete: read.flag("delete.topic.enable"),
@@ -559,6 +587,21 @@ fn per_ip_overrides(read: Reader<'_>, checks: &mut Checks) -> BTreeMap<String, u
         }
     }
     overrides
+}
+
+fn replication(read: Reader<'_>) -> ReplicationConfig {
+    ReplicationConfig {
+        lag_max: milliseconds(read, "replica.lag.time.max.ms"),
+        answer_patience: milliseconds(read, "replica.socket.timeout.ms"),
+        fetch_wait: milliseconds(read, "replica.fetch.wait.max.ms"),
+        fetch_backoff: milliseconds(read, "replica.fetch.backoff.ms"),
+        fetch_bytes_min: int(read, "replica.fetch.min.bytes"),
+        partition_bytes_max: int(read, "replica.fetch.max.bytes"),
+        response_bytes_max: int(read, "replica.fetch.response.max.bytes"),
+        controlled_shutdown: read.flag("controlled.shutdown.enable"),
+        controlled_shutdown_tries: size(read, "controlled.shutdown.max.retries"),
+        controlled_shutdown_backoff: milliseconds(read, "controlled.shutdown.retry.backoff.ms"),
+    }
 }
 
 fn log(read: Reader<'_>) -> LogConfig {

@@ -59,3 +59,18 @@ fn the_same_seed_gives_the_same_trace_of_a_cluster() {
         assert_eq!(first.statistics, second.statistics, "seed {seed}");
     }
 }
+
+#[test]
+fn cluster_tmp() {
+    let seed = std::env::var("SEED").ok().and_then(|seed| seed.parse().ok()).unwrap_or(0);
+    let trace = Trace::keeping();
+    let outcome = super::cluster::run(seed, &trace);
+    for line in trace
+        .lines()
+        .iter()
+        .filter(|line| !line.starts_with("disk") && !line.contains("watcher") && !line.contains("router"))
+    {
+        println!("{line}");
+    }
+    println!("{outcome:?}");
+}

@@ -44,7 +44,7 @@ macro_rules! fields {
 fields! {
     number: i64, u64, u32, i32, i16, bool;
     id: BrokerId as i32, BrokerEpoch as i64, ControllerEpoch as i32, LeaderEpoch as i32, Offset as i64;
-    text: String, &'static str, SocketAddr, TopicName, TopicPartition, TopicId, ErrorCode, Dir, Took
+    text: String, &'static str, SocketAddr, TopicName, TopicPartition, TopicId, ErrorCode, Dir, Took, Brokers
 }
 
 /// A data folder.
@@ -54,6 +54,17 @@ pub struct Dir(pub PathBuf);
 impl std::fmt::Display for Dir {
     fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
         std::fmt::Display::fmt(&self.0.display(), f)
+    }
+}
+
+/// Broker ids. Shown between brackets.
+#[derive(Clone, PartialEq, Eq, Debug)]
+pub struct Brokers(pub Vec<BrokerId>);
+
+impl std::fmt::Display for Brokers {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        let ids = self.0.iter().map(|id| id.0.to_string()).collect::<Vec<_>>();
+        write!(f, "[{}]", ids.join(", "))
     }
 }
 
@@ -260,9 +271,27 @@ events! {
     /// The controller told a partition who leads, and it could not follow.
     WARN LeaderAndIsrRefused "leader_and_isr_refused" { partition: TopicPartition, code: ErrorCode }
         "{partition} cannot take its role: {code}";
-    /// The controller has something to tell another broker, which this version does not do.
-    ERROR BrokerNotServed "broker_not_served" { broker: BrokerId }
-        "broker {broker} is registered too, but replication between brokers is not supported yet";
+    /// The leader wants another set of in-sync replicas.
+    INFO IsrWished "isr_wished" { partition: TopicPartition, isr: Brokers }
+        "{partition}: the in-sync replicas are to be {isr}";
+    /// A follower cuts off what its leader does not have.
+    INFO LogTruncated "log_truncated" { partition: TopicPartition, end: Offset, cut: String }
+        "{partition} ends at {end} and is cut: {cut}";
+    /// A follower goes on or begins to copy from its leader.
+    DEBUG Following "following" { partition: TopicPartition, leader: BrokerId, epoch: LeaderEpoch }
+        "{partition} follows broker {leader} under epoch {epoch}";
+    /// A follower cannot copy a partition now.
+    WARN FetchFailed "fetch_failed" { partition: TopicPartition, leader: BrokerId, code: ErrorCode }
+        "{partition} cannot be copied from broker {leader}: {code}";
+    /// A follower does not reach its leader.
+    WARN LeaderUnreachable "leader_unreachable" { leader: BrokerId, cause: String }
+        "broker {leader} is not reached, and nothing is copied from it: {cause}";
+    /// Another broker does not do what the controller tells it.
+    WARN ControllerRefused "controller_refused" { broker: BrokerId, api: &'static str, code: ErrorCode }
+        "broker {broker} refuses {api}: {code}";
+    /// Nobody listens where a live broker should: others lead in its place until it answers.
+    WARN BrokerSilent "broker_silent" { broker: BrokerId }
+        "broker {broker} refuses connections: others lead in its place until it answers";
     /// Nobody listens where the controller did: its znode was removed, so that another one is elected at once.
     WARN ControllerDeposed "controller_deposed" { broker: BrokerId }
         "broker {broker}, the controller, refuses connections: an election begins";

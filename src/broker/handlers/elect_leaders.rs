@@ -1,4 +1,4 @@
-//! ElectLeaders: back to the preferred leaders. Unclean elections come with replication.
+//! ElectLeaders: back to the preferred leaders; or any leader where there is none, which may lose records.
 
 use std::collections::BTreeMap;
 
@@ -64,30 +64,16 @@ async fn elect(env: &Env, election: i8, named: Vec<(Str, i32)>) -> Vec<(Str, i32
     let mut partitions = Vec::new();
     for (topic, partition) in named {
         match TopicName::new(&topic) {
-            Ok(name) if election == PREFERRED => {
-                partitions.push(TopicPartition { topic: name, partition: PartitionIndex(partition) });
-            }
-            Ok(name) => answers.push((topic, partition, unclean(env, &name, partition))),
+            Ok(topic) => partitions.push(TopicPartition { topic, partition: PartitionIndex(partition) }),
             Err(_) => answers.push((topic, partition, ErrorCode::UnknownTopicOrPartition)),
         }
     }
-    let asked =
-        ask(&env.controller, |reply| ControllerCommand::ElectPreferred { partitions: partitions.clone(), reply });
+    let (named, unclean) = (partitions.clone(), election == UNCLEAN);
+    let asked = ask(&env.controller, |reply| ControllerCommand::Elect { partitions: named, unclean, reply });
     let elected = match asked.await {
         Some(elected) => elected,
         None => partitions.into_iter().map(|id| (id, ErrorCode::NotController)).collect(),
     };
     answers.extend(elected.into_iter().map(|(id, code)| (id.topic.as_str().into(), id.partition.0, code)));
     answers
-}
-
-/// An unclean election is needed only where there is no leader; then no replica is eligible while none is live.
-fn unclean(env: &Env, name: &TopicName, partition: i32) -> ErrorCode {
-    let image = env.metadata.load();
-    let found = image.topics.get(name).and_then(|topic| topic.partitions.get(&PartitionIndex(partition)));
-    match found {
-        None => ErrorCode::UnknownTopicOrPartition,
-        Some(found) if image.brokers.contains_key(&found.state.leader) => ErrorCode::ElectionNotNeeded,
-        Some(_) => ErrorCode::EligibleLeadersNotAvailable,
-    }
 }

@@ -2,13 +2,18 @@
 //!
 //! Records are not read here: the answer names slices of segment files, which the connection sends with `sendfile`.
 
+use std::collections::BTreeMap;
 use std::ops::RangeInclusive;
 use std::sync::Arc;
 use std::time::Duration;
 
+use futures::future::join_all;
+
+use super::super::ask;
 use super::super::directory::{FetchWaiter, PartitionHandle};
 use super::super::env::Env;
 use super::super::fetch_slots::SessionSlot;
+use super::super::partition::PartitionCommand;
 use super::super::peer::Peer;
 use super::super::ports::random;
 use super::Unanswerable;
@@ -17,8 +22,8 @@ use crate::model::{BrokerId, ErrorCode, LeaderEpoch, Offset, PartitionIndex, Top
 use crate::storage::log::{Read, ReadError, ReadRequest, Slice, Wait};
 use crate::telemetry::{Event as _, event};
 use crate::wire::message::fetch::{
-    AbortedTransaction, FetchRequest, FetchResponse, FetchableTopicResponse, LeaderIdAndEpoch, NodeEndpoint,
-    PartitionData,
+    AbortedTransaction, EpochEndOffset, FetchRequest, FetchResponse, FetchableTopicResponse, LeaderIdAndEpoch,
+    NodeEndpoint, PartitionData,
 };
 use crate::wire::{Decoder, Encoded, Payload, RequestHeader, Str, encode_response};
 
@@ -50,11 +55,13 @@ struct Look {
     bytes: usize,
     /// Something that must be told at once.
     urgent: bool,
-    /// Partitions to watch, and the offset beyond which they have news.
+    /// Partitions to watch, and the offset beyond which they have news: of the high watermark, or for a follower of the log's end.
     watch: Vec<(PartitionHandle, Offset)>,
 }
 
 struct Limits {
+    /// The follower that asks, if one does: it reads to the end of the log.
+    replica: Option<BrokerId>,
     read_committed: bool,
     bytes_max: usize,
     /// The version can say where the leader is (KIP-951).
@@ -98,8 +105,9 @@ async fn fetch(env: &Env, peer: &mut Peer, version: i16, request: &FetchRequest)
         peer.sessions.partitions().map(|(key, wanted)| (key.clone(), wanted.clone())).collect()
     };
     let limits = Limits {
+        replica: replica(version, request),
         read_committed: request.isolation_level == READ_COMMITTED,
-        bytes_max: usize::try_from(request.max_bytes.min(env.settings.fetch_bytes_max())).unwrap_or(0),
+        bytes_max: bytes_max(env, version, request),
         names_leader: NAMES_LEADER_FROM <= version,
     };
     let look = look_until(env, &wanted, request, &limits).await;
@@ -120,29 +128,74 @@ async fn fetch(env: &Env, peer: &mut Peer, version: i16, request: &FetchRequest)
     (response, slices)
 }
 
+/// The follower that asks, if one does.
+fn replica(version: i16, request: &FetchRequest) -> Option<BrokerId> {
+    let id = if version < 15 { request.replica_id } else { request.replica_state.replica_id };
+    (0 <= id).then_some(BrokerId(id))
+}
+
+/// `fetch.max.bytes` limits consumers, not followers.
+fn bytes_max(env: &Env, version: i16, request: &FetchRequest) -> usize {
+    let most = match replica(version, request) {
+        Some(_) => i32::MAX,
+        None => env.settings.fetch_bytes_max(),
+    };
+    usize::try_from(request.max_bytes.min(most)).unwrap_or(0)
+}
+
 /// Looks, and while there is less than the client wants, waits until a partition has news or the time is up.
 async fn look_until(env: &Env, wanted: &[(Key, Wanted)], request: &FetchRequest, limits: &Limits) -> Look {
     let bytes_min = usize::try_from(request.min_bytes).unwrap_or(0).min(limits.bytes_max);
     let wait = Duration::from_millis(u64::try_from(request.max_wait_ms).unwrap_or(0)).min(WAIT_MAX);
     let deadline = env.ports.clock.moment().after(wait);
+    let parted = match limits.replica {
+        Some(replica) => tell_progress(env, wanted, replica).await,
+        None => BTreeMap::new(),
+    };
     loop {
-        let look = look(env, wanted, limits).await;
+        let look = look(env, wanted, limits, &parted).await;
         let left = deadline.since(env.ports.clock.moment());
         if look.urgent || bytes_min <= look.bytes || left.is_zero() || wanted.is_empty() {
             return look;
         }
         let waiter = Arc::new(FetchWaiter::default());
         for (partition, beyond) in &look.watch {
-            partition.published.watch(*beyond, &waiter);
+            match limits.replica {
+                Some(_) => partition.published.watch_end(*beyond, &waiter),
+                None => partition.published.watch(*beyond, &waiter),
+            }
         }
         if tokio::time::timeout(left, waiter.woken()).await.is_err() {
-            return self::look(env, wanted, limits).await;
+            return self::look(env, wanted, limits, &parted).await;
         }
     }
 }
 
+/// Of the partitions that a follower asks for: where its log parts from ours, or why it cannot be told anything.
+type Parted = BTreeMap<Key, Result<(LeaderEpoch, Offset), ErrorCode>>;
+
+/// Tells every partition how far a follower is, which the high watermark depends on, and compares the logs (KIP-595).
+async fn tell_progress(env: &Env, wanted: &[(Key, Wanted)], replica: BrokerId) -> Parted {
+    let asked = wanted.iter().filter_map(|(key, wanted)| {
+        let partition = find(env, key).ok()?;
+        fence(&partition, wanted.current_leader_epoch).ok()?;
+        let (offset, last_epoch) = (wanted.offset, wanted.last_fetched_epoch);
+        let asked =
+            ask(&partition.addr, move |reply| PartitionCommand::FollowerFetched { replica, offset, last_epoch, reply });
+        Some(async move { (key, asked.await) })
+    });
+    let answers = join_all(asked.collect::<Vec<_>>()).await;
+    let parted = answers.into_iter().filter_map(|(key, answer)| match answer {
+        Some(Ok(None)) => None,
+        Some(Ok(Some(parted))) => Some((key.clone(), Ok(parted))),
+        Some(Err(error)) => Some((key.clone(), Err(error))),
+        None => Some((key.clone(), Err(ErrorCode::KafkaStorageError))),
+    });
+    parted.collect()
+}
+
 /// One look at every partition, in order.
-async fn look(env: &Env, wanted: &[(Key, Wanted)], limits: &Limits) -> Look {
+async fn look(env: &Env, wanted: &[(Key, Wanted)], limits: &Limits, parted: &Parted) -> Look {
     let mut look = Look::default();
     for (key, wanted) in wanted {
         let index = key.1;
@@ -156,6 +209,17 @@ async fn look(env: &Env, wanted: &[(Key, Wanted)], limits: &Limits) -> Look {
         if let Err(error) = fence(&partition, wanted.current_leader_epoch) {
             look.fail(key, index, error, env, limits);
             continue;
+        }
+        match parted.get(key) {
+            Some(Err(error)) => {
+                look.fail(key, index, *error, env, limits);
+                continue;
+            }
+            Some(Ok((epoch, end))) => {
+                look.diverging(key, &partition, *epoch, *end);
+                continue;
+            }
+            None => {}
         }
         match read(env, &partition, wanted, limits, &look).await {
             Ok((found, upper_bound)) => look.found(key, &partition, found, upper_bound, wanted, limits).await,
@@ -173,7 +237,11 @@ async fn read(
     look: &Look,
 ) -> Result<(Option<Slice>, Offset), ReadError> {
     let published = &partition.published;
-    let upper_bound = if limits.read_committed { published.last_stable_offset() } else { published.high_watermark() };
+    let upper_bound = match limits.replica {
+        Some(_) => published.log.log_end_offset(),
+        None if limits.read_committed => published.last_stable_offset(),
+        None => published.high_watermark(),
+    };
     let room = limits.bytes_max.saturating_sub(look.bytes);
     let request = ReadRequest {
         offset: wanted.offset,
@@ -209,6 +277,22 @@ impl Look {
         if is_elsewhere && limits.names_leader {
             data.current_leader = current_leader(env, key);
         }
+        self.partitions.push((key.clone(), data, None));
+        self.urgent = true;
+    }
+
+    /// The follower has what we do not: it cuts that off, and asks again.
+    fn diverging(&mut self, key: &Key, partition: &PartitionHandle, epoch: LeaderEpoch, end: Offset) {
+        let published = &partition.published;
+        let data = PartitionData {
+            partition_index: key.1.0,
+            high_watermark: published.high_watermark().0,
+            last_stable_offset: published.last_stable_offset().0,
+            log_start_offset: published.log.log_start_offset().0,
+            diverging_epoch: EpochEndOffset { epoch: epoch.0, end_offset: end.0 },
+            records: Payload::EMPTY,
+            ..Default::default()
+        };
         self.partitions.push((key.clone(), data, None));
         self.urgent = true;
     }

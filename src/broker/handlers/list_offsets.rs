@@ -35,13 +35,26 @@ struct Found {
     leader_epoch: LeaderEpoch,
 }
 
+/// Up to where whoever asks may look.
+#[derive(Clone, Copy, PartialEq, Eq)]
+enum Upper {
+    HighWatermark,
+    LastStable,
+    LogEnd,
+}
+
 pub(super) async fn handle(
     env: &Env,
     _: &mut Peer,
     header: &RequestHeader,
     request: ListOffsetsRequest,
 ) -> ListOffsetsResponse {
-    let committed = request.isolation_level == READ_COMMITTED;
+    // A follower asks where the log is, committed or not.
+    let upper = match request.isolation_level {
+        _ if 0 <= request.replica_id => Upper::LogEnd,
+        READ_COMMITTED => Upper::LastStable,
+        _ => Upper::HighWatermark,
+    };
     let asked = request
         .topics
         .iter()
@@ -55,7 +68,7 @@ pub(super) async fn handle(
             let found = if doubled.contains(&(topic.name.clone(), wanted.partition_index)) {
                 Err(ErrorCode::InvalidRequest)
             } else {
-                look(env, header.version, &topic.name, wanted, committed).await
+                look(env, header.version, &topic.name, wanted, upper).await
             };
             partitions.push(response(header.version, wanted.partition_index, found));
         }
@@ -69,7 +82,7 @@ async fn look(
     version: i16,
     topic: &Str,
     wanted: &ListOffsetsPartition,
-    committed: bool,
+    upper: Upper,
 ) -> Result<Option<Found>, ErrorCode> {
     if !is_known(wanted.timestamp, version) {
         return Err(ErrorCode::UnsupportedVersion);
@@ -79,10 +92,15 @@ async fn look(
     let published = &partition.published;
     let role = published.role();
     let high_watermark = published.high_watermark();
-    let end = if committed { published.last_stable_offset() } else { high_watermark };
+    let end = match upper {
+        Upper::LogEnd => published.log.log_end_offset(),
+        Upper::LastStable => published.last_stable_offset(),
+        Upper::HighWatermark => high_watermark,
+    };
     // A new leader does not know yet that all before it is committed: any end that it named could lie before one that a
     // client was told earlier (KIP-207).
-    let catching_up = role.epoch_start.is_some_and(|epoch_start| high_watermark < epoch_start);
+    let catching_up =
+        upper != Upper::LogEnd && role.epoch_start.is_some_and(|epoch_start| high_watermark < epoch_start);
     let unknown_end = Err(if version < 5 { ErrorCode::LeaderNotAvailable } else { ErrorCode::OffsetNotAvailable });
     let here = |offset| Ok(Some(Found { offset, timestamp: Timestamp::NONE, leader_epoch: role.leader_epoch }));
     match wanted.timestamp {

@@ -18,7 +18,9 @@ use crate::wire::{ApiKey, DecodeError, Decoder, EncodeError, Encoded, Request, R
 
 mod allocate_producer_ids;
 mod alter_configs;
+mod alter_partition;
 mod api_versions;
+mod controlled_shutdown;
 mod create_partitions;
 mod create_topics;
 mod delete_records;
@@ -30,11 +32,14 @@ mod describe_producers;
 mod elect_leaders;
 pub(super) mod fetch;
 mod init_producer_id;
+mod leader_and_isr;
 mod list_offsets;
 mod metadata;
 mod offset_for_leader_epoch;
 pub(super) mod produce;
 mod sasl;
+mod stop_replica;
+mod update_metadata;
 
 pub(super) use api_versions::unsupported as unsupported_api_versions;
 
@@ -84,6 +89,10 @@ macro_rules! serve {
 serve! {
     ListOffsets 1..=9 => list_offsets::handle;
     Metadata 0..=12 => metadata::handle;
+    LeaderAndIsr 0..=7 => leader_and_isr::handle;
+    StopReplica 0..=4 => stop_replica::handle;
+    UpdateMetadata 0..=8 => update_metadata::handle;
+    ControlledShutdown 0..=3 => controlled_shutdown::handle;
     SaslHandshake 0..=1 => sasl::handle_handshake;
     ApiVersions 0..=4 => api_versions::handle;
     CreateTopics 0..=7 => create_topics::handle;
@@ -100,6 +109,7 @@ serve! {
     IncrementalAlterConfigs 0..=1 => alter_configs::handle_incremental;
     DescribeCluster 0..=1 => describe_cluster::handle;
     DescribeProducers 0..=0 => describe_producers::handle;
+    AlterPartition 0..=3 => alter_partition::handle;
     AllocateProducerIds 0..=0 => allocate_producer_ids::handle;
 }
 

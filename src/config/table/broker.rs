@@ -36,11 +36,11 @@ keys! {
     /// Effort of zstd when the broker compresses.
     "compression.zstd.level": Int, default("3"), between(-131072, 22), medium, cluster_wide, works;
     /// Whether a stopping broker first hands its leaderships over.
-    "controlled.shutdown.enable": Boolean, default("true"), medium, inert;
+    "controlled.shutdown.enable": Boolean, default("true"), medium, works;
     /// How often handing over is tried.
-    "controlled.shutdown.max.retries": Int, default("3"), unit("tries"), medium, inert;
+    "controlled.shutdown.max.retries": Int, default("3"), unit("tries"), medium, works;
     /// Wait between two tries of handing over.
-    "controlled.shutdown.retry.backoff.ms": Long, default("5000"), unit("ms"), medium, inert;
+    "controlled.shutdown.retry.backoff.ms": Long, default("5000"), unit("ms"), medium, works;
     /// Java class that judges new topics. Dohle loads no Java classes.
     "create.topic.policy.class.name": Class, low, refused;
     /// Java class that judges configuration changes. Dohle loads no Java classes.

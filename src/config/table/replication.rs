@@ -6,21 +6,21 @@ keys! {
     /// How long the controller waits for a broker's answer.
     "controller.socket.timeout.ms": Int, default("30000"), unit("ms"), medium, inert;
     /// A follower that has not caught up for this long leaves the in-sync replicas.
-    "replica.lag.time.max.ms": Long, default("30000"), unit("ms"), high, inert;
+    "replica.lag.time.max.ms": Long, default("30000"), unit("ms"), high, works;
     /// How long a follower waits for an answer. At least `replica.fetch.wait.max.ms`.
-    "replica.socket.timeout.ms": Int, default("30000"), unit("ms"), high, inert;
+    "replica.socket.timeout.ms": Int, default("30000"), unit("ms"), high, works;
     /// Receive buffer of a follower's connection. -1: as the system decides.
     "replica.socket.receive.buffer.bytes": Int, default("65536"), unit("bytes"), high, inert;
     /// Bytes a follower asks for per partition. The first batch comes even when it is larger.
-    "replica.fetch.max.bytes": Int, default("1048576"), at_least(0), unit("bytes"), medium, inert;
+    "replica.fetch.max.bytes": Int, default("1048576"), at_least(0), unit("bytes"), medium, works;
     /// How long a leader may hold a follower's fetch that finds nothing. At most `replica.lag.time.max.ms`.
-    "replica.fetch.wait.max.ms": Int, default("500"), unit("ms"), high, inert;
+    "replica.fetch.wait.max.ms": Int, default("500"), unit("ms"), high, works;
     /// How long a follower waits after a partition's fetch failed.
-    "replica.fetch.backoff.ms": Int, default("1000"), at_least(0), unit("ms"), medium, inert;
+    "replica.fetch.backoff.ms": Int, default("1000"), at_least(0), unit("ms"), medium, works;
     /// Bytes a leader collects before it answers a follower.
-    "replica.fetch.min.bytes": Int, default("1"), unit("bytes"), high, inert;
+    "replica.fetch.min.bytes": Int, default("1"), unit("bytes"), high, works;
     /// Bytes of one answer to a follower.
-    "replica.fetch.response.max.bytes": Int, default("10485760"), at_least(0), unit("bytes"), medium, inert;
+    "replica.fetch.response.max.bytes": Int, default("10485760"), at_least(0), unit("bytes"), medium, works;
     /// Connections a follower keeps to each leader.
     "num.replica.fetchers": Int, default("1"), unit("fetchers"), high, cluster_wide, inert;
     /// How often high watermarks are written to `replication-offset-checkpoint`. See

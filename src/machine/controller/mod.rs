@@ -10,9 +10,16 @@
 
 use std::collections::{BTreeMap, BTreeSet};
 
+use super::isr_change::{IsrAnswer, IsrChange};
 use crate::model::{
-    BrokerEpoch, BrokerId, ControllerEpoch, LeaderEpoch, PartitionEpoch, PartitionIndex, TopicId, TopicName,
+    BrokerEpoch, BrokerId, ControllerEpoch, ErrorCode, LeaderEpoch, PartitionEpoch, PartitionIndex, TopicId, TopicName,
+    TopicPartition,
 };
+
+mod deletion;
+mod isr;
+mod leaders;
+mod topics;
 
 #[cfg(test)]
 mod tests;
@@ -22,6 +29,10 @@ mod tests;
 pub struct Controller {
     epoch: ControllerEpoch,
     brokers: BTreeMap<BrokerId, BrokerEpoch>,
+    /// Live brokers that are about to stop: they lead nothing any more, and join no ISR.
+    leaving: BTreeSet<BrokerId>,
+    /// Live brokers whose process seems to be gone, because nobody listens there: the same, until they answer again.
+    silent: BTreeSet<BrokerId>,
     topics: BTreeMap<TopicName, Topic>,
     deletions: BTreeMap<TopicName, Deletion>,
 }
@@ -100,11 +111,26 @@ pub enum Event {
     },
     /// The topic's znodes are gone.
     TopicRemoved(TopicName),
-    /// A client asks for elections of the preferred leader, or of any, where there is none.
+    /// A client asks for elections: of the preferred leader, or of any live replica, in sync or not, where there is none.
     Elect {
         /// Of these partitions.
-        partitions: Vec<(TopicName, PartitionIndex)>,
+        partitions: Vec<TopicPartition>,
+        /// Whether records may be lost by it.
+        unclean: bool,
     },
+    /// A leader asks for another set of in-sync replicas (AlterPartition).
+    AlterIsr {
+        /// Names the request in [`Effect::AnswerIsr`].
+        token: u64,
+        /// Who asks.
+        broker: BrokerId,
+        /// What it asks for.
+        changes: Vec<IsrChange>,
+    },
+    /// A broker is about to stop and wants to be led by others (ControlledShutdown).
+    Leaving(BrokerId),
+    /// Nobody listens where a live broker should (`true`), or somebody does again.
+    Silent(BrokerId, bool),
 }
 
 /// What to do, in this order.
@@ -116,8 +142,13 @@ pub enum Effect {
     AssignTopicId(TopicName),
     /// Write these states; report what was written. A version conflict means: read the topic again.
     WriteStates(Vec<StateChange>),
-    /// Tell every live broker about brokers and these partitions (UpdateMetadata).
-    UpdateMetadata(Vec<PartitionNotice>),
+    /// Tell brokers about all live brokers and these partitions (UpdateMetadata).
+    UpdateMetadata {
+        /// To whom.
+        to: BTreeSet<BrokerId>,
+        /// About which partitions.
+        partitions: Vec<PartitionNotice>,
+    },
     /// Tell every live broker that these topics are gone (UpdateMetadata with leader −2).
     ForgetTopics(Vec<(TopicName, TopicId)>),
     /// Tell a broker to lead or follow (LeaderAndIsr).
@@ -126,6 +157,20 @@ pub enum Effect {
         broker: BrokerId,
         /// About which partitions.
         partitions: Vec<PartitionNotice>,
+    },
+    /// Tell a broker to fetch no more for these replicas (StopReplica).
+    StopReplicas {
+        /// To whom.
+        broker: BrokerId,
+        /// Which, and under which leader epoch.
+        partitions: Vec<(TopicPartition, LeaderEpoch)>,
+    },
+    /// Answer a leader: what [`Controller::isr_answer`] says of each wish that was not refused.
+    AnswerIsr {
+        /// Which request.
+        token: u64,
+        /// The wishes, each with the refusal if there is one.
+        wishes: Vec<(IsrChange, Option<ErrorCode>)>,
     },
     /// Tell a broker to delete its replicas of a topic (StopReplica), and report.
     DeleteReplicas {
@@ -153,6 +198,17 @@ pub struct StateChange {
     pub expected: Option<PartitionEpoch>,
     /// What to write. Its partition epoch is the one that the write gives.
     pub state: PartitionState,
+    /// Which replicas must hear of it by LeaderAndIsr; all brokers do by UpdateMetadata.
+    pub tell: Tell,
+}
+
+/// Who hears of a new state by LeaderAndIsr.
+#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+pub enum Tell {
+    /// The live replicas: somebody else leads, or the leader must know that its ISR has shrunk.
+    Replicas,
+    /// Nobody: the leader asked for it, and the others do not mind.
+    Nobody,
 }
 
 /// What brokers are told about one partition.
@@ -172,12 +228,27 @@ pub struct PartitionNotice {
     pub is_new: bool,
 }
 
+impl PartitionNotice {
+    /// Topic and partition.
+    #[must_use]
+    pub fn id(&self) -> TopicPartition {
+        TopicPartition { topic: self.topic.clone(), partition: self.partition }
+    }
+}
+
 impl Controller {
     /// A controller that was just elected and knows nothing yet. Feed it [`Event::Brokers`], [`Event::Topics`] and
     /// [`Event::Deletions`] in this order.
     #[must_use]
     pub fn new(epoch: ControllerEpoch) -> Self {
-        Self { epoch, brokers: BTreeMap::new(), topics: BTreeMap::new(), deletions: BTreeMap::new() }
+        Self {
+            epoch,
+            brokers: BTreeMap::new(),
+            leaving: BTreeSet::new(),
+            silent: BTreeSet::new(),
+            topics: BTreeMap::new(),
+            deletions: BTreeMap::new(),
+        }
     }
 
     /// The epoch it was elected with.
@@ -200,7 +271,10 @@ impl Controller {
                 self.deletions.remove(&name);
                 self.topics.remove(&name);
             }
-            Event::Elect { partitions } => self.elect(&partitions, effects),
+            Event::Elect { partitions, unclean } => self.elect(&partitions, unclean, effects),
+            Event::AlterIsr { token, broker, changes } => self.alter_isr(token, broker, changes, effects),
+            Event::Leaving(broker) => self.broker_leaves(broker, effects),
+            Event::Silent(broker, silent) => self.broker_silent(broker, silent, effects),
         }
         self.check();
     }
@@ -216,223 +290,6 @@ impl Controller {
     pub fn state(&self, topic: &TopicName, partition: PartitionIndex) -> Option<(&[BrokerId], &PartitionState)> {
         let partition = self.topics.get(topic)?.partitions.get(&partition)?;
         Some((&partition.replicas, partition.state.as_ref()?))
-    }
-
-    fn brokers_changed(&mut self, brokers: BTreeMap<BrokerId, BrokerEpoch>, effects: &mut Vec<Effect>) {
-        let started =
-            brokers.iter().filter(|(id, epoch)| self.brokers.get(id) != Some(epoch)).map(|(id, _)| *id).collect();
-        self.brokers = brokers;
-        effects.push(Effect::UpdateMetadata(self.notices(|_| true)));
-        self.start_replicas(&started, effects);
-        let changes = self.topics.keys().flat_map(|topic| self.elections(topic)).collect();
-        write_states(changes, effects);
-        let waiting = self.deletions.keys().cloned().collect::<Vec<_>>();
-        waiting.iter().for_each(|topic| self.resume_deletion(topic, effects));
-    }
-
-    /// Tells brokers that just started about every replica they have.
-    fn start_replicas(&self, started: &BTreeSet<BrokerId>, effects: &mut Vec<Effect>) {
-        for &broker in started {
-            let partitions = self.notices(|notice| notice.replicas.contains(&broker));
-            if !partitions.is_empty() {
-                effects.push(Effect::LeaderAndIsr { broker, partitions });
-            }
-        }
-    }
-
-    fn topics_listed(&mut self, listed: &BTreeSet<TopicName>, effects: &mut Vec<Effect>) {
-        let gone = self.topics.keys().filter(|name| !listed.contains(*name)).cloned().collect::<Vec<_>>();
-        gone.iter().for_each(|name| self.topic_vanished(name, effects));
-        let fresh = listed.iter().filter(|name| !self.topics.contains_key(*name));
-        effects.extend(fresh.cloned().map(Effect::ReadTopic));
-    }
-
-    /// The znode went without our doing: brokers forget the topic, but nobody deletes data because metadata is absent
-    /// (law 10).
-    fn topic_vanished(&mut self, name: &TopicName, effects: &mut Vec<Effect>) {
-        if let Some(topic) = self.topics.remove(name) {
-            effects.push(Effect::ForgetTopics(vec![(name.clone(), topic.id)]));
-        }
-        if self.deletions.remove(name).is_some() {
-            effects.push(Effect::DropDeletion(name.clone()));
-        }
-    }
-
-    fn topic_read(&mut self, name: TopicName, record: TopicRecord, effects: &mut Vec<Effect>) {
-        let Some(id) = record.id else {
-            effects.push(Effect::AssignTopicId(name));
-            return;
-        };
-        let known = self.topics.remove(&name).filter(|topic| topic.id == id);
-        let mut known = known.map(|topic| topic.partitions).unwrap_or_default();
-        let mut states = record.states;
-        let mut appeared = BTreeSet::new();
-        let partitions = record.replicas.into_iter().map(|(index, replicas)| {
-            let before = known.remove(&index).and_then(|partition| partition.state);
-            let read = states.remove(&index);
-            if before.is_none() && read.is_some() {
-                appeared.insert(index);
-            }
-            (index, Partition { replicas, state: read.or(before) })
-        });
-        self.topics.insert(name.clone(), Topic { id, partitions: partitions.collect() });
-        if self.deletions.contains_key(&name) {
-            self.resume_deletion(&name, effects);
-            return;
-        }
-        let notices = self.notices(|notice| notice.topic == name && appeared.contains(&notice.partition));
-        self.announce(notices, effects);
-        write_states(self.elections(&name), effects);
-    }
-
-    /// States for partitions of a topic that have no live leader, where one can be found.
-    fn elections(&self, name: &TopicName) -> Vec<StateChange> {
-        let Some(topic) = self.topics.get(name).filter(|_| !self.deletions.contains_key(name)) else { return vec![] };
-        topic
-            .partitions
-            .iter()
-            .filter_map(|(&index, partition)| {
-                let (expected, state) = match &partition.state {
-                    None => (None, self.first_state(&partition.replicas)?),
-                    Some(state) if self.brokers.contains_key(&state.leader) => return None,
-                    Some(state) => (Some(state.partition_epoch), self.offline_election(&partition.replicas, state)?),
-                };
-                Some(StateChange { topic: name.clone(), partition: index, expected, state })
-            })
-            .collect()
-    }
-
-    /// The first live replica leads, and all live ones are in sync: there is nothing to be behind of.
-    fn first_state(&self, replicas: &[BrokerId]) -> Option<PartitionState> {
-        let isr = replicas.iter().copied().filter(|id| self.brokers.contains_key(id)).collect::<Vec<_>>();
-        Some(PartitionState {
-            controller_epoch: self.epoch,
-            leader: *isr.first()?,
-            leader_epoch: LeaderEpoch(0),
-            isr,
-            partition_epoch: PartitionEpoch(0),
-            recovering: false,
-        })
-    }
-
-    /// The first replica that is live and in sync leads. There is no unclean election here: none, when there is no such one.
-    fn offline_election(&self, replicas: &[BrokerId], state: &PartitionState) -> Option<PartitionState> {
-        let live = |id: &&BrokerId| self.brokers.contains_key(id) && state.isr.contains(id);
-        let leader = *replicas.iter().find(live)?;
-        let isr = state.isr.iter().copied().filter(|id| self.brokers.contains_key(id)).collect();
-        Some(PartitionState {
-            controller_epoch: self.epoch,
-            leader,
-            leader_epoch: LeaderEpoch(state.leader_epoch.0.saturating_add(1)),
-            isr,
-            ..state.clone()
-        })
-    }
-
-    fn states_written(&mut self, changes: Vec<StateChange>, effects: &mut Vec<Effect>) {
-        let mut notices = Vec::new();
-        for StateChange { topic: name, partition: index, expected, state } in changes {
-            let Some(topic) = self.topics.get_mut(&name) else { continue };
-            let topic_id = topic.id;
-            let Some(partition) = topic.partitions.get_mut(&index) else { continue };
-            partition.state = Some(state.clone());
-            let replicas = partition.replicas.clone();
-            notices.push(PartitionNotice {
-                topic: name,
-                topic_id,
-                partition: index,
-                replicas,
-                state,
-                is_new: expected.is_none(),
-            });
-        }
-        self.announce(notices, effects);
-    }
-
-    /// LeaderAndIsr to the replicas, then UpdateMetadata to all: the order of one of Kafka's batches.
-    fn announce(&self, notices: Vec<PartitionNotice>, effects: &mut Vec<Effect>) {
-        if notices.is_empty() {
-            return;
-        }
-        for &broker in self.brokers.keys() {
-            let partitions = notices.iter().filter(|notice| notice.replicas.contains(&broker)).cloned();
-            let partitions = partitions.collect::<Vec<_>>();
-            if !partitions.is_empty() {
-                effects.push(Effect::LeaderAndIsr { broker, partitions });
-            }
-        }
-        effects.push(Effect::UpdateMetadata(notices));
-    }
-
-    fn deletions_listed(&mut self, wanted: BTreeSet<TopicName>, effects: &mut Vec<Effect>) {
-        for name in wanted {
-            if !self.topics.contains_key(&name) {
-                effects.push(Effect::DropDeletion(name));
-            } else if !self.deletions.contains_key(&name) {
-                self.deletions.insert(name.clone(), Deletion::Queued);
-                self.resume_deletion(&name, effects);
-            }
-        }
-    }
-
-    /// Goes on with a deletion where it stands. It waits while the broker of any replica is away: otherwise that replica
-    /// would come back with the data of a topic that nobody knows.
-    fn resume_deletion(&mut self, name: &TopicName, effects: &mut Vec<Effect>) {
-        let (Some(topic), Some(deletion)) = (self.topics.get(name), self.deletions.get_mut(name)) else { return };
-        let brokers = topic.partitions.values().flat_map(|partition| partition.replicas.iter().copied());
-        let brokers = brokers.collect::<BTreeSet<_>>();
-        if *deletion != Deletion::Queued || !brokers.iter().all(|id| self.brokers.contains_key(id)) {
-            return;
-        }
-        effects.push(Effect::ForgetTopics(vec![(name.clone(), topic.id)]));
-        for &broker in &brokers {
-            let there = topic.partitions.iter().filter(|(_, partition)| partition.replicas.contains(&broker));
-            let partitions = there.map(|(index, _)| *index).collect();
-            effects.push(Effect::DeleteReplicas { broker, topic: name.clone(), partitions });
-        }
-        *deletion = Deletion::Stopping(brokers);
-        self.remove_if_stopped(name, effects);
-    }
-
-    fn replicas_deleted(&mut self, broker: BrokerId, name: &TopicName, done: bool, effects: &mut Vec<Effect>) {
-        let Some(deletion) = self.deletions.get_mut(name) else { return };
-        let Deletion::Stopping(waiting) = deletion else { return };
-        if !done {
-            // Tried again when that broker starts again.
-            *deletion = Deletion::Queued;
-            return;
-        }
-        waiting.remove(&broker);
-        self.remove_if_stopped(name, effects);
-    }
-
-    fn remove_if_stopped(&mut self, name: &TopicName, effects: &mut Vec<Effect>) {
-        let Some(deletion) = self.deletions.get_mut(name) else { return };
-        if matches!(deletion, Deletion::Stopping(waiting) if waiting.is_empty()) {
-            *deletion = Deletion::Removing;
-            effects.push(Effect::RemoveTopic(name.clone()));
-        }
-    }
-
-    fn elect(&self, partitions: &[(TopicName, PartitionIndex)], effects: &mut Vec<Effect>) {
-        let preferred = partitions.iter().filter_map(|(name, index)| {
-            let partition = self.topics.get(name)?.partitions.get(index)?;
-            let state = partition.state.as_ref()?;
-            let first = *partition.replicas.first()?;
-            let eligible = first != state.leader && self.brokers.contains_key(&first) && state.isr.contains(&first);
-            eligible.then(|| StateChange {
-                topic: name.clone(),
-                partition: *index,
-                expected: Some(state.partition_epoch),
-                state: PartitionState {
-                    controller_epoch: self.epoch,
-                    leader: first,
-                    leader_epoch: LeaderEpoch(state.leader_epoch.0.saturating_add(1)),
-                    ..state.clone()
-                },
-            })
-        });
-        write_states(preferred.collect(), effects);
     }
 
     /// What brokers are told about the partitions that have a state and that `which` picks.
@@ -453,6 +310,10 @@ impl Controller {
             })
             .filter(which)
             .collect()
+    }
+
+    fn everybody(&self) -> BTreeSet<BrokerId> {
+        self.brokers.keys().copied().collect()
     }
 
     fn check(&self) {

@@ -44,7 +44,8 @@ fn a_new_topic_gets_states_before_any_broker_hears_of_it() {
     let mut c = Transcript::new(&[1]);
     assert_eq!(c.after(Event::Topics(BTreeSet::from([name("t")]))), [Effect::ReadTopic(name("t"))]);
     let told = c.created("t", record(7, &[&[1], &[1]]));
-    let [Effect::LeaderAndIsr { broker, partitions }, Effect::UpdateMetadata(all)] = &told[..] else {
+    let [Effect::LeaderAndIsr { broker, partitions }, Effect::UpdateMetadata { partitions: all, .. }] = &told[..]
+    else {
         panic!("{told:?}")
     };
     assert_eq!((*broker, partitions.len(), all.len()), (BrokerId(1), 2, 2));
@@ -71,7 +72,9 @@ fn a_state_that_is_there_is_kept_with_its_epoch() {
     };
     let taken_over = TopicRecord { states: BTreeMap::from([(PartitionIndex(0), state.clone())]), ..record(1, &[&[1]]) };
     let told = c.after(Event::TopicRead(name("t"), Some(taken_over)));
-    let [Effect::LeaderAndIsr { partitions, .. }, Effect::UpdateMetadata(_)] = &told[..] else { panic!("{told:?}") };
+    let [Effect::LeaderAndIsr { partitions, .. }, Effect::UpdateMetadata { .. }] = &told[..] else {
+        panic!("{told:?}")
+    };
     assert_eq!(partitions[0].state, state);
     assert!(!partitions[0].is_new);
 }
@@ -145,4 +148,199 @@ fn a_znode_that_vanished_makes_brokers_forget_but_not_delete() {
     let mut c = Transcript::new(&[1]);
     c.created("t", record(7, &[&[1]]));
     assert_eq!(c.after(Event::Topics(BTreeSet::new())), [Effect::ForgetTopics(vec![(name("t"), TopicId([7; 16]))])]);
+}
+
+/// Three brokers and a topic whose only partition lives on all of them, led by broker 1.
+fn three() -> Transcript {
+    let mut c = Transcript::new(&[1, 2, 3]);
+    c.created("t", record(7, &[&[1, 2, 3]]));
+    c
+}
+
+fn ids(ids: &[i32]) -> Vec<BrokerId> {
+    ids.iter().copied().map(BrokerId).collect()
+}
+
+/// The states that effects write: leader, leader epoch, ISR.
+fn written(effects: &[Effect]) -> Vec<(i32, i32, Vec<BrokerId>)> {
+    let changes = effects.iter().filter_map(|effect| match effect {
+        Effect::WriteStates(changes) => Some(changes),
+        _ => None,
+    });
+    changes.flatten().map(|c| (c.state.leader.0, c.state.leader_epoch.0, c.state.isr.clone())).collect()
+}
+
+/// Lets what effects write succeed, each state with the next version; what follows.
+fn succeed(c: &mut Transcript, effects: &[Effect]) -> Vec<Effect> {
+    let changes = effects.iter().find_map(|effect| match effect {
+        Effect::WriteStates(changes) => Some(changes.clone()),
+        _ => None,
+    });
+    let mut changes = changes.expect("something is written");
+    for change in &mut changes {
+        change.state.partition_epoch = PartitionEpoch(change.expected.map_or(0, |version| version.0 + 1));
+    }
+    c.after(Event::StatesWritten(changes))
+}
+
+fn t() -> TopicPartition {
+    TopicPartition { topic: name("t"), partition: PartitionIndex(0) }
+}
+
+fn wish(leader_epoch: i32, partition_epoch: i32, isr: &[i32]) -> IsrChange {
+    IsrChange {
+        partition: t(),
+        topic_id: TopicId([7; 16]),
+        leader_epoch: LeaderEpoch(leader_epoch),
+        partition_epoch: PartitionEpoch(partition_epoch),
+        isr: ids(isr),
+        recovering: false,
+    }
+}
+
+#[test]
+fn a_dead_leader_is_followed_by_the_next_in_sync() {
+    let mut c = three();
+    let effects = c.after(live(&[2, 3]));
+    assert_eq!(written(&effects), [(2, 1, ids(&[2, 3]))]);
+    let told = succeed(&mut c, &effects);
+    let receivers = told.iter().filter_map(|effect| match effect {
+        Effect::LeaderAndIsr { broker, partitions } => Some((*broker, partitions[0].is_new)),
+        _ => None,
+    });
+    assert_eq!(receivers.collect::<Vec<_>>(), [(BrokerId(2), false), (BrokerId(3), false)]);
+    let Some(Effect::UpdateMetadata { to, .. }) = told.last() else { panic!("{told:?}") };
+    assert_eq!(*to, BTreeSet::from([BrokerId(2), BrokerId(3)]));
+}
+
+#[test]
+fn a_dead_follower_leaves_the_isr_under_a_new_leader_epoch() {
+    let mut c = three();
+    assert_eq!(written(&c.after(live(&[1, 3]))), [(1, 1, ids(&[1, 3]))]);
+}
+
+#[test]
+fn the_last_in_sync_replica_stays_in_the_isr_and_leads_again_when_it_is_back() {
+    let mut c = three();
+    let effects = c.after(live(&[1]));
+    assert_eq!(written(&effects), [(1, 1, ids(&[1]))]);
+    succeed(&mut c, &effects);
+    let effects = c.after(live(&[]));
+    assert_eq!(written(&effects), [(-1, 2, ids(&[1]))]);
+    succeed(&mut c, &effects);
+    assert_eq!(written(&c.after(live(&[2, 3]))), [], "they may miss what was committed");
+    assert_eq!(written(&c.after(live(&[1, 2, 3]))), [(1, 3, ids(&[1]))]);
+}
+
+#[test]
+fn a_broker_that_was_started_again_is_told_everything_and_was_dead_in_between() {
+    let mut c = three();
+    let mut brokers = [1, 2, 3].map(|id| (BrokerId(id), BrokerEpoch(i64::from(id))));
+    brokers[0].1 = BrokerEpoch(40);
+    let effects = c.after(Event::Brokers(brokers.into()));
+    let known = BTreeSet::from([BrokerId(2), BrokerId(3)]);
+    assert_eq!(effects[0], Effect::UpdateMetadata { to: known, partitions: vec![] });
+    let Effect::UpdateMetadata { to, partitions } = &effects[1] else { panic!("{effects:?}") };
+    assert_eq!((to.len(), partitions.len()), (1, 1), "it knows nothing yet");
+    let Effect::LeaderAndIsr { broker: BrokerId(1), partitions } = &effects[2] else { panic!("{effects:?}") };
+    assert!(!partitions[0].is_new);
+}
+
+#[test]
+fn a_leader_that_refuses_connections_is_replaced_until_it_answers() {
+    let mut c = three();
+    let effects = c.after(Event::Silent(BrokerId(1), true));
+    assert_eq!(written(&effects), [(2, 1, ids(&[2, 3]))]);
+    succeed(&mut c, &effects);
+    assert_eq!(c.after(Event::Silent(BrokerId(1), true)), [], "said twice");
+    let refused = c.after(Event::AlterIsr { token: 1, broker: BrokerId(2), changes: vec![wish(1, 1, &[2, 3, 1])] });
+    assert_eq!(answer(&refused), [Some(ErrorCode::IneligibleReplica)]);
+    c.after(Event::Silent(BrokerId(1), false));
+    let granted = c.after(Event::AlterIsr { token: 2, broker: BrokerId(2), changes: vec![wish(1, 1, &[2, 3, 1])] });
+    assert_eq!(answer(&granted), [None]);
+}
+
+#[test]
+fn the_only_replica_leads_on_while_it_is_merely_silent() {
+    let mut c = Transcript::new(&[1, 2]);
+    c.created("t", record(7, &[&[1]]));
+    assert_eq!(c.after(Event::Silent(BrokerId(1), true)), []);
+}
+
+fn answer(effects: &[Effect]) -> Vec<Option<ErrorCode>> {
+    let Some(Effect::AnswerIsr { wishes, .. }) = effects.last() else { panic!("{effects:?}") };
+    wishes.iter().map(|(_, refused)| *refused).collect()
+}
+
+#[test]
+fn an_isr_grows_and_shrinks_only_as_its_leader_asks() {
+    let mut c = three();
+    let ask = |c: &mut Transcript, broker, wish: IsrChange| {
+        c.after(Event::AlterIsr { token: 1, broker: BrokerId(broker), changes: vec![wish] })
+    };
+    let effects = ask(&mut c, 1, wish(0, 0, &[1, 2]));
+    assert_eq!(
+        (written(&effects), answer(&effects)),
+        (vec![(1, 0, ids(&[1, 2]))], vec![None]),
+        "the leader epoch stays"
+    );
+    assert_eq!(c.0.isr_answer(&wish(0, 0, &[1, 2])), Err(ErrorCode::InvalidUpdateVersion), "not written yet");
+    let told = succeed(&mut c, &effects);
+    let [Effect::UpdateMetadata { to, .. }] = &told[..] else { panic!("{told:?}") };
+    assert_eq!(to.len(), 3, "all are told, and nobody by LeaderAndIsr");
+    let state = c.0.isr_answer(&wish(0, 0, &[1, 2])).expect("written");
+    assert_eq!((state.partition_epoch, state.isr), (PartitionEpoch(1), ids(&[1, 2])));
+
+    let refused = |c: &mut Transcript, broker, wish| {
+        let effects = ask(c, broker, wish);
+        assert_eq!(written(&effects), []);
+        answer(&effects)[0]
+    };
+    assert_eq!(refused(&mut c, 1, wish(0, 0, &[1, 2])), None, "the same again is done already");
+    assert_eq!(refused(&mut c, 1, wish(0, 0, &[1])), Some(ErrorCode::InvalidUpdateVersion));
+    assert_eq!(refused(&mut c, 1, wish(0, 9, &[1])), Some(ErrorCode::NotController), "it knows more than we do");
+    assert_eq!(refused(&mut c, 1, wish(3, 1, &[1])), Some(ErrorCode::NotController));
+    assert_eq!(refused(&mut c, 2, wish(0, 1, &[2])), Some(ErrorCode::InvalidRequest), "it does not lead");
+    let unknown = IsrChange { topic_id: TopicId([9; 16]), ..wish(0, 1, &[1]) };
+    assert_eq!(refused(&mut c, 1, unknown), Some(ErrorCode::UnknownTopicId));
+    let elsewhere = IsrChange { partition: TopicPartition { partition: PartitionIndex(5), ..t() }, ..wish(0, 1, &[1]) };
+    assert_eq!(refused(&mut c, 1, elsewhere), Some(ErrorCode::UnknownTopicOrPartition));
+    let recovering = IsrChange { recovering: true, ..wish(0, 1, &[1]) };
+    assert_eq!(refused(&mut c, 1, recovering), Some(ErrorCode::InvalidRequest));
+    let effects = c.after(live(&[2, 3]));
+    succeed(&mut c, &effects);
+    assert_eq!(refused(&mut c, 1, wish(0, 1, &[1])), Some(ErrorCode::FencedLeaderEpoch), "another one leads");
+}
+
+#[test]
+fn a_broker_that_stops_is_led_by_others_first() {
+    let mut c = three();
+    c.created("u", record(8, &[&[2, 1]]));
+    c.created("alone", record(9, &[&[1]]));
+    let effects = c.after(Event::Leaving(BrokerId(1)));
+    assert_eq!(written(&effects), [(2, 1, ids(&[2, 3])), (2, 1, ids(&[2]))], "in the order of topics");
+    let stopped = |effect: &Effect| matches!(effect, Effect::StopReplicas { broker: BrokerId(1), partitions } if partitions.len() == 1);
+    assert!(effects.iter().any(stopped), "it follows u no more: {effects:?}");
+    assert_eq!(c.0.still_led_by(BrokerId(1)), [t()], "until the states are written");
+    succeed(&mut c, &effects);
+    assert_eq!(c.0.still_led_by(BrokerId(1)), [], "what has one replica is not waited for");
+    assert_eq!(c.0.may_elect(&t(), false), Err(ErrorCode::PreferredLeaderNotAvailable));
+    assert_eq!(written(&c.after(live(&[2, 3]))), [(-1, 1, ids(&[1]))], "only `alone` is without a leader now");
+}
+
+#[test]
+fn an_unclean_election_takes_any_live_replica_and_says_so() {
+    let mut c = three();
+    let effects = c.after(live(&[1]));
+    succeed(&mut c, &effects);
+    let effects = c.after(live(&[]));
+    succeed(&mut c, &effects);
+    c.after(live(&[3]));
+    assert_eq!(c.0.may_elect(&t(), true), Ok(()));
+    let effects = c.after(Event::Elect { partitions: vec![t()], unclean: true });
+    assert_eq!(written(&effects), [(3, 3, ids(&[3]))]);
+    let [Effect::WriteStates(changes)] = &effects[..] else { panic!("{effects:?}") };
+    assert!(changes[0].state.recovering);
+    succeed(&mut c, &effects);
+    assert_eq!(c.0.may_elect(&t(), true), Err(ErrorCode::ElectionNotNeeded));
 }

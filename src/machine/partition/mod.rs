@@ -1,17 +1,23 @@
-//! What the leader of one partition decides: when records are committed, what an acknowledgement waits for, and when the
-//! log must be flushed.
+//! What one replica of a partition decides. The leader: when records are committed, what an acknowledgement waits for, which
+//! followers are in sync. Every replica: when its log must be flushed.
 //!
 //! *Owner*: the partition's actor, which tells it what happened to the log and performs what it answers.
 //! *Invariant*: log start offset ≤ high watermark ≤ log end offset, and the high watermark never goes back while one
-//! leadership lasts. With [`Durability::Flushed`] it never passes what is flushed (law 9).
+//! leadership lasts. With [`Durability::Flushed`] it never passes what is flushed here (law 9), and in every in-sync replica:
+//! a follower asks only for what comes behind what it has flushed.
 //! *Does not know*: bytes, files, who asked. A waiting produce is an opaque `Ticket` here.
 //!
-//! Source: Kafka 3.9 `Partition.scala` (`maybeIncrementLeaderHW`, `checkEnoughReplicasReachOffset`).
+//! Source: Kafka 3.9 `Partition.scala` (`maybeIncrementLeaderHW`, `checkEnoughReplicasReachOffset`, `maybeExpandIsr`,
+//! `maybeShrinkIsr`), KIP-497.
 
-use std::collections::{BTreeSet, VecDeque};
+use std::collections::{BTreeMap, VecDeque};
 use std::time::Duration;
 
+use self::followers::Follower;
+use super::isr_change::IsrAnswer;
 use crate::model::{BrokerId, Durability, ErrorCode, LeaderEpoch, Moment, Offset, PartitionEpoch};
+
+mod followers;
 
 #[cfg(test)]
 mod tests;
@@ -43,6 +49,8 @@ pub struct Rules {
     /// `flush.ms`: no record stays unflushed longer than that before a flush starts. `None`: for ever. Kafka looks only every
     /// `log.flush.scheduler.interval.ms`, by default never; here it is exact.
     pub flush_age: Option<Duration>,
+    /// `replica.lag.time.max.ms`: a follower that has not caught up for so long leaves the ISR.
+    pub lag_max: Duration,
 }
 
 /// Where the replica's log stands.
@@ -65,8 +73,8 @@ pub struct Leadership {
     pub leader_epoch: LeaderEpoch,
     /// Version of the state that carried it.
     pub partition_epoch: PartitionEpoch,
-    /// Brokers that count for `acks=all`, the leader among them.
-    pub isr: BTreeSet<BrokerId>,
+    /// Brokers that count for `acks=all`, the leader among them, in the order of the state.
+    pub isr: Vec<BrokerId>,
     /// All assigned replicas in order of preference.
     pub replicas: Vec<BrokerId>,
 }
@@ -108,6 +116,29 @@ pub enum Event<Ticket> {
     },
     /// The flush failed: nothing is acknowledged from this log until it was reopened (law 9).
     FlushFailed,
+    /// A follower asks for what comes behind `offset`, so it has all below (flushed, if its topic wants that).
+    Fetched {
+        /// Who.
+        replica: BrokerId,
+        /// Exclusive.
+        offset: Offset,
+    },
+    /// What the controller says of the last [`Effect::AlterIsr`].
+    IsrAltered(IsrAnswer),
+    /// Records of the leader were appended here, or nothing was new but its high watermark.
+    Replicated {
+        /// The log afterwards.
+        end: Offset,
+        /// The leader's.
+        high_watermark: Offset,
+    },
+    /// The log's end was cut off: the leader does not have it.
+    Truncated {
+        /// The log afterwards.
+        start: Offset,
+        /// The log afterwards.
+        end: Offset,
+    },
     /// The log's first readable offset moved.
     StartMoved {
         /// The new log start offset.
@@ -129,6 +160,15 @@ pub enum Effect<Ticket> {
     FlushClosed,
     /// Let consumers read below this offset.
     HighWatermarkMoved(Offset),
+    /// Ask the controller for these in-sync replicas, and report. One wish at a time.
+    AlterIsr {
+        /// The ISR to be.
+        isr: Vec<BrokerId>,
+        /// Under which leadership.
+        leader_epoch: LeaderEpoch,
+        /// Upon which state.
+        partition_epoch: PartitionEpoch,
+    },
     /// The produce is committed: tell the producer.
     Acknowledge(Ticket),
     /// The produce is not known to be committed: tell the producer why.
@@ -143,6 +183,10 @@ enum Role {
         leadership: Leadership,
         /// Where the log ended when it began.
         epoch_start: Offset,
+        /// Every other assigned replica.
+        followers: BTreeMap<BrokerId, Follower>,
+        /// The ISR that the controller was asked for, and has not answered.
+        wish: Option<Vec<BrokerId>>,
     },
     /// A flush failed.
     Broken { leader_epoch: LeaderEpoch },
@@ -207,6 +251,12 @@ impl<Ticket> Partition<Ticket> {
         }
     }
 
+    /// Whether a broker holds another replica, as the leader knows.
+    #[must_use]
+    pub fn is_follower(&self, replica: BrokerId) -> bool {
+        matches!(&self.role, Role::Leader { followers, .. } if followers.contains_key(&replica))
+    }
+
     /// Whether a produce may be appended now, and under which leader epoch.
     ///
     /// # Errors
@@ -227,13 +277,13 @@ impl<Ticket> Partition<Ticket> {
     #[must_use]
     pub fn next_deadline(&self) -> Option<Moment> {
         let waits = self.waits.iter().map(|wait| wait.deadline).min();
-        waits.into_iter().chain(self.flush_due()).min()
+        waits.into_iter().chain(self.flush_due()).chain(self.lag_due()).min()
     }
 
     /// Takes in what happened; `effects` gets what to do about it.
     pub fn step(&mut self, now: Moment, event: Event<Ticket>, effects: &mut Vec<Effect<Ticket>>) {
         match event {
-            Event::Assigned(leadership) => self.assigned(leadership, effects),
+            Event::Assigned(leadership) => self.assigned(now, leadership, effects),
             Event::Fenced => self.fenced(effects),
             Event::Appended { end, waits } => {
                 self.log.end = end;
@@ -245,6 +295,10 @@ impl<Ticket> Partition<Ticket> {
                 self.log.flushed = self.log.flushed.max(up_to);
             }
             Event::FlushFailed => self.broken(effects),
+            Event::Fetched { replica, offset } => self.fetched(now, replica, offset),
+            Event::IsrAltered(answer) => self.isr_altered(answer),
+            Event::Replicated { end, high_watermark } => self.replicated(end, high_watermark, effects),
+            Event::Truncated { start, end } => self.truncated(start, end, effects),
             Event::StartMoved { start } => {
                 self.log.start = start;
                 self.high_watermark = self.high_watermark.max(start);
@@ -253,12 +307,13 @@ impl<Ticket> Partition<Ticket> {
             Event::Tick => {}
         }
         self.flush_if_needed(now, effects);
-        self.advance_high_watermark(effects);
+        self.advance_high_watermark(now, effects);
         self.expire(now, effects);
+        self.wish_for_another_isr(now, effects);
         self.check();
     }
 
-    fn assigned(&mut self, leadership: Leadership, effects: &mut Vec<Effect<Ticket>>) {
+    fn assigned(&mut self, now: Moment, leadership: Leadership, effects: &mut Vec<Effect<Ticket>>) {
         let known = self.leader_epoch();
         if leadership.leader_epoch < known || matches!(self.role, Role::Broken { .. }) {
             return;
@@ -268,11 +323,33 @@ impl<Ticket> Partition<Ticket> {
             self.role = Role::NotLeader { leader_epoch: leadership.leader_epoch };
             return;
         }
-        let epoch_start = match self.role {
-            Role::Leader { epoch_start, .. } if known == leadership.leader_epoch => epoch_start,
-            Role::NotLeader { .. } | Role::Leader { .. } | Role::Broken { .. } => self.log.end,
+        let before = std::mem::replace(&mut self.role, Role::NotLeader { leader_epoch: known });
+        let (epoch_start, mut followers) = match before {
+            Role::Leader { leadership: current, epoch_start, followers, wish } if known == leadership.leader_epoch => {
+                if leadership.partition_epoch < current.partition_epoch {
+                    self.role = Role::Leader { leadership: current, epoch_start, followers, wish };
+                    return;
+                }
+                (epoch_start, followers)
+            }
+            // It led already: where its followers are is still true.
+            Role::Leader { followers, .. } => (self.log.end, followers),
+            Role::NotLeader { .. } | Role::Broken { .. } => (self.log.end, BTreeMap::new()),
         };
-        self.role = Role::Leader { leadership, epoch_start };
+        let others = leadership.replicas.iter().copied().filter(|id| *id != self.local);
+        let begins = known < leadership.leader_epoch;
+        followers = others
+            .map(|id| {
+                let in_sync = leadership.isr.contains(&id).then_some(now);
+                let follower = match followers.remove(&id) {
+                    Some(follower) if begins => follower.begun(in_sync),
+                    Some(follower) => follower,
+                    None => Follower::unknown(in_sync),
+                };
+                (id, follower)
+            })
+            .collect();
+        self.role = Role::Leader { leadership, epoch_start, followers, wish: None };
     }
 
     fn fenced(&mut self, effects: &mut Vec<Effect<Ticket>>) {
@@ -296,6 +373,29 @@ impl<Ticket> Partition<Ticket> {
         }
     }
 
+    fn replicated(&mut self, end: Offset, high_watermark: Offset, effects: &mut Vec<Effect<Ticket>>) {
+        if matches!(self.role, Role::NotLeader { .. }) {
+            self.log.end = end;
+            self.follow_high_watermark(high_watermark, effects);
+        }
+    }
+
+    fn truncated(&mut self, start: Offset, end: Offset, effects: &mut Vec<Effect<Ticket>>) {
+        (self.log.start, self.log.end) = (start, end);
+        self.log.flushed = self.log.flushed.min(end);
+        self.flush = Flush::Idle;
+        self.follow_high_watermark(self.high_watermark, effects);
+    }
+
+    /// The leader's, as far as the log goes.
+    fn follow_high_watermark(&mut self, high_watermark: Offset, effects: &mut Vec<Effect<Ticket>>) {
+        let within = high_watermark.max(self.log.start).min(self.log.end);
+        if within != self.high_watermark {
+            self.high_watermark = within;
+            effects.push(Effect::HighWatermarkMoved(within));
+        }
+    }
+
     /// With durable acks nothing is committed before it is flushed, whoever asked for it, so any unflushed record starts a
     /// flush; all that arrives while it runs is covered by the next one (group commit).
     ///
@@ -313,7 +413,8 @@ impl<Ticket> Partition<Ticket> {
         let wanted = match (&self.role, self.rules.durability) {
             (Role::Broken { .. }, _) => false,
             (Role::Leader { .. }, Durability::Flushed) => true,
-            (Role::NotLeader { .. }, Durability::Flushed) => self.flush_due().is_some_and(|due| due <= now),
+            // A follower too: what it has flushed is what the leader counts.
+            (Role::NotLeader { .. }, Durability::Flushed) => true,
             (Role::Leader { .. } | Role::NotLeader { .. }, Durability::PageCache) => {
                 let records = u64::try_from(self.log.end.0 - covered.0).unwrap_or(0);
                 self.rules.flush_records.is_some_and(|most| most <= records)
@@ -334,15 +435,21 @@ impl<Ticket> Partition<Ticket> {
         self.rules.flush_age.map(|age| since.after(age))
     }
 
-    fn advance_high_watermark(&mut self, effects: &mut Vec<Effect<Ticket>>) {
-        let Role::Leader { leadership, .. } = &self.role else { return };
+    fn advance_high_watermark(&mut self, now: Moment, effects: &mut Vec<Effect<Ticket>>) {
+        let Role::Leader { leadership, followers, wish, .. } = &self.role else { return };
         if leadership.isr.len() < self.effective_min_isr(leadership) {
             return;
         }
-        let counted = match self.rules.durability {
+        let ours = match self.rules.durability {
             Durability::Flushed => self.log.flushed.min(self.log.end),
             Durability::PageCache => self.log.end,
         };
+        // A follower that is about to join counts already, or it would chase the high watermark for ever.
+        let counts = |(id, follower): &(&BrokerId, &Follower)| {
+            let maximal = leadership.isr.contains(id) || wish.as_ref().is_some_and(|wish| wish.contains(id));
+            maximal || follower.caught_up_within(self.rules.lag_max, now)
+        };
+        let counted = followers.iter().filter(counts).map(|(_, follower)| follower.end).fold(ours, Offset::min);
         if self.high_watermark < counted {
             self.high_watermark = counted;
             effects.push(Effect::HighWatermarkMoved(counted));

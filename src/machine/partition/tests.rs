@@ -11,13 +11,13 @@ fn leadership(epoch: i32, leader: i32) -> Leadership {
         leader: BrokerId(leader),
         leader_epoch: LeaderEpoch(epoch),
         partition_epoch: PartitionEpoch(0),
-        isr: BTreeSet::from([BrokerId(leader)]),
+        isr: vec![BrokerId(leader)],
         replicas: vec![BrokerId(leader)],
     }
 }
 
 fn rules(durability: Durability) -> Rules {
-    Rules { durability, min_insync_replicas: 1, flush_records: None, flush_age: None }
+    Rules { durability, min_insync_replicas: 1, flush_records: None, flush_age: None, lag_max: Duration::from_secs(30) }
 }
 
 fn at(seconds: u64) -> Moment {
@@ -186,4 +186,121 @@ fn a_fenced_leader_leads_again_in_the_same_epoch_when_told_so() {
     assert_eq!(p.0.may_append(false), Err(ErrorCode::NotLeaderOrFollower));
     p.at(3, Event::Assigned(leadership(0, US.0)));
     assert_eq!(p.0.may_append(false), Ok(LeaderEpoch(0)));
+}
+
+/// A leader with two followers in sync.
+fn leader_of_three(durability: Durability) -> Transcript {
+    let mut p = Transcript(Partition::new(US, empty_log(), Offset(0), rules(durability)));
+    p.at(0, Event::Assigned(led_by_three(0, 0)));
+    p
+}
+
+fn led_by_three(leader_epoch: i32, partition_epoch: i32) -> Leadership {
+    let all = vec![US, BrokerId(2), BrokerId(3)];
+    Leadership {
+        leader: US,
+        leader_epoch: LeaderEpoch(leader_epoch),
+        partition_epoch: PartitionEpoch(partition_epoch),
+        isr: all.clone(),
+        replicas: all,
+    }
+}
+
+fn fetched(replica: i32, offset: i64) -> Event<&'static str> {
+    Event::Fetched { replica: BrokerId(replica), offset: Offset(offset) }
+}
+
+fn altered(isr: &[i32], partition_epoch: i32) -> Event<&'static str> {
+    Event::IsrAltered(Ok(crate::machine::controller::PartitionState {
+        controller_epoch: crate::model::ControllerEpoch(1),
+        leader: US,
+        leader_epoch: LeaderEpoch(0),
+        isr: isr.iter().copied().map(BrokerId).collect(),
+        partition_epoch: PartitionEpoch(partition_epoch),
+        recovering: false,
+    }))
+}
+
+#[test]
+fn a_record_is_committed_when_every_in_sync_replica_has_it_and_ours_is_flushed() {
+    let mut p = leader_of_three(Durability::Flushed);
+    p.at(1, Event::Appended { end: Offset(4), waits: vec![wait(4, 30, "a")] });
+    assert_eq!(p.at(1, fetched(2, 4)), []);
+    assert_eq!(p.at(1, fetched(3, 4)), [], "they have it, and we have not flushed it");
+    assert_eq!(
+        p.at(2, Event::Flushed { up_to: Offset(4) }),
+        [Effect::HighWatermarkMoved(Offset(4)), Effect::Acknowledge("a")]
+    );
+    p.at(3, Event::Appended { end: Offset(6), waits: vec![] });
+    p.at(3, Event::Flushed { up_to: Offset(6) });
+    p.at(3, fetched(2, 6));
+    assert_eq!(p.at(3, fetched(3, 5)), [Effect::HighWatermarkMoved(Offset(5))], "the slowest counts");
+}
+
+#[test]
+fn a_follower_that_falls_behind_leaves_the_isr_when_the_controller_says_so() {
+    let mut p = leader_of_three(Durability::PageCache);
+    p.at(1, Event::Appended { end: Offset(4), waits: vec![wait(4, 90, "a")] });
+    p.at(2, fetched(2, 4));
+    assert_eq!(p.0.next_deadline(), Some(Moment(Duration::from_millis(30_001))), "3 was last in sync at 0");
+    let wished = |isr: &[i32], partition_epoch| Effect::AlterIsr {
+        isr: isr.iter().copied().map(BrokerId).collect(),
+        leader_epoch: LeaderEpoch(0),
+        partition_epoch: PartitionEpoch(partition_epoch),
+    };
+    assert_eq!(p.at(31, Event::Tick), [wished(&[1, 2], 0)]);
+    assert_eq!(p.at(32, Event::Tick), [], "one wish at a time, and 3 counts until it is granted");
+    assert_eq!(p.at(33, altered(&[1, 2], 1)), [Effect::HighWatermarkMoved(Offset(4)), Effect::Acknowledge("a")]);
+    assert_eq!(p.at(34, fetched(3, 2)), [], "not everything that is committed");
+    assert_eq!(p.at(35, fetched(3, 4)), [wished(&[1, 2, 3], 1)]);
+    p.at(36, Event::Appended { end: Offset(5), waits: vec![] });
+    assert_eq!(p.at(36, fetched(2, 5)), [], "3 counts already");
+    assert_eq!(p.at(37, Event::IsrAltered(Err(ErrorCode::IneligibleReplica))), [wished(&[1, 2, 3], 1)], "asked again");
+}
+
+#[test]
+fn with_too_small_an_isr_nothing_is_committed() {
+    let mut p = leader_of_three(Durability::PageCache);
+    p.at(0, Event::Configured(Rules { min_insync_replicas: 2, ..rules(Durability::PageCache) }));
+    p.at(0, altered(&[1], 1));
+    assert_eq!(p.0.may_append(true), Err(ErrorCode::NotEnoughReplicas));
+    p.at(1, Event::Appended { end: Offset(1), waits: vec![] });
+    assert_eq!(p.0.high_watermark(), Offset(0));
+}
+
+#[test]
+fn a_wish_that_was_overtaken_waits_for_the_controllers_word() {
+    let mut p = leader_of_three(Durability::PageCache);
+    p.at(1, Event::Appended { end: Offset(4), waits: vec![] });
+    assert_eq!(p.at(40, Event::Tick).len(), 1);
+    assert_eq!(p.at(41, Event::IsrAltered(Err(ErrorCode::InvalidUpdateVersion))), []);
+    assert_eq!(p.at(42, Event::Tick), [], "the state that it was decided upon is not the one that holds");
+    p.at(43, Event::Assigned(led_by_three(1, 5)));
+    assert!(!p.at(80, Event::Tick).is_empty(), "under the new one it is free to ask");
+}
+
+#[test]
+fn a_follower_takes_the_leaders_high_watermark_as_far_as_its_log_goes_and_flushes_what_it_copied() {
+    let mut p = Transcript(Partition::new(US, empty_log(), Offset(0), rules(Durability::Flushed)));
+    p.at(0, Event::Assigned(Leadership { leader: BrokerId(2), ..led_by_three(3, 0) }));
+    let replicated =
+        |end, high_watermark| Event::Replicated { end: Offset(end), high_watermark: Offset(high_watermark) };
+    assert_eq!(p.at(1, replicated(5, 9)), [Effect::HighWatermarkMoved(Offset(5)), Effect::Flush]);
+    p.at(1, Event::Flushed { up_to: Offset(5) });
+    let cut = Event::Truncated { start: Offset(0), end: Offset(3) };
+    assert_eq!(p.at(2, cut), [Effect::HighWatermarkMoved(Offset(3))], "no further than the log");
+    assert_eq!(p.at(3, fetched(3, 3)), [], "it does not lead");
+    assert_eq!(p.at(4, Event::Appended { end: Offset(4), waits: vec![] }), [Effect::Flush]);
+}
+
+#[test]
+fn a_leader_that_is_elected_again_knows_where_its_followers_are() {
+    let mut p = leader_of_three(Durability::PageCache);
+    p.at(1, Event::Appended { end: Offset(4), waits: vec![] });
+    p.at(1, fetched(2, 4));
+    p.at(1, fetched(3, 3));
+    assert_eq!(p.0.high_watermark(), Offset(3));
+    assert_eq!(p.at(2, Event::Assigned(led_by_three(1, 1))), []);
+    assert_eq!(p.0.epoch_start(), Some(Offset(4)));
+    assert_eq!(p.at(2, fetched(3, 4)), [Effect::HighWatermarkMoved(Offset(4))]);
 }

@@ -1,0 +1,441 @@
+//! What the controller has to tell one other broker, in order: LeaderAndIsr, UpdateMetadata, StopReplica, resent until the broker
+//! answers, is gone, or the controller is replaced (`ControllerChannelManager`).
+//!
+//! *State owned*: the connection, and what was not sent yet: bounded, since newer news of a partition takes the place of older
+//! news. *Who calls*: the controller's shell.
+
+use std::cell::RefCell;
+use std::collections::{BTreeMap, VecDeque};
+use std::rc::Rc;
+use std::time::Duration;
+
+use tokio::sync::{Notify, mpsc};
+use tokio::task::AbortHandle;
+
+use super::super::image::BrokerImage;
+use super::super::link::{Link, LinkError};
+use super::super::ports::Ports;
+use crate::machine::controller::PartitionNotice;
+use crate::model::{BrokerEpoch, BrokerId, ControllerEpoch, LeaderEpoch, TopicId, TopicName, TopicPartition};
+use crate::telemetry::{Event as _, event};
+use crate::wire::message::leader_and_isr::{
+    LeaderAndIsrLiveLeader, LeaderAndIsrPartitionState, LeaderAndIsrRequest, LeaderAndIsrTopicState,
+};
+use crate::wire::message::stop_replica::{StopReplicaPartitionState, StopReplicaRequest, StopReplicaTopicState};
+use crate::wire::message::update_metadata::{
+    UpdateMetadataBroker, UpdateMetadataEndpoint, UpdateMetadataPartitionState, UpdateMetadataRequest,
+    UpdateMetadataTopicState,
+};
+
+/// Versions at inter-broker protocol 3.4 and later.
+const LEADER_AND_ISR: i16 = 7;
+const UPDATE_METADATA: i16 = 8;
+const STOP_REPLICA: i16 = 4;
+
+/// Wait before a request is sent again.
+const RETRY: Duration = Duration::from_millis(100);
+
+/// `controller.socket.timeout.ms` as it stands by default: how long connecting and answering may take.
+const PATIENCE: Duration = Duration::from_secs(30);
+
+/// Leader in UpdateMetadata of a topic that is being deleted, and its leader epoch in StopReplica (`LeaderAndIsr.LeaderDuringDelete`,
+/// `EpochDuringDelete`).
+const DURING_DELETE: i32 = -2;
+
+/// The live brokers as every request names them.
+pub(super) type Brokers = Rc<RefCell<BTreeMap<BrokerId, BrokerImage>>>;
+
+/// What a channel tells the controller.
+#[derive(Debug)]
+pub(super) struct Report {
+    pub(super) broker: BrokerId,
+    pub(super) epoch: BrokerEpoch,
+    pub(super) news: News,
+}
+
+#[derive(Debug)]
+pub(super) enum News {
+    /// The broker deleted its replicas of these topics, or not.
+    Deleted(Vec<(TopicName, bool)>),
+    /// Nobody listens there (`true`), or somebody does again.
+    Silent(bool),
+}
+
+/// Who speaks to whom.
+#[derive(Clone, Debug)]
+pub(super) struct Ends {
+    pub(super) controller: BrokerId,
+    pub(super) controller_epoch: ControllerEpoch,
+    pub(super) broker: BrokerId,
+    pub(super) broker_epoch: BrokerEpoch,
+    /// `inter.broker.listener.name`.
+    pub(super) listener: String,
+}
+
+/// The channel to one broker. Dropped, it says no more.
+pub(super) struct Channel {
+    pub(super) epoch: BrokerEpoch,
+    outbox: Rc<Outbox>,
+    task: AbortHandle,
+}
+
+#[derive(Default)]
+struct Outbox {
+    batches: RefCell<VecDeque<Batch>>,
+    changed: Notify,
+}
+
+/// What is sent together, in the order of the fields.
+#[derive(Default)]
+struct Batch {
+    leader_and_isr: BTreeMap<TopicPartition, PartitionNotice>,
+    metadata: Option<BTreeMap<TopicPartition, PartitionNotice>>,
+    forgotten: Vec<(TopicName, TopicId)>,
+    stopped: Vec<Stopped>,
+}
+
+#[derive(Clone)]
+struct Stopped {
+    partition: TopicPartition,
+    leader_epoch: LeaderEpoch,
+    delete: bool,
+}
+
+impl Drop for Channel {
+    fn drop(&mut self) {
+        self.task.abort();
+    }
+}
+
+impl Channel {
+    /// Begins to speak to a broker.
+    pub(super) fn start(ends: Ends, brokers: Brokers, ports: Ports, reports: mpsc::UnboundedSender<Report>) -> Self {
+        let outbox = Rc::<Outbox>::default();
+        let epoch = ends.broker_epoch;
+        let speaker = Speaker { ends, brokers, ports, reports, outbox: Rc::clone(&outbox), link: None, silent: false };
+        let task = tokio::task::spawn_local(speaker.run()).abort_handle();
+        Self { epoch, outbox, task }
+    }
+
+    pub(super) fn leader_and_isr(&self, partitions: Vec<PartitionNotice>) {
+        self.outbox.put(|batch| {
+            for notice in partitions {
+                let id = notice.id();
+                let was_new = batch.leader_and_isr.get(&id).is_some_and(|known| known.is_new);
+                let is_new = notice.is_new || was_new;
+                batch.leader_and_isr.insert(id, PartitionNotice { is_new, ..notice });
+            }
+        });
+    }
+
+    pub(super) fn update_metadata(&self, partitions: Vec<PartitionNotice>) {
+        self.outbox.put(|batch| {
+            let known = batch.metadata.get_or_insert_default();
+            known.extend(partitions.into_iter().map(|notice| (notice.id(), notice)));
+        });
+    }
+
+    pub(super) fn forget(&self, topics: &[(TopicName, TopicId)]) {
+        self.outbox.put(|batch| {
+            let known = batch.metadata.get_or_insert_default();
+            known.retain(|id, _| !topics.iter().any(|(name, _)| *name == id.topic));
+            batch.forgotten.extend(topics.iter().cloned());
+        });
+        // What comes next may be about a namesake.
+        self.outbox.batches.borrow_mut().push_back(Batch::default());
+    }
+
+    pub(super) fn stop(&self, partitions: Vec<(TopicPartition, LeaderEpoch)>) {
+        self.outbox.put(|batch| {
+            let stopped = partitions.into_iter();
+            let stopped = stopped.map(|(partition, leader_epoch)| Stopped { partition, leader_epoch, delete: false });
+            batch.stopped.extend(stopped);
+        });
+    }
+
+    pub(super) fn delete(&self, partitions: Vec<TopicPartition>) {
+        self.outbox.put(|batch| {
+            let leader_epoch = LeaderEpoch(DURING_DELETE);
+            let deleted = partitions.into_iter().map(|partition| Stopped { partition, leader_epoch, delete: true });
+            batch.stopped.extend(deleted);
+        });
+    }
+}
+
+impl Outbox {
+    /// Adds to what is sent last. Nothing goes in front of a StopReplica that was asked for before it.
+    fn put(&self, add: impl FnOnce(&mut Batch)) {
+        let mut batches = self.batches.borrow_mut();
+        if batches.back().is_none_or(|last| !last.stopped.is_empty()) {
+            batches.push_back(Batch::default());
+        }
+        if let Some(last) = batches.back_mut() {
+            add(last);
+        }
+        self.changed.notify_one();
+    }
+}
+
+struct Speaker {
+    ends: Ends,
+    brokers: Brokers,
+    ports: Ports,
+    reports: mpsc::UnboundedSender<Report>,
+    outbox: Rc<Outbox>,
+    link: Option<Link>,
+    silent: bool,
+}
+
+impl Speaker {
+    async fn run(mut self) {
+        loop {
+            let next = self.outbox.batches.borrow_mut().pop_front();
+            match next {
+                Some(batch) => self.send(batch).await,
+                None => self.rest().await,
+            }
+        }
+    }
+
+    /// Until there is something to say. Meanwhile the connection tells at once that the other process died.
+    async fn rest(&mut self) {
+        if self.link.is_none() {
+            tokio::select! {
+                biased;
+                () = self.outbox.changed.notified() => return,
+                () = tokio::time::sleep(RETRY) => {}
+            }
+            self.connect().await;
+            return;
+        }
+        let Some(link) = &mut self.link else { return };
+        tokio::select! {
+            biased;
+            () = self.outbox.changed.notified() => {}
+            () = link.ended() => self.link = None,
+        }
+    }
+
+    async fn connect(&mut self) {
+        let address = self
+            .brokers
+            .borrow()
+            .get(&self.ends.broker)
+            .and_then(|broker| broker.endpoints.get(&self.ends.listener).cloned());
+        let Some((host, port)) = address else { return };
+        let client_id = self.ends.controller.to_string();
+        match Link::open(&self.ports, (&host, port), &client_id, PATIENCE).await {
+            Ok(link) => {
+                self.link = Some(link);
+                self.hears(false);
+            }
+            Err(error) => {
+                if error.nobody_listens() {
+                    self.hears(true);
+                }
+            }
+        }
+    }
+
+    fn hears(&mut self, silent: bool) {
+        if self.silent != silent {
+            self.silent = silent;
+            self.report(News::Silent(silent));
+        }
+    }
+
+    fn report(&self, news: News) {
+        let _over = self.reports.send(Report { broker: self.ends.broker, epoch: self.ends.broker_epoch, news });
+    }
+
+    async fn send(&mut self, batch: Batch) {
+        let Batch { leader_and_isr, metadata, forgotten, stopped } = batch;
+        if !leader_and_isr.is_empty() {
+            let request = self.leader_and_isr(leader_and_isr.into_values());
+            let answer = self.insist(LEADER_AND_ISR, &request).await;
+            if answer.error_code.is_error() {
+                event::ControllerRefused { broker: self.ends.broker, api: "LeaderAndIsr", code: answer.error_code }
+                    .emit();
+            }
+        }
+        if let Some(partitions) = metadata {
+            let request = self.update_metadata(partitions.into_values(), &forgotten);
+            let answer = self.insist(UPDATE_METADATA, &request).await;
+            if answer.error_code.is_error() {
+                event::ControllerRefused { broker: self.ends.broker, api: "UpdateMetadata", code: answer.error_code }
+                    .emit();
+            }
+        }
+        if !stopped.is_empty() {
+            self.stop(&stopped).await;
+        }
+    }
+
+    async fn stop(&mut self, stopped: &[Stopped]) {
+        let answer = self.insist(STOP_REPLICA, &self.stop_replica(stopped)).await;
+        let mut deleted = BTreeMap::<TopicName, bool>::new();
+        for Stopped { partition, .. } in stopped.iter().filter(|stopped| stopped.delete) {
+            let of = |error: &&crate::wire::message::stop_replica::StopReplicaPartitionError| {
+                error.topic_name.as_str() == partition.topic.as_str() && error.partition_index == partition.partition.0
+            };
+            let failed = answer.error_code.is_error()
+                || answer.partition_errors.iter().find(of).is_none_or(|found| found.error_code.is_error());
+            *deleted.entry(partition.topic.clone()).or_insert(true) &= !failed;
+        }
+        if !deleted.is_empty() {
+            self.report(News::Deleted(deleted.into_iter().collect()));
+        }
+    }
+
+    /// Asks until there is an answer.
+    async fn insist<R: crate::wire::Request>(&mut self, version: i16, request: &R) -> R::Response {
+        loop {
+            if self.link.is_none() {
+                self.connect().await;
+            }
+            let answer = match &mut self.link {
+                Some(link) => link.ask(version, request, PATIENCE).await,
+                None => Err(LinkError::Closed),
+            };
+            match answer {
+                Ok(answer) => return answer,
+                Err(_) => {
+                    self.link = None;
+                    tokio::time::sleep(RETRY).await;
+                }
+            }
+        }
+    }
+
+    fn leader_and_isr(&self, notices: impl Iterator<Item = PartitionNotice>) -> LeaderAndIsrRequest {
+        let mut topics = Vec::<LeaderAndIsrTopicState>::new();
+        let mut leaders = std::collections::BTreeSet::new();
+        for notice in notices {
+            leaders.insert(notice.state.leader);
+            let state = LeaderAndIsrPartitionState {
+                partition_index: notice.partition.0,
+                controller_epoch: notice.state.controller_epoch.0,
+                leader: notice.state.leader.0,
+                leader_epoch: notice.state.leader_epoch.0,
+                isr: numbers(&notice.state.isr),
+                partition_epoch: notice.state.partition_epoch.0,
+                replicas: numbers(&notice.replicas),
+                is_new: notice.is_new,
+                leader_recovery_state: i8::from(notice.state.recovering),
+                ..Default::default()
+            };
+            match topics.last_mut().filter(|last| last.topic_id == notice.topic_id) {
+                Some(last) => last.partition_states.push(state),
+                None => topics.push(LeaderAndIsrTopicState {
+                    topic_name: notice.topic.as_str().into(),
+                    topic_id: notice.topic_id,
+                    partition_states: vec![state],
+                }),
+            }
+        }
+        let brokers = self.brokers.borrow();
+        let live_leaders = leaders.into_iter().filter_map(|id| {
+            let (host, port) = brokers.get(&id)?.endpoints.get(&self.ends.listener)?;
+            Some(LeaderAndIsrLiveLeader { broker_id: id.0, host_name: host.as_str().into(), port: i32::from(*port) })
+        });
+        LeaderAndIsrRequest {
+            controller_id: self.ends.controller.0,
+            controller_epoch: self.ends.controller_epoch.0,
+            broker_epoch: self.ends.broker_epoch.0,
+            topic_states: topics,
+            live_leaders: live_leaders.collect(),
+            ..Default::default()
+        }
+    }
+
+    fn update_metadata(
+        &self,
+        notices: impl Iterator<Item = PartitionNotice>,
+        forgotten: &[(TopicName, TopicId)],
+    ) -> UpdateMetadataRequest {
+        let brokers = self.brokers.borrow();
+        let mut topics = Vec::<UpdateMetadataTopicState>::new();
+        for notice in notices {
+            let offline = notice.replicas.iter().copied().filter(|id| !brokers.contains_key(id)).collect::<Vec<_>>();
+            let state = UpdateMetadataPartitionState {
+                partition_index: notice.partition.0,
+                controller_epoch: notice.state.controller_epoch.0,
+                leader: notice.state.leader.0,
+                leader_epoch: notice.state.leader_epoch.0,
+                isr: numbers(&notice.state.isr),
+                zk_version: notice.state.partition_epoch.0,
+                replicas: numbers(&notice.replicas),
+                offline_replicas: numbers(&offline),
+                ..Default::default()
+            };
+            match topics.last_mut().filter(|last| last.topic_id == notice.topic_id) {
+                Some(last) => last.partition_states.push(state),
+                None => topics.push(UpdateMetadataTopicState {
+                    topic_name: notice.topic.as_str().into(),
+                    topic_id: notice.topic_id,
+                    partition_states: vec![state],
+                }),
+            }
+        }
+        for (name, id) in forgotten {
+            let gone = UpdateMetadataPartitionState { leader: DURING_DELETE, ..Default::default() };
+            topics.push(UpdateMetadataTopicState {
+                topic_name: name.as_str().into(),
+                topic_id: *id,
+                partition_states: vec![gone],
+            });
+        }
+        let live_brokers = brokers.iter().map(|(id, broker)| UpdateMetadataBroker {
+            id: id.0,
+            endpoints: broker
+                .endpoints
+                .iter()
+                .map(|(listener, (host, port))| UpdateMetadataEndpoint {
+                    port: i32::from(*port),
+                    host: host.as_str().into(),
+                    listener: listener.as_str().into(),
+                    security_protocol: 0,
+                })
+                .collect(),
+            rack: broker.rack.as_deref().map(Into::into),
+            ..Default::default()
+        });
+        UpdateMetadataRequest {
+            controller_id: self.ends.controller.0,
+            controller_epoch: self.ends.controller_epoch.0,
+            broker_epoch: self.ends.broker_epoch.0,
+            topic_states: topics,
+            live_brokers: live_brokers.collect(),
+            ..Default::default()
+        }
+    }
+
+    fn stop_replica(&self, stopped: &[Stopped]) -> StopReplicaRequest {
+        let mut topics = Vec::<StopReplicaTopicState>::new();
+        for Stopped { partition, leader_epoch, delete } in stopped {
+            let state = StopReplicaPartitionState {
+                partition_index: partition.partition.0,
+                leader_epoch: leader_epoch.0,
+                delete_partition: *delete,
+            };
+            match topics.last_mut().filter(|last| last.topic_name.as_str() == partition.topic.as_str()) {
+                Some(last) => last.partition_states.push(state),
+                None => topics.push(StopReplicaTopicState {
+                    topic_name: partition.topic.as_str().into(),
+                    partition_states: vec![state],
+                }),
+            }
+        }
+        StopReplicaRequest {
+            controller_id: self.ends.controller.0,
+            controller_epoch: self.ends.controller_epoch.0,
+            broker_epoch: self.ends.broker_epoch.0,
+            topic_states: topics,
+            ..Default::default()
+        }
+    }
+}
+
+fn numbers(ids: &[BrokerId]) -> Vec<i32> {
+    ids.iter().map(|id| id.0).collect()
+}

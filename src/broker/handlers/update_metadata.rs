@@ -1,0 +1,87 @@
+//! UpdateMetadata: the controller says what the cluster looks like.
+
+use std::collections::BTreeMap;
+use std::sync::Arc;
+
+use crate::broker::env::Env;
+use crate::broker::image::BrokerImage;
+use crate::broker::peer::Peer;
+use crate::machine::controller::{PartitionNotice, PartitionState};
+use crate::model::{
+    BrokerEpoch, BrokerId, ControllerEpoch, LeaderEpoch, PartitionEpoch, PartitionIndex, TopicId, TopicName,
+};
+use crate::wire::message::update_metadata::{
+    UpdateMetadataBroker, UpdateMetadataPartitionState, UpdateMetadataRequest, UpdateMetadataResponse,
+};
+use crate::wire::{RequestHeader, Str};
+
+/// The leader of a topic that is being deleted (`LeaderAndIsr.LeaderDuringDelete`).
+const DURING_DELETE: i32 = -2;
+
+pub(super) async fn handle(
+    env: &Env,
+    _: &mut Peer,
+    _: &RequestHeader,
+    request: UpdateMetadataRequest,
+) -> UpdateMetadataResponse {
+    let epochs = (BrokerEpoch(request.broker_epoch), ControllerEpoch(request.controller_epoch));
+    if let Err(error_code) = env.membership.admit(epochs.0, epochs.1) {
+        return UpdateMetadataResponse { error_code };
+    }
+    let controller = BrokerId(request.controller_id);
+    let brokers = request.live_brokers.iter().map(broker).collect::<BTreeMap<_, _>>();
+    let (mut known, mut gone) = (Vec::new(), Vec::new());
+    for (topic, id, state) in states(request) {
+        let Ok(topic) = TopicName::new(&topic) else { continue };
+        if state.leader == DURING_DELETE {
+            gone.push((topic, id));
+        } else {
+            known.push(notice(topic, id, &state));
+        }
+    }
+    env.metadata.publish(|image| {
+        image.controller = controller;
+        image.brokers = brokers;
+        image.merge(known);
+        gone.iter().for_each(|(name, id)| image.forget(name, *id));
+    });
+    UpdateMetadataResponse::default()
+}
+
+fn broker(broker: &UpdateMetadataBroker) -> (BrokerId, Arc<BrokerImage>) {
+    let endpoints = broker.endpoints.iter().filter_map(|endpoint| {
+        let port = u16::try_from(endpoint.port).ok()?;
+        Some((endpoint.listener.as_str().to_owned(), (endpoint.host.as_str().to_owned(), port)))
+    });
+    let rack = broker.rack.as_ref().map(|rack| rack.as_str().to_owned());
+    (BrokerId(broker.id), Arc::new(BrokerImage { endpoints: endpoints.collect(), rack }))
+}
+
+/// Every partition's state, however the version groups them.
+fn states(request: UpdateMetadataRequest) -> Vec<(Str, TopicId, UpdateMetadataPartitionState)> {
+    let ungrouped = request.ungrouped_partition_states.into_iter();
+    let ungrouped = ungrouped.map(|state| (state.topic_name.clone(), TopicId::ZERO, state));
+    let grouped = request.topic_states.into_iter().flat_map(|topic| {
+        let (name, id) = (topic.topic_name, topic.topic_id);
+        topic.partition_states.into_iter().map(move |state| (name.clone(), id, state))
+    });
+    ungrouped.chain(grouped).collect()
+}
+
+fn notice(topic: TopicName, topic_id: TopicId, state: &UpdateMetadataPartitionState) -> PartitionNotice {
+    PartitionNotice {
+        topic,
+        topic_id,
+        partition: PartitionIndex(state.partition_index),
+        replicas: state.replicas.iter().copied().map(BrokerId).collect(),
+        state: PartitionState {
+            controller_epoch: ControllerEpoch(state.controller_epoch),
+            leader: BrokerId(state.leader),
+            leader_epoch: LeaderEpoch(state.leader_epoch),
+            isr: state.isr.iter().copied().map(BrokerId).collect(),
+            partition_epoch: PartitionEpoch(state.zk_version),
+            recovering: false,
+        },
+        is_new: false,
+    }
+}

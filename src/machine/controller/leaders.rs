@@ -1,0 +1,222 @@
+//! Who leads: brokers come, leave and die, and every partition gets a leader that is in sync, or none.
+//!
+//! *Invariant*: the ISR never grows here (only its leader may ask for that), and is never empty: when all of its members are gone
+//! it stays, since any of them has everything that was committed.
+//!
+//! Source: Kafka 3.9 `PartitionStateMachine`, `ReplicaStateMachine`, `Election`.
+
+use super::*;
+
+impl Controller {
+    pub(super) fn brokers_changed(&mut self, brokers: BTreeMap<BrokerId, BrokerEpoch>, effects: &mut Vec<Effect>) {
+        let is_new = |(id, epoch): &(&BrokerId, &BrokerEpoch)| self.brokers.get(id) != Some(epoch);
+        let started = brokers.iter().filter(is_new).map(|(id, _)| *id).collect::<BTreeSet<_>>();
+        let before = std::mem::replace(&mut self.brokers, brokers);
+        // A broker that was started again has a new epoch: the one that was about to leave is gone.
+        let stays = |id: &BrokerId| self.brokers.contains_key(id) && !started.contains(id);
+        self.leaving.retain(stays);
+        self.silent.retain(stays);
+        let known = before.keys().copied().filter(stays).collect::<BTreeSet<_>>();
+        effects.push(Effect::UpdateMetadata { to: known, partitions: vec![] });
+        if !started.is_empty() {
+            // It refuses to follow a leader that it does not know.
+            let partitions = self.notices(|_| true);
+            effects.push(Effect::UpdateMetadata { to: started.clone(), partitions });
+        }
+        for &broker in &started {
+            let partitions = self.notices(|notice| notice.replicas.contains(&broker));
+            if !partitions.is_empty() {
+                effects.push(Effect::LeaderAndIsr { broker, partitions });
+            }
+        }
+        self.repair_all(effects);
+        let waiting = self.deletions.keys().cloned().collect::<Vec<_>>();
+        waiting.iter().for_each(|topic| self.resume_deletion(topic, effects));
+    }
+
+    pub(super) fn broker_silent(&mut self, broker: BrokerId, silent: bool, effects: &mut Vec<Effect>) {
+        let changed = match silent {
+            true => self.brokers.contains_key(&broker) && self.silent.insert(broker),
+            false => self.silent.remove(&broker),
+        };
+        if changed {
+            self.repair_all(effects);
+        }
+    }
+
+    /// Other leaders for what the broker leads, and it leaves every other ISR (KIP-49).
+    pub(super) fn broker_leaves(&mut self, broker: BrokerId, effects: &mut Vec<Effect>) {
+        if !self.brokers.contains_key(&broker) {
+            return;
+        }
+        self.leaving.insert(broker);
+        let (mut changes, mut stopped) = (Vec::new(), Vec::new());
+        for (name, index, partition, state) in self.with_states() {
+            if partition.replicas.len() < 2 || !partition.replicas.contains(&broker) {
+                continue;
+            }
+            let next = if state.leader == broker {
+                self.elected(partition, state, false)
+            } else {
+                stopped.push((TopicPartition { topic: name.clone(), partition: index }, state.leader_epoch));
+                let isr = state.isr.iter().copied().filter(|id| *id != broker).collect::<Vec<_>>();
+                let shrinks = !isr.is_empty() && isr.len() < state.isr.len();
+                shrinks.then(|| self.succeeding(state, state.leader, isr))
+            };
+            changes.extend(next.map(|next| change(name, index, state, next)));
+        }
+        if !stopped.is_empty() {
+            effects.push(Effect::StopReplicas { broker, partitions: stopped });
+        }
+        write_states(changes, effects);
+    }
+
+    /// The partitions that a broker leads although others could, were they in sync: what a broker that wants to stop hears.
+    #[must_use]
+    pub fn still_led_by(&self, broker: BrokerId) -> Vec<TopicPartition> {
+        let led = self
+            .with_states()
+            .filter(|(_, _, partition, state)| state.leader == broker && 1 < partition.replicas.len());
+        led.map(|(topic, partition, ..)| TopicPartition { topic: topic.clone(), partition }).collect()
+    }
+
+    pub(super) fn elect(&self, partitions: &[TopicPartition], unclean: bool, effects: &mut Vec<Effect>) {
+        let elected = partitions.iter().filter_map(|id| {
+            let partition = self.topics.get(&id.topic)?.partitions.get(&id.partition)?;
+            let state = partition.state.as_ref()?;
+            let next = if unclean {
+                let has_leader = self.brokers.contains_key(&state.leader);
+                (!has_leader).then(|| self.elected(partition, state, true)).flatten()?
+            } else {
+                let first = *partition.replicas.first()?;
+                let eligible = first != state.leader && self.may_lead(first) && state.isr.contains(&first);
+                eligible.then(|| self.succeeding(state, first, state.isr.clone()))?
+            };
+            Some(change(&id.topic, id.partition, state, next))
+        });
+        write_states(elected.collect(), effects);
+    }
+
+    /// Whether an election that a client asks for makes sense.
+    ///
+    /// # Errors
+    /// Why not.
+    pub fn may_elect(&self, id: &TopicPartition, unclean: bool) -> Result<(), ErrorCode> {
+        let (replicas, state) = self.state(&id.topic, id.partition).ok_or(ErrorCode::UnknownTopicOrPartition)?;
+        if self.is_deleting(&id.topic) {
+            return Err(ErrorCode::InvalidTopicException);
+        }
+        let is_led = self.brokers.contains_key(&state.leader);
+        if unclean {
+            let eligible = replicas.iter().any(|id| self.may_lead(*id));
+            return if is_led {
+                Err(ErrorCode::ElectionNotNeeded)
+            } else if eligible {
+                Ok(())
+            } else {
+                Err(ErrorCode::EligibleLeadersNotAvailable)
+            };
+        }
+        match replicas.first() {
+            Some(first) if *first == state.leader => Err(ErrorCode::ElectionNotNeeded),
+            Some(first) if self.may_lead(*first) && state.isr.contains(first) => Ok(()),
+            _ => Err(ErrorCode::PreferredLeaderNotAvailable),
+        }
+    }
+
+    fn repair_all(&self, effects: &mut Vec<Effect>) {
+        let changes = self.topics.keys().flat_map(|topic| self.repairs(topic)).collect();
+        write_states(changes, effects);
+    }
+
+    /// States for the partitions of a topic that need another one since brokers came or went.
+    pub(super) fn repairs(&self, name: &TopicName) -> Vec<StateChange> {
+        let Some(topic) = self.topics.get(name).filter(|_| !self.deletions.contains_key(name)) else { return vec![] };
+        let repair = |(&index, partition): (&PartitionIndex, &Partition)| match &partition.state {
+            None => {
+                let state = self.first_state(&partition.replicas)?;
+                Some(StateChange { topic: name.clone(), partition: index, expected: None, state, tell: Tell::Replicas })
+            }
+            Some(state) => Some(change(name, index, state, self.repaired(partition, state)?)),
+        };
+        topic.partitions.iter().filter_map(repair).collect()
+    }
+
+    /// The first live replica leads, and all live ones are in sync: there is nothing to be behind of.
+    fn first_state(&self, replicas: &[BrokerId]) -> Option<PartitionState> {
+        let isr = replicas.iter().copied().filter(|id| self.may_lead(*id)).collect::<Vec<_>>();
+        Some(PartitionState {
+            controller_epoch: self.epoch,
+            leader: *isr.first()?,
+            leader_epoch: LeaderEpoch(0),
+            isr,
+            partition_epoch: PartitionEpoch(0),
+            recovering: false,
+        })
+    }
+
+    /// Another state, if the leader is gone or a member of the ISR is.
+    fn repaired(&self, partition: &Partition, state: &PartitionState) -> Option<PartitionState> {
+        if self.is_there(state.leader) {
+            let isr = state.isr.iter().copied().filter(|id| self.is_there(*id)).collect::<Vec<_>>();
+            return (isr.len() < state.isr.len()).then(|| self.succeeding(state, state.leader, isr));
+        }
+        let elected = self.elected(partition, state, false);
+        elected.or_else(|| {
+            // One that is only silent may be back at once, and nobody else can lead.
+            let gone = state.leader != BrokerId::NONE && !self.brokers.contains_key(&state.leader);
+            gone.then(|| {
+                let isr = state.isr.iter().copied().filter(|id| self.is_there(*id)).collect::<Vec<_>>();
+                let isr = if isr.is_empty() { state.isr.clone() } else { isr };
+                self.succeeding(state, BrokerId::NONE, isr)
+            })
+        })
+    }
+
+    /// The first replica that is in sync and may lead does, with the members of the ISR that may. `unclean`: where no member of
+    /// the ISR is there, any replica that may lead does, alone.
+    fn elected(&self, partition: &Partition, state: &PartitionState, unclean: bool) -> Option<PartitionState> {
+        let in_sync = |id: &&BrokerId| self.may_lead(**id) && state.isr.contains(id);
+        if let Some(leader) = partition.replicas.iter().find(in_sync) {
+            let isr = state.isr.iter().copied().filter(|id| self.may_lead(*id)).collect();
+            return Some(self.succeeding(state, *leader, isr));
+        }
+        let nobody = !state.isr.iter().any(|id| self.is_there(*id));
+        let any = partition.replicas.iter().find(|id| self.may_lead(**id)).filter(|_| unclean && nobody)?;
+        Some(PartitionState { recovering: true, ..self.succeeding(state, *any, vec![*any]) })
+    }
+
+    fn succeeding(&self, state: &PartitionState, leader: BrokerId, isr: Vec<BrokerId>) -> PartitionState {
+        PartitionState {
+            controller_epoch: self.epoch,
+            leader,
+            leader_epoch: LeaderEpoch(state.leader_epoch.0.saturating_add(1)),
+            isr,
+            ..state.clone()
+        }
+    }
+
+    /// Whether a broker is live, as far as anybody knows. One that is about to leave is.
+    fn is_there(&self, id: BrokerId) -> bool {
+        self.brokers.contains_key(&id) && !self.silent.contains(&id)
+    }
+
+    /// Whether a broker may begin to lead, or join an ISR.
+    pub(super) fn may_lead(&self, id: BrokerId) -> bool {
+        self.is_there(id) && !self.leaving.contains(&id)
+    }
+
+    /// All partitions that have a state and are not being deleted.
+    fn with_states(&self) -> impl Iterator<Item = (&TopicName, PartitionIndex, &Partition, &PartitionState)> {
+        let known = self.topics.iter().filter(|(name, _)| !self.deletions.contains_key(*name));
+        known.flat_map(|(name, topic)| {
+            let partitions = topic.partitions.iter();
+            partitions.filter_map(move |(index, partition)| Some((name, *index, partition, partition.state.as_ref()?)))
+        })
+    }
+}
+
+fn change(topic: &TopicName, partition: PartitionIndex, from: &PartitionState, to: PartitionState) -> StateChange {
+    let expected = Some(from.partition_epoch);
+    StateChange { topic: topic.clone(), partition, expected, state: to, tell: Tell::Replicas }
+}

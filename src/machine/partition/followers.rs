@@ -1,0 +1,120 @@
+//! The leader's followers: how far each is, and which of them are in sync.
+//!
+//! *Invariant*: the ISR changes only when the controller has said so; until then a member that is to join counts, and one that is to
+//! leave counts too.
+
+use std::time::Duration;
+
+use super::{Effect, Partition, Role};
+use crate::machine::isr_change::IsrAnswer;
+use crate::model::{BrokerId, ErrorCode, Moment, Offset};
+
+/// What the leader knows of a follower.
+#[derive(Clone, Copy, Debug)]
+pub(super) struct Follower {
+    /// It has all below. [`Offset::NONE`] until it was heard of.
+    pub(super) end: Offset,
+    /// When it last had all that the leader had.
+    caught_up: Option<Moment>,
+    /// When it last asked, and where the leader's log ended then.
+    last_fetch: Option<(Moment, Offset)>,
+}
+
+impl Follower {
+    /// One that was not heard of under this leadership. A member of the ISR counts as having caught up when it began.
+    pub(super) fn unknown(caught_up: Option<Moment>) -> Self {
+        Self { end: Offset::NONE, caught_up, last_fetch: None }
+    }
+
+    /// The same under a new leadership: its members of the ISR count as having caught up when it began.
+    pub(super) fn begun(self, caught_up: Option<Moment>) -> Self {
+        Self { caught_up, last_fetch: None, ..self }
+    }
+
+    pub(super) fn caught_up_within(&self, lag: Duration, now: Moment) -> bool {
+        self.end != Offset::NONE && self.caught_up.is_some_and(|moment| now <= moment.after(lag))
+    }
+
+    fn fetched(&mut self, now: Moment, offset: Offset, leader_end: Offset) {
+        if leader_end <= offset {
+            self.caught_up = self.caught_up.max(Some(now));
+        } else if let Some((moment, end_then)) = self.last_fetch
+            && end_then <= offset
+        {
+            // It has all that there was when it asked before.
+            self.caught_up = self.caught_up.max(Some(moment));
+        }
+        self.end = offset;
+        self.last_fetch = Some((now, leader_end));
+    }
+}
+
+impl<Ticket> Partition<Ticket> {
+    pub(super) fn fetched(&mut self, now: Moment, replica: BrokerId, offset: Offset) {
+        let leader_end = self.log.end;
+        let Role::Leader { followers, .. } = &mut self.role else { return };
+        // One that is not assigned is told so by whoever answers it.
+        if let Some(follower) = followers.get_mut(&replica).filter(|_| offset <= leader_end) {
+            follower.fetched(now, offset, leader_end);
+        }
+    }
+
+    pub(super) fn isr_altered(&mut self, answer: IsrAnswer) {
+        let Role::Leader { leadership, wish, .. } = &mut self.role else { return };
+        match answer {
+            Ok(state) => {
+                let newer = leadership.partition_epoch <= state.partition_epoch;
+                if state.leader_epoch == leadership.leader_epoch && newer {
+                    leadership.isr = state.isr;
+                    leadership.partition_epoch = state.partition_epoch;
+                    *wish = None;
+                }
+            }
+            // The state that holds is the one that was known.
+            Err(ErrorCode::IneligibleReplica | ErrorCode::OperationNotAttempted) => *wish = None,
+            // Somebody else changed the state: the controller will say so.
+            Err(_) => {}
+        }
+    }
+
+    /// Members that are behind for too long leave, and others that have all that was committed join.
+    pub(super) fn wish_for_another_isr(&mut self, now: Moment, effects: &mut Vec<Effect<Ticket>>) {
+        let (high_watermark, end, lag) = (self.high_watermark, self.log.end, self.rules.lag_max);
+        let Role::Leader { leadership, epoch_start, followers, wish } = &mut self.role else { return };
+        if wish.is_some() {
+            return;
+        }
+        let stays = |id: &BrokerId| {
+            followers.get(id).is_none_or(|follower| follower.end == end || !is_late(follower, lag, now))
+        };
+        let mut isr = leadership.isr.iter().copied().filter(stays).collect::<Vec<_>>();
+        let joins = |(id, follower): &(&BrokerId, &Follower)| {
+            let has_all = high_watermark <= follower.end && *epoch_start <= follower.end;
+            !leadership.isr.contains(id) && has_all && !is_late(follower, lag, now)
+        };
+        isr.extend(followers.iter().filter(joins).map(|(id, _)| *id));
+        if isr == leadership.isr {
+            return;
+        }
+        *wish = Some(isr.clone());
+        let (leader_epoch, partition_epoch) = (leadership.leader_epoch, leadership.partition_epoch);
+        effects.push(Effect::AlterIsr { isr, leader_epoch, partition_epoch });
+    }
+
+    /// When the first member of the ISR that is behind has been so for too long.
+    pub(super) fn lag_due(&self) -> Option<Moment> {
+        let Role::Leader { leadership, followers, wish: None, .. } = &self.role else { return None };
+        let behind =
+            followers.iter().filter(|(id, follower)| leadership.isr.contains(id) && follower.end != self.log.end);
+        behind.map(|(_, follower)| due(follower, self.rules.lag_max)).min()
+    }
+}
+
+fn is_late(follower: &Follower, lag: Duration, now: Moment) -> bool {
+    due(follower, lag) <= now
+}
+
+/// A moment after which it counts as behind.
+fn due(follower: &Follower, lag: Duration) -> Moment {
+    follower.caught_up.map_or(Moment::default(), |moment| moment.after(lag).after(Duration::from_millis(1)))
+}
