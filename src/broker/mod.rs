@@ -39,6 +39,7 @@ pub mod env;
 pub mod fetch_slots;
 pub mod fetcher;
 pub mod file_source;
+pub mod hand_over;
 pub mod handlers;
 pub mod image;
 pub mod inbox;
@@ -133,6 +134,8 @@ pub enum StartError {
 /// A broker that serves.
 pub struct Broker {
     env: Arc<Env>,
+    /// `inter.broker.listener.name`.
+    listener: String,
     listeners: Vec<Addr<ListenerActor>>,
     controller: Addr<ControllerActor>,
     /// Says why, once the broker cannot go on.
@@ -263,7 +266,7 @@ impl Broker {
         await_ready(&mut is_ready).await?;
         let quotas = Arc::new(ConnectionQuotas::default());
         let listeners = doors.into_iter().map(|door| open(door, &env, &quotas, &config, notice("listener"))).collect();
-        Ok(Self { env, listeners, controller, lost })
+        Ok(Self { env, listener: config.inter_broker_listener, listeners, controller, lost })
     }
 
     /// Returns when the broker cannot go on, and why.
@@ -284,9 +287,10 @@ impl Broker {
         self.env.directory.load().values().map(BTreeMap::len).sum()
     }
 
-    /// Stops: no more requests, those in flight answered, everything flushed and closed, the session ended. Whether all was
+    /// Stops: others lead, then no more requests, those in flight answered, everything flushed and closed, the session ended. Whether all was
     /// written.
     pub async fn stop(self) -> bool {
+        hand_over::hand_over(&self.env, &self.listener).await;
         let stop = |listener| ask(listener, |reply| ListenerCommand::Shutdown { reply });
         join_all(self.listeners.iter().map(stop)).await;
         let clean = ask(&self.env.replicas, |reply| ReplicasCommand::Shutdown { reply }).await;

@@ -307,6 +307,7 @@ fn is_passing(error: ErrorCode) -> bool {
         ErrorCode::NotLeaderOrFollower,
         ErrorCode::KafkaStorageError,
         ErrorCode::RequestTimedOut,
+        ErrorCode::NotEnoughReplicas,
         ErrorCode::UnknownTopicOrPartition,
         ErrorCode::LeaderNotAvailable,
     ]

@@ -286,6 +286,12 @@ events! {
     /// A follower does not reach its leader.
     WARN LeaderUnreachable "leader_unreachable" { leader: BrokerId, cause: String }
         "broker {leader} is not reached, and nothing is copied from it: {cause}";
+    /// This broker is about to stop, and still leads partitions that other brokers have, too.
+    WARN HandOverIncomplete "hand_over_incomplete" { left: u64 }
+        "about to stop, and still leads {left} partitions: their other replicas are not in sync";
+    /// This broker is about to stop, and the controller could not be asked to have others lead.
+    WARN HandOverFailed "hand_over_failed" { cause: String }
+        "about to stop, and its leaderships are not handed over: {cause}";
     /// Another broker does not do what the controller tells it.
     WARN ControllerRefused "controller_refused" { broker: BrokerId, api: &'static str, code: ErrorCode }
         "broker {broker} refuses {api}: {code}";
