@@ -31,6 +31,9 @@ use crate::wire::message::list_offsets::{ListOffsetsPartition, ListOffsetsReques
 const FETCH: i16 = 17;
 const LIST_OFFSETS: i16 = 9;
 
+/// Wait after a first failure; it doubles up to `replica.fetch.backoff.ms`.
+const FIRST_BACKOFF: Duration = Duration::from_millis(20);
+
 /// ListOffsets of the end and of the beginning.
 const LATEST: i64 = -1;
 const EARLIEST: i64 = -2;
@@ -96,6 +99,8 @@ struct Followed {
     /// The leader's high watermark and log start offset that the partition was told last.
     told: (Offset, Offset),
     not_before: Moment,
+    /// Failures one after the other.
+    failures: u32,
 }
 
 impl Fetcher {
@@ -129,7 +134,7 @@ impl Handler<Follow> for Fetcher {
             return;
         }
         let (position, told, not_before) = (None, (Offset::NONE, Offset::NONE), Moment::default());
-        followed.insert(id, Followed { topic_id, leader_epoch, addr, position, told, not_before });
+        followed.insert(id, Followed { topic_id, leader_epoch, addr, position, told, not_before, failures: 0 });
         self.state.changed.notify_one();
     }
 }
@@ -217,12 +222,21 @@ impl Run {
         let current = all.get_mut(id).filter(|now| now.leader_epoch == asked.leader_epoch && now.addr == asked.addr);
         let Some(followed) = current else { return };
         match found {
-            Ok(position) => followed.position = Some(position),
+            Ok(position) => {
+                followed.position = Some(position);
+                followed.failures = 0;
+            }
             Err(error) => {
                 followed.position = None;
-                followed.not_before = self.parts.ports.clock.moment().after(self.parts.config.fetch_backoff);
-                let (partition, leader) = (id.clone(), self.parts.leader);
-                event::FetchFailed { partition, leader, code: error }.emit();
+                // While a leadership changes, one broker hears of it before the other: that is over at once.
+                let wait = FIRST_BACKOFF.saturating_mul(1 << followed.failures.min(10));
+                let wait = wait.min(self.parts.config.fetch_backoff);
+                followed.not_before = self.parts.ports.clock.moment().after(wait);
+                followed.failures = followed.failures.saturating_add(1);
+                if wait == self.parts.config.fetch_backoff {
+                    let (partition, leader) = (id.clone(), self.parts.leader);
+                    event::FetchFailed { partition, leader, code: error }.emit();
+                }
             }
         }
     }
