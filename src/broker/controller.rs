@@ -37,7 +37,9 @@ use crate::machine::controller::{
     Controller, Effect, Event, PartitionNotice, PartitionState, StateChange, TopicRecord,
 };
 use crate::machine::isr_change::{IsrAnswer, IsrChange};
-use crate::model::{BrokerEpoch, BrokerId, ErrorCode, LeaderEpoch, PartitionEpoch, TopicName, TopicPartition};
+use crate::model::{
+    BrokerEpoch, BrokerId, ErrorCode, LeaderEpoch, PartitionEpoch, PartitionIndex, TopicName, TopicPartition,
+};
 use crate::telemetry::{Event as _, event};
 
 mod channel;
@@ -574,35 +576,12 @@ impl Running {
                     self.channels().for_each(|(_, channel)| channel.forget(&topics));
                     vec![]
                 }
-                Effect::LeaderAndIsr { broker, partitions } if broker == self.parts.local => {
-                    self.load_settings(&partitions).await?;
-                    let answers =
-                        ask(&self.parts.replicas, |reply| ReplicasCommand::LeaderAndIsr { partitions, reply });
-                    for (partition, error) in answers.await.unwrap_or_default() {
-                        // It knew that already.
-                        if error.is_error() && error != ErrorCode::StaleControllerEpoch {
-                            event::LeaderAndIsrRefused { partition, code: error }.emit();
-                        }
-                    }
-                    vec![]
-                }
-                Effect::DeleteReplicas { broker, topic, partitions } if broker == self.parts.local => {
-                    let ids =
-                        partitions.into_iter().map(|partition| TopicPartition { topic: topic.clone(), partition });
-                    let partitions = ids.collect();
-                    let done = ask(&self.parts.replicas, |reply| ReplicasCommand::Delete { partitions, reply }).await;
-                    vec![Event::ReplicasDeleted { broker, topic, done: done.unwrap_or(false) }]
-                }
                 Effect::LeaderAndIsr { broker, partitions } => {
-                    self.channel(broker, |channel| channel.leader_and_isr(partitions));
+                    self.leader_and_isr(broker, partitions).await?;
                     vec![]
                 }
                 Effect::DeleteReplicas { broker, topic, partitions } => {
-                    let ids =
-                        partitions.into_iter().map(|partition| TopicPartition { topic: topic.clone(), partition });
-                    let ids = ids.collect();
-                    self.channel(broker, |channel| channel.delete(ids));
-                    vec![]
+                    self.delete_replicas(broker, topic, partitions).await
                 }
                 Effect::StopReplicas { broker, partitions } => {
                     self.stop_replicas(broker, partitions).await;
@@ -649,6 +628,34 @@ impl Running {
                 image.merge(partitions);
             }
         });
+    }
+
+    async fn leader_and_isr(&self, broker: BrokerId, partitions: Vec<PartitionNotice>) -> Result<(), Stop> {
+        if broker != self.parts.local {
+            self.channel(broker, |channel| channel.leader_and_isr(partitions));
+            return Ok(());
+        }
+        self.load_settings(&partitions).await?;
+        let answers = ask(&self.parts.replicas, |reply| ReplicasCommand::LeaderAndIsr { partitions, reply });
+        for (partition, error) in answers.await.unwrap_or_default() {
+            // It knew that already.
+            if error.is_error() && error != ErrorCode::StaleControllerEpoch {
+                event::LeaderAndIsrRefused { partition, code: error }.emit();
+            }
+        }
+        Ok(())
+    }
+
+    /// What is known of it at once: another broker's answer comes later.
+    async fn delete_replicas(&self, broker: BrokerId, topic: TopicName, partitions: Vec<PartitionIndex>) -> Vec<Event> {
+        let ids = partitions.into_iter().map(|partition| TopicPartition { topic: topic.clone(), partition });
+        let partitions = ids.collect();
+        if broker != self.parts.local {
+            self.channel(broker, |channel| channel.delete(partitions));
+            return vec![];
+        }
+        let done = ask(&self.parts.replicas, |reply| ReplicasCommand::Delete { partitions, reply }).await;
+        vec![Event::ReplicasDeleted { broker, topic, done: done.unwrap_or(false) }]
     }
 
     async fn stop_replicas(&self, broker: BrokerId, partitions: Vec<(TopicPartition, LeaderEpoch)>) {

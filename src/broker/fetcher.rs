@@ -414,7 +414,7 @@ impl Run {
 /// Gives a partition a command, and hears where it goes on.
 async fn tell(
     followed: &Followed,
-    command: impl FnOnce(oneshot::Sender<Result<FetchPosition, ErrorCode>>) -> PartitionCommand,
+    command: impl FnOnce(Reply) -> PartitionCommand,
 ) -> Result<FetchPosition, ErrorCode> {
     let (reply, answer) = oneshot::channel();
     // One that died is followed anew when it is back.
@@ -422,10 +422,13 @@ async fn tell(
     answer.await.unwrap_or(Err(ErrorCode::KafkaStorageError))
 }
 
+/// How a partition says where it goes on.
+type Reply = oneshot::Sender<Result<FetchPosition, ErrorCode>>;
+
 /// What to do with the leader's answer about a partition.
 enum Next {
     Nothing,
-    Tell(Box<dyn FnOnce(oneshot::Sender<Result<FetchPosition, ErrorCode>>) -> PartitionCommand>),
+    Tell(Box<dyn FnOnce(Reply) -> PartitionCommand>),
     OutOfRange,
     Wait(ErrorCode),
 }

@@ -64,8 +64,8 @@ async fn hand_over_once(env: &Env, listener: &str) -> Result<usize, String> {
     let mut link = link.map_err(|error| error.to_string())?;
     let request = ControlledShutdownRequest { broker_id: broker.0, broker_epoch: epoch.0 };
     let answer = link.ask(CONTROLLED_SHUTDOWN, &request, PATIENCE).await.map_err(|error| error.to_string())?;
-    match answer.error_code {
-        ErrorCode::None => Ok(answer.remaining_partitions.len()),
-        code => Err(code.to_string()),
+    if answer.error_code.is_error() {
+        return Err(answer.error_code.to_string());
     }
+    Ok(answer.remaining_partitions.len())
 }

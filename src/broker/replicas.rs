@@ -524,7 +524,6 @@ impl Replicas {
             }
         }
         self.unfollow(&stopped);
-        self.unfollow(&deleted);
         answers.extend(stopped.into_iter().map(|id| (id, ErrorCode::None)));
         if deleted.is_empty() {
             let _gone = reply.send(answers);
@@ -568,6 +567,7 @@ impl Replicas {
     }
 
     fn delete(&mut self, ids: Vec<TopicPartition>, reply: oneshot::Sender<bool>, ctx: &mut Context<Self>) {
+        self.unfollow(&ids);
         self.directory.publish(|partitions| directory::remove(partitions, &ids));
         self.directory.forget_offline(ids.iter());
         let handles = ids.iter().filter_map(|id| self.replicas.remove(id)?.handle).collect::<Vec<_>>();

@@ -47,7 +47,7 @@ impl Controller {
         if state.leader != broker || !wish.isr.contains(&broker) {
             return Err(ErrorCode::InvalidRequest);
         }
-        if (wish.recovering && 1 < wish.isr.len()) || (wish.recovering && !state.recovering) {
+        if wish.recovering && (1 < wish.isr.len() || !state.recovering) {
             return Err(ErrorCode::InvalidRequest);
         }
         if wish.isr.iter().any(|id| !self.may_lead(*id) && *id != broker) {

@@ -161,22 +161,19 @@ fn ids(ids: &[i32]) -> Vec<BrokerId> {
     ids.iter().copied().map(BrokerId).collect()
 }
 
+fn writes(effect: &Effect) -> Option<&Vec<StateChange>> {
+    if let Effect::WriteStates(changes) = effect { Some(changes) } else { None }
+}
+
 /// The states that effects write: leader, leader epoch, ISR.
 fn written(effects: &[Effect]) -> Vec<(i32, i32, Vec<BrokerId>)> {
-    let changes = effects.iter().filter_map(|effect| match effect {
-        Effect::WriteStates(changes) => Some(changes),
-        _ => None,
-    });
+    let changes = effects.iter().filter_map(writes);
     changes.flatten().map(|c| (c.state.leader.0, c.state.leader_epoch.0, c.state.isr.clone())).collect()
 }
 
 /// Lets what effects write succeed, each state with the next version; what follows.
 fn succeed(c: &mut Transcript, effects: &[Effect]) -> Vec<Effect> {
-    let changes = effects.iter().find_map(|effect| match effect {
-        Effect::WriteStates(changes) => Some(changes.clone()),
-        _ => None,
-    });
-    let mut changes = changes.expect("something is written");
+    let mut changes = effects.iter().find_map(writes).expect("something is written").clone();
     for change in &mut changes {
         change.state.partition_epoch = PartitionEpoch(change.expected.map_or(0, |version| version.0 + 1));
     }
@@ -204,9 +201,9 @@ fn a_dead_leader_is_followed_by_the_next_in_sync() {
     let effects = c.after(live(&[2, 3]));
     assert_eq!(written(&effects), [(2, 1, ids(&[2, 3]))]);
     let told = succeed(&mut c, &effects);
-    let receivers = told.iter().filter_map(|effect| match effect {
-        Effect::LeaderAndIsr { broker, partitions } => Some((*broker, partitions[0].is_new)),
-        _ => None,
+    let receivers = told.iter().filter_map(|effect| {
+        let Effect::LeaderAndIsr { broker, partitions } = effect else { return None };
+        Some((*broker, partitions[0].is_new))
     });
     assert_eq!(receivers.collect::<Vec<_>>(), [(BrokerId(2), false), (BrokerId(3), false)]);
     let Some(Effect::UpdateMetadata { to, .. }) = told.last() else { panic!("{told:?}") };
