@@ -228,6 +228,8 @@ impl Run {
             }
             Err(error) => {
                 followed.position = None;
+                // What it was to be told did not reach it.
+                followed.told = (Offset::NONE, Offset::NONE);
                 // While a leadership changes, one broker hears of it before the other: that is over at once.
                 let wait = FIRST_BACKOFF.saturating_mul(1 << followed.failures.min(10));
                 let wait = wait.min(self.parts.config.fetch_backoff);

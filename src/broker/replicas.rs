@@ -45,6 +45,9 @@ const COMMAND_PATIENCE: Duration = Duration::from_secs(30);
 /// How long a partition that cannot be opened for want of room waits before it is tried again.
 const FULL_DISK_RETRY: Duration = Duration::from_secs(1);
 
+/// Wait before a fetcher that died is started again.
+const FETCHER_RESTART: Duration = Duration::from_secs(1);
+
 /// The replicas actor.
 pub struct Replicas {
     local: BrokerId,
@@ -199,6 +202,15 @@ pub enum ReplicasCommand {
         /// How.
         death: Death,
     },
+    /// A fetcher ended without having been asked to.
+    FetcherDied {
+        /// From whom it copied.
+        leader: BrokerId,
+        /// How.
+        death: Death,
+    },
+    /// Follow this leader again.
+    FollowAgain(BrokerId),
     /// Start a partition again that died.
     Reopen(TopicPartition),
     /// The disk failed when it was asked for something in a log dir.
@@ -403,7 +415,7 @@ impl Replicas {
             // A fresh mailbox has room.
             let _queued = handle.addr.try_send(PartitionCommand::Assign(leadership.clone()));
         }
-        self.follow(&id);
+        self.follow(&id, ctx.address());
         (id, handle)
     }
 
@@ -445,8 +457,10 @@ impl Replicas {
                 }
             });
             let told = join_all(told.collect::<Vec<_>>());
-            ctx.wait(told.into_actor(actor).map(|answers, actor, _| {
-                answers.iter().filter(|(_, code)| !code.is_error()).for_each(|(id, _)| actor.follow(id));
+            ctx.wait(told.into_actor(actor).map(|answers, actor, ctx| {
+                for (id, _) in answers.iter().filter(|(_, code)| !code.is_error()) {
+                    actor.follow(id, ctx.address());
+                }
                 let _gone = reply.send(answers);
             }));
         });
@@ -468,7 +482,7 @@ impl Replicas {
     }
 
     /// Has a replica copied from its leader, if another broker is.
-    fn follow(&mut self, id: &TopicPartition) {
+    fn follow(&mut self, id: &TopicPartition, replicas: Addr<Self>) {
         let Some(replica) = self.replicas.get(id) else { return };
         let (Some(leadership), Some(handle)) = (&replica.leadership, &replica.handle) else { return };
         let leader = leadership.leader;
@@ -492,9 +506,24 @@ impl Replicas {
                 ports: self.ports.clone(),
                 config: self.settings.broker().replication.clone(),
             };
-            Fetcher::new(parts, DeathNotice::new(|_| {})).start()
+            let notice = fetcher_notice(replicas, leader);
+            Fetcher::new(parts, notice).start()
         });
         let _gone = fetcher.try_send(follow);
+    }
+
+    fn fetcher_died(&mut self, leader: BrokerId, death: Death, ctx: &mut Context<Self>) {
+        self.fetchers.remove(&leader);
+        event::ActorDied { actor: "fetcher", name: format!("of broker {leader}"), cause: death.to_string() }.emit();
+        ctx.run_later(FETCHER_RESTART, move |_, ctx| ctx.notify(ReplicasCommand::FollowAgain(leader)));
+    }
+
+    fn follow_again(&mut self, leader: BrokerId, ctx: &Context<Self>) {
+        let led = |replica: &Replica| replica.leadership.as_ref().is_some_and(|known| known.leader == leader);
+        let followed = self.replicas.iter().filter(|(_, replica)| led(replica)).map(|(id, _)| id.clone());
+        for id in followed.collect::<Vec<_>>() {
+            self.follow(&id, ctx.address());
+        }
     }
 
     /// Stops copying.
@@ -894,6 +923,11 @@ fn death_notice(ctx: &Context<Replicas>, id: &TopicPartition, incarnation: u64) 
     DeathNotice::new(move |death| parent.do_send(ReplicasCommand::Died { id, incarnation, death }))
 }
 
+#[expect(clippy::disallowed_methods, reason = "a death notice must arrive whatever the mailbox holds (law 7)")]
+fn fetcher_notice(replicas: Addr<Replicas>, leader: BrokerId) -> DeathNotice {
+    DeathNotice::new(move |death| replicas.do_send(ReplicasCommand::FetcherDied { leader, death }))
+}
+
 fn report_open(id: &TopicPartition, report: &OpenReport) {
     let partition = id.clone();
     if let Some(cut) = &report.cut {
@@ -933,6 +967,8 @@ impl Handler<ReplicasCommand> for Replicas {
                 },
             ),
             ReplicasCommand::Died { id, incarnation, death } => self.died(id, incarnation, death, ctx),
+            ReplicasCommand::FetcherDied { leader, death } => self.fetcher_died(leader, death, ctx),
+            ReplicasCommand::FollowAgain(leader) => self.follow_again(leader, ctx),
             ReplicasCommand::Reopen(id) => self.reopen(id, ctx),
             ReplicasCommand::DirFailed { dir, error } => self.dir_failed(dir, error, ctx),
             ReplicasCommand::Shutdown { reply } => self.shutdown(reply, ctx),

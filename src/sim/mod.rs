@@ -5,6 +5,8 @@
 //! [`consumer`], [`admin`], [`passing`]) outlive it; the [`nemesis`] breaks things; the [`oracle`] hears what the clients were told, and
 //! judges it after every restart. Each life has a runtime of its own that is dropped whole when the life ends, as a process is.
 //!
+//! [`cluster`] runs three to five brokers in the same way.
+//!
 //! *Invariant*: the same seed gives the same [`trace`]. So nothing here or in the broker may depend on threads, on the
 //! system's clock, on the order of a hash, or on `select!` without `biased`.
 //! *Does not know*: how the broker does what it does: it is judged by what it tells its clients.

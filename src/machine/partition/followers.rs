@@ -9,6 +9,9 @@ use super::{Effect, Partition, Role};
 use crate::machine::isr_change::IsrAnswer;
 use crate::model::{BrokerId, ErrorCode, Moment, Offset};
 
+/// How long a leader waits after the controller refused a wish.
+const REFUSED_PAUSE: Duration = Duration::from_millis(500);
+
 /// What the leader knows of a follower.
 #[derive(Clone, Copy, Debug)]
 pub(super) struct Follower {
@@ -59,8 +62,8 @@ impl<Ticket> Partition<Ticket> {
         }
     }
 
-    pub(super) fn isr_altered(&mut self, answer: IsrAnswer) {
-        let Role::Leader { leadership, wish, .. } = &mut self.role else { return };
+    pub(super) fn isr_altered(&mut self, now: Moment, answer: IsrAnswer) {
+        let Role::Leader { leadership, wish, no_wish_before, .. } = &mut self.role else { return };
         match answer {
             Ok(state) => {
                 let newer = leadership.partition_epoch <= state.partition_epoch;
@@ -70,8 +73,11 @@ impl<Ticket> Partition<Ticket> {
                     *wish = None;
                 }
             }
-            // The state that holds is the one that was known.
-            Err(ErrorCode::IneligibleReplica | ErrorCode::OperationNotAttempted) => *wish = None,
+            // The state that holds is the one that was known. The same may be granted later.
+            Err(ErrorCode::IneligibleReplica | ErrorCode::OperationNotAttempted) => {
+                *wish = None;
+                *no_wish_before = now.after(REFUSED_PAUSE);
+            }
             // Somebody else changed the state: the controller will say so.
             Err(_) => {}
         }
@@ -80,8 +86,8 @@ impl<Ticket> Partition<Ticket> {
     /// Members that are behind for too long leave, and others that have all that was committed join.
     pub(super) fn wish_for_another_isr(&mut self, now: Moment, effects: &mut Vec<Effect<Ticket>>) {
         let (high_watermark, end, lag) = (self.high_watermark, self.log.end, self.rules.lag_max);
-        let Role::Leader { leadership, epoch_start, followers, wish } = &mut self.role else { return };
-        if wish.is_some() {
+        let Role::Leader { leadership, epoch_start, followers, wish, no_wish_before } = &mut self.role else { return };
+        if wish.is_some() || now < *no_wish_before {
             return;
         }
         let stays = |id: &BrokerId| {
@@ -103,10 +109,10 @@ impl<Ticket> Partition<Ticket> {
 
     /// When the first member of the ISR that is behind has been so for too long.
     pub(super) fn lag_due(&self) -> Option<Moment> {
-        let Role::Leader { leadership, followers, wish: None, .. } = &self.role else { return None };
+        let Role::Leader { leadership, followers, wish: None, no_wish_before, .. } = &self.role else { return None };
         let behind =
             followers.iter().filter(|(id, follower)| leadership.isr.contains(id) && follower.end != self.log.end);
-        behind.map(|(_, follower)| due(follower, self.rules.lag_max)).min()
+        behind.map(|(_, follower)| due(follower, self.rules.lag_max).max(*no_wish_before)).min()
     }
 }
 

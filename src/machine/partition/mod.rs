@@ -187,6 +187,8 @@ enum Role {
         followers: BTreeMap<BrokerId, Follower>,
         /// The ISR that the controller was asked for, and has not answered.
         wish: Option<Vec<BrokerId>>,
+        /// After a refusal nothing is wished for until then.
+        no_wish_before: Moment,
     },
     /// A flush failed.
     Broken { leader_epoch: LeaderEpoch },
@@ -296,7 +298,7 @@ impl<Ticket> Partition<Ticket> {
             }
             Event::FlushFailed => self.broken(effects),
             Event::Fetched { replica, offset } => self.fetched(now, replica, offset),
-            Event::IsrAltered(answer) => self.isr_altered(answer),
+            Event::IsrAltered(answer) => self.isr_altered(now, answer),
             Event::Replicated { end, high_watermark } => self.replicated(end, high_watermark, effects),
             Event::Truncated { start, end } => self.truncated(start, end, effects),
             Event::StartMoved { start } => {
@@ -325,9 +327,11 @@ impl<Ticket> Partition<Ticket> {
         }
         let before = std::mem::replace(&mut self.role, Role::NotLeader { leader_epoch: known });
         let (epoch_start, mut followers) = match before {
-            Role::Leader { leadership: current, epoch_start, followers, wish } if known == leadership.leader_epoch => {
-                if leadership.partition_epoch < current.partition_epoch {
-                    self.role = Role::Leader { leadership: current, epoch_start, followers, wish };
+            Role::Leader { leadership: current, epoch_start, followers, wish, no_wish_before }
+                if known == leadership.leader_epoch =>
+            {
+                if leadership.partition_epoch <= current.partition_epoch {
+                    self.role = Role::Leader { leadership: current, epoch_start, followers, wish, no_wish_before };
                     return;
                 }
                 (epoch_start, followers)
@@ -349,7 +353,7 @@ impl<Ticket> Partition<Ticket> {
                 (id, follower)
             })
             .collect();
-        self.role = Role::Leader { leadership, epoch_start, followers, wish: None };
+        self.role = Role::Leader { leadership, epoch_start, followers, wish: None, no_wish_before: now };
     }
 
     fn fenced(&mut self, effects: &mut Vec<Effect<Ticket>>) {

@@ -255,7 +255,9 @@ fn a_follower_that_falls_behind_leaves_the_isr_when_the_controller_says_so() {
     assert_eq!(p.at(35, fetched(3, 4)), [wished(&[1, 2, 3], 1)]);
     p.at(36, Event::Appended { end: Offset(5), waits: vec![] });
     assert_eq!(p.at(36, fetched(2, 5)), [], "3 counts already");
-    assert_eq!(p.at(37, Event::IsrAltered(Err(ErrorCode::IneligibleReplica))), [wished(&[1, 2, 3], 1)], "asked again");
+    assert_eq!(p.at(37, Event::IsrAltered(Err(ErrorCode::IneligibleReplica))), [], "not at once again");
+    p.at(37, fetched(3, 5));
+    assert_eq!(p.at(38, fetched(3, 5)), [wished(&[1, 2, 3], 1)], "asked again");
 }
 
 #[test]

@@ -200,12 +200,12 @@ impl World {
             Death::Power => self.statistics.crashes += 1,
         }
         self.wait_a_while(DOWN_MS).await;
-        self.revive();
+        self.revive().await;
     }
 
     /// Everybody else is up and in sync before the power goes.
     async fn power_failure(&mut self, victim: usize) {
-        self.revive();
+        self.revive().await;
         if way::all_in_sync(&self.life, Duration::from_secs(30)).await {
             self.kill(victim, Death::Power).await;
             way::all_in_sync(&self.life, Duration::from_secs(60)).await;
@@ -218,7 +218,7 @@ impl World {
         node.stop(&around).await;
         self.statistics.exits += 1;
         self.wait_a_while(2_000).await;
-        self.revive();
+        self.revive().await;
     }
 
     async fn partition(&mut self, victim: usize) {
@@ -249,9 +249,9 @@ impl World {
     }
 
     /// Starts every broker that is down.
-    fn revive(&mut self) {
-        for node in self.nodes.iter_mut().filter(|node| !node.is_up()) {
-            node.start(&self.around);
+    async fn revive(&mut self) {
+        for node in &mut self.nodes {
+            node.revive(&self.around).await;
         }
     }
 
@@ -263,8 +263,11 @@ impl World {
                 coordinator.reconnect();
             }
         }
-        self.revive();
-        tokio::time::sleep(Duration::from_secs(1)).await;
+        // Whoever finds that its own earlier session lives still is started again when that is over.
+        for _ in 0..10 {
+            self.revive().await;
+            tokio::time::sleep(Duration::from_secs(1)).await;
+        }
         if !way::all_in_sync(&self.life, RECOVERY_PATIENCE).await {
             let down = self.nodes.iter().filter(|node| !node.serves()).map(|node| node.id).collect::<Vec<_>>();
             self.life.violation(Violation::Other(format!(

@@ -30,6 +30,9 @@ use crate::storage::log_dirs::LogDirs;
 /// How long the ensemble waits for a client that says nothing.
 const SESSION_TIMEOUT: Duration = Duration::from_secs(6);
 
+/// How long an operator waits for a process that was asked to stop.
+const STOP_PATIENCE: Duration = Duration::from_secs(60);
+
 /// How a process ends that was not asked to.
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]
 pub enum Death {
@@ -70,6 +73,8 @@ struct Life {
     coordinator: Faulty,
     stop: Option<oneshot::Sender<()>>,
     serves: Rc<Cell<bool>>,
+    /// The process has ended by itself.
+    ended: Rc<Cell<bool>>,
 }
 
 impl Node {
@@ -86,19 +91,28 @@ impl Node {
     /// Whether its process lives.
     #[must_use]
     pub fn is_up(&self) -> bool {
-        self.life.as_ref().is_some_and(|life| !life.task.is_finished())
+        self.life.as_ref().is_some_and(|life| !life.ended.get())
     }
 
     /// Whether it serves.
     #[must_use]
     pub fn serves(&self) -> bool {
-        self.life.as_ref().is_some_and(|life| life.serves.get() && !life.task.is_finished())
+        self.life.as_ref().is_some_and(|life| life.serves.get())
     }
 
     /// Its connection to the coordinator, while it lives.
     #[must_use]
     pub fn coordinator(&self) -> Option<&Faulty> {
         self.life.as_ref().map(|life| &life.coordinator)
+    }
+
+    /// Starts its process, if none lives.
+    pub async fn revive(&mut self, around: &Surroundings) {
+        if !self.is_up() {
+            // What is left of the one that ended by itself.
+            self.die(Death::Process, around).await;
+            self.start(around);
+        }
     }
 
     /// Starts its process.
@@ -127,7 +141,7 @@ impl Node {
             Door { listener: "PLAINTEXT".to_owned(), advertised: (format!("broker-{}", self.id), PORT), accepted };
         let placement = Placement::slow(disk_delay(self.dice.below(u64::MAX)));
         let (stop, stopped) = oneshot::channel();
-        let serves = Rc::new(Cell::new(false));
+        let (serves, ended) = (Rc::new(Cell::new(false)), Rc::new(Cell::new(false)));
         let process = process(
             self.id,
             self.text.clone(),
@@ -139,9 +153,13 @@ impl Node {
         );
         // All that the broker starts lives in a set of its own, which is dropped whole when it dies.
         let set = LocalSet::new();
-        set.spawn_local(process);
+        let has_ended = Rc::clone(&ended);
+        set.spawn_local(async move {
+            process.await;
+            has_ended.set(true);
+        });
         let task = tokio::task::spawn_local(set);
-        self.life = Some(Life { task, power, session, coordinator, stop: Some(stop), serves });
+        self.life = Some(Life { task, power, session, coordinator, stop: Some(stop), serves, ended });
     }
 
     /// Ends its process at once.
@@ -170,8 +188,13 @@ impl Node {
         if let Some(stop) = life.stop.take() {
             let _gone = stop.send(());
         }
-        while life.serves.get() {
-            tokio::time::sleep(Duration::from_millis(5)).await;
+        let ended = tokio::time::timeout(STOP_PATIENCE, async {
+            while !life.ended.get() {
+                tokio::time::sleep(Duration::from_millis(5)).await;
+            }
+        });
+        if ended.await.is_err() {
+            around.trace.note(format_args!("broker {} does not stop and is killed", self.id));
         }
         life.power.cut();
         life.task.abort();
@@ -224,11 +247,18 @@ async fn start(
     let home: PathBuf = config.log_dirs.first().cloned().unwrap_or_default();
     let mut memory = SessionMemory::load(Arc::clone(&ports.disk), &home);
     let earlier_sessions = memory.sessions().to_vec();
-    let session = *coordinator.session().borrow();
-    if let SessionState::Connected { session } = session {
-        // It only saves a wait.
-        let _ = memory.opened(session);
-    }
+    let mut session = coordinator.session();
+    tokio::task::spawn_local(async move {
+        loop {
+            if let SessionState::Connected { session } = *session.borrow_and_update() {
+                // It only saves a wait.
+                let _ = memory.opened(session);
+            }
+            if session.changed().await.is_err() {
+                return;
+            }
+        }
+    });
     let parts = Parts {
         config,
         written: layers.from_file,
