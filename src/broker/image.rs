@@ -1,10 +1,10 @@
 //! What this broker knows of the cluster: an immutable image, swapped whole, with a version (law 4).
 //!
-//! *Owner*: the metadata publisher on the main loop. Everybody else loads the current image and answers from it.
+//! *Who publishes*: the controller's shell, and the handler of UpdateMetadata. Everybody loads the current image and answers from it.
 //! *Does not know*: how the news came (from our own controller, or in an UpdateMetadata request).
 
 use std::collections::{BTreeMap, BTreeSet};
-use std::sync::Arc;
+use std::sync::{Arc, Mutex, PoisonError};
 
 use arc_swap::ArcSwap;
 use tokio::sync::watch;
@@ -16,6 +16,8 @@ use crate::model::{BrokerId, PartitionIndex, TopicId, TopicName};
 #[derive(Clone)]
 pub struct Metadata {
     current: Arc<ArcSwap<Image>>,
+    /// Held while an image is made: our own controller and another one's requests may publish at the same time.
+    publishing: Arc<Mutex<()>>,
     /// The version of the current image, for those who wait for the next.
     version: watch::Sender<u64>,
 }
@@ -76,7 +78,11 @@ impl Metadata {
             topics: BTreeMap::new(),
             names: BTreeMap::new(),
         };
-        Self { current: Arc::new(ArcSwap::from_pointee(image)), version: watch::Sender::new(0) }
+        Self {
+            current: Arc::new(ArcSwap::from_pointee(image)),
+            publishing: Arc::default(),
+            version: watch::Sender::new(0),
+        }
     }
 
     /// The current image.
@@ -101,8 +107,9 @@ impl Metadata {
         }
     }
 
-    /// Publishes the image that `change` makes of the current one. Only the publisher calls it.
+    /// Publishes the image that `change` makes of the current one.
     pub fn publish(&self, change: impl FnOnce(&mut Image)) {
+        let _alone = self.publishing.lock().unwrap_or_else(PoisonError::into_inner);
         let mut next = Image::clone(&self.current.load());
         next.version += 1;
         change(&mut next);
