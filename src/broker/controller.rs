@@ -8,6 +8,7 @@
 
 use std::cell::RefCell;
 use std::collections::{BTreeMap, BTreeSet};
+use std::pin::Pin;
 use std::rc::Rc;
 use std::time::Duration;
 
@@ -16,6 +17,7 @@ use actix::{
 };
 use futures::future::join_all;
 use tokio::sync::{mpsc, oneshot, watch};
+use tokio::time::Sleep;
 
 use self::channel::{Brokers, Channel, Ends, News, Report};
 use super::ask;
@@ -31,21 +33,30 @@ use crate::coordination::recipe::election::{self, ControllerToken, Election};
 use crate::coordination::recipe::registration;
 use crate::coordination::znode::config::Entity;
 use crate::coordination::znode::feature::{FEATURE, Features};
-use crate::coordination::znode::{self, admin, broker, topic};
+use crate::coordination::znode::{self, admin, broker, notification, topic};
 use crate::coordination::{CoordinationError, Coordinator, CreateMode, Op, OpResult, SessionState, WatchEvent};
 use crate::machine::controller::{
-    Controller, Effect, Event, PartitionNotice, PartitionState, StateChange, TopicRecord,
+    Assignment, AssignmentChange, Controller, Effect, Event, PartitionNotice, PartitionState, Refusal, StateChange,
+    TopicRecord,
 };
 use crate::machine::isr_change::{IsrAnswer, IsrChange};
 use crate::model::{
-    BrokerEpoch, BrokerId, ErrorCode, LeaderEpoch, PartitionEpoch, PartitionIndex, TopicName, TopicPartition,
+    BrokerEpoch, BrokerId, ControllerEpoch, ErrorCode, LeaderEpoch, PartitionEpoch, PartitionIndex, TopicName,
+    TopicPartition,
 };
 use crate::telemetry::{Event as _, event};
 
 mod channel;
+mod notices;
+mod perform;
+mod read;
+mod write;
 
 /// Wait before trying again when the coordinator failed.
 const RETRY: Duration = Duration::from_millis(500);
+
+/// From an election to the first look at the balance of leaders, as in Kafka.
+const FIRST_BALANCE: Duration = Duration::from_secs(5);
 
 /// Steps in one multi: well below what fits a request of ZooKeeper's (1 MiB), as steps are below 500 bytes.
 const MULTI_STEPS_MAX: usize = 500;
@@ -81,6 +92,8 @@ pub struct ControllerParts {
     pub applier: Applier,
     /// Clock, chance.
     pub ports: Ports,
+    /// Counts the failures of log dirs and replicas that the controller must hear of.
+    pub log_dirs_failed: watch::Receiver<u64>,
     /// Becomes true when the broker is registered and knows the cluster; an error when it can never be.
     pub ready: watch::Sender<Result<bool, String>>,
 }
@@ -117,6 +130,18 @@ pub enum ControllerCommand {
         broker_epoch: Option<BrokerEpoch>,
         /// Who hears of it.
         reply: oneshot::Sender<Result<Vec<TopicPartition>, ErrorCode>>,
+    },
+    /// Move partitions to other brokers, or do not (KIP-455). Answers what became of each wish, or `NOT_CONTROLLER`.
+    Reassign {
+        /// The replicas to be; `None` undoes what is under way.
+        targets: BTreeMap<TopicPartition, Option<Vec<BrokerId>>>,
+        /// Who hears of it.
+        reply: oneshot::Sender<Vec<Reassigned>>,
+    },
+    /// Which partitions move, and how. Answers nothing when this is not the controller.
+    Reassignments {
+        /// Who hears of it.
+        reply: oneshot::Sender<Vec<(TopicPartition, Assignment)>>,
     },
     /// Resign and let the session end.
     Shutdown {
@@ -176,11 +201,19 @@ struct Active {
     reporter: mpsc::UnboundedSender<Report>,
     /// Leaders that wait for [`Effect::AnswerIsr`].
     waiting: BTreeMap<u64, oneshot::Sender<Result<Vec<IsrAnswer>, ErrorCode>>>,
+    /// Clients that wait for [`Effect::AnswerReassign`].
+    reassigning: BTreeMap<u64, oneshot::Sender<Vec<Reassigned>>>,
     next_token: u64,
+    /// When the balance of leaders is looked at.
+    balance: Pin<Box<Sleep>>,
+    settings: watch::Receiver<u64>,
 }
 
+/// What became of the wish to reassign a partition.
+pub type Reassigned = (TopicPartition, Result<(), Refusal>);
+
 impl Active {
-    fn new(token: ControllerToken) -> Self {
+    fn new(token: ControllerToken, settings: watch::Receiver<u64>) -> Self {
         let (reporter, reports) = mpsc::unbounded_channel();
         Self {
             machine: Controller::new(token.epoch),
@@ -190,7 +223,10 @@ impl Active {
             reports,
             reporter,
             waiting: BTreeMap::new(),
+            reassigning: BTreeMap::new(),
             next_token: 0,
+            balance: Box::pin(tokio::time::sleep(FIRST_BALANCE)),
+            settings,
         }
     }
 }
@@ -203,6 +239,10 @@ struct Dirty {
     topics: bool,
     assignments: BTreeSet<TopicName>,
     deletions: bool,
+    reassignments: bool,
+    preferred: bool,
+    isr_changes: bool,
+    log_dir_events: bool,
     everything: bool,
 }
 
@@ -287,6 +327,8 @@ impl Running {
         let registered = registration::register(&*coordinator, local, &self.parts.registration, earlier).await?;
         self.parts.membership.registered(registered.epoch);
         event::BrokerRegistered { broker: local, epoch: registered.epoch }.emit();
+        // The controller asks a broker that registers for all its replicas.
+        let _seen = *self.parts.log_dirs_failed.borrow_and_update();
         let mut dirty = Dirty { controller: true, everything: true, ..Dirty::default() };
         loop {
             match self.catch_up(std::mem::take(&mut dirty)).await {
@@ -303,6 +345,7 @@ impl Running {
             }
             tokio::select! {
                 biased;
+                Ok(()) = self.parts.log_dirs_failed.changed() => self.tell_log_dir_failed().await?,
                 changed = session.changed() => {
                     let state = *session.borrow_and_update();
                     match state {
@@ -324,7 +367,7 @@ impl Running {
                     },
                     None => return Ok(Ended::Lost),
                 },
-                report = next_report(&mut self.active) => match self.reported(report).await {
+                impulse = next_impulse(&mut self.active) => match self.follow(impulse).await {
                     Ok(()) => {}
                     Err(Stop::Moved) => dirty.controller = true,
                     Err(Stop::Failed(error)) => return Err(error),
@@ -364,6 +407,18 @@ impl Running {
                 let answer = self.controlled_shutdown(broker, broker_epoch).await?;
                 let _gone = reply.send(answer);
             }
+            ControllerCommand::Reassign { targets, reply } => {
+                let Some(active) = &mut self.active else { return Ok(()) };
+                active.next_token += 1;
+                let token = active.next_token;
+                active.reassigning.insert(token, reply);
+                self.step(Event::Reassign { token, targets }).await?;
+            }
+            ControllerCommand::Reassignments { reply } => {
+                let Some(active) = &self.active else { return Ok(()) };
+                let moving = active.machine.moving().map(|(id, assignment)| (id, assignment.clone()));
+                let _gone = reply.send(moving.collect());
+            }
             // The session ends with it.
             ControllerCommand::Shutdown { reply } => drop(reply),
         }
@@ -387,6 +442,23 @@ impl Running {
         Ok(left.ok_or(ErrorCode::StaleControllerEpoch))
     }
 
+    async fn follow(&mut self, impulse: Impulse) -> Result<(), Stop> {
+        match impulse {
+            Impulse::Report(report) => self.reported(report).await,
+            Impulse::SettingsChanged => self.step(Event::SettingsChanged).await,
+            Impulse::Balance => {
+                let config = self.parts.applier.settings.broker().replication.clone();
+                if let Some(active) = &mut self.active {
+                    active.balance = Box::pin(tokio::time::sleep(config.balance_interval));
+                }
+                match config.balance {
+                    true => self.step(Event::Balance { imbalance_max: config.imbalance_max }).await,
+                    false => Ok(()),
+                }
+            }
+        }
+    }
+
     async fn reported(&mut self, Report { broker, epoch, news }: Report) -> Result<(), Stop> {
         let current = self.active.as_ref().and_then(|active| active.machine.broker_epoch(broker));
         if current != Some(epoch) {
@@ -399,6 +471,7 @@ impl Running {
                 }
                 Ok(())
             }
+            News::Offline(partitions) => self.step(Event::ReplicasOffline(broker, partitions)).await,
             News::Silent(silent) => {
                 if silent {
                     event::BrokerSilent { broker }.emit();
@@ -415,6 +488,11 @@ impl Running {
             return Ok(());
         }
         let all = elected || dirty.everything;
+        if elected {
+            // What they tell of is read now anyway.
+            self.delete_notices(notification::ISR_CHANGES).await?;
+            self.delete_notices(notification::LOG_DIR_EVENTS).await?;
+        }
         if dirty.brokers || all {
             let brokers = self.read_brokers().await?;
             self.step(Event::Brokers(brokers)).await?;
@@ -428,6 +506,19 @@ impl Running {
         if dirty.deletions || all {
             let deletions = self.list(admin::DELETE_TOPICS).await?;
             self.step(Event::Deletions(deletions)).await?;
+        }
+        if dirty.reassignments || all {
+            let wanted = self.read_reassignments().await?;
+            self.step(Event::ReassignZnode(wanted)).await?;
+        }
+        if dirty.preferred || all {
+            self.elect_preferred().await?;
+        }
+        if dirty.isr_changes || all {
+            self.follow_isr_changes().await?;
+        }
+        if dirty.log_dir_events || all {
+            self.follow_log_dir_events().await?;
         }
         Ok(())
     }
@@ -443,7 +534,7 @@ impl Running {
             match self.elected.filter(|(elected_in, _)| *elected_in == owner) {
                 Some(_) if self.active.is_some() => return Ok(false),
                 Some((_, token)) => {
-                    self.active = Some(Active::new(token));
+                    self.active = Some(Active::new(token, self.parts.applier.settings.subscribe()));
                     return Ok(true);
                 }
                 // Elected, and never heard of it: nobody else can hold this session's znode.
@@ -459,7 +550,7 @@ impl Running {
                 if let SessionState::Connected { session } = *coordinator.session().borrow() {
                     self.elected = Some((session, token));
                 }
-                self.active = Some(Active::new(token));
+                self.active = Some(Active::new(token, self.parts.applier.settings.subscribe()));
                 self.enable_features().await?;
                 Ok(true)
             }
@@ -490,418 +581,23 @@ impl Running {
             },
         }
     }
-
-    async fn read_brokers(&mut self) -> Result<BTreeMap<BrokerId, BrokerEpoch>, Stop> {
-        let coordinator = Rc::clone(&self.parts.coordinator);
-        let ids = coordinator.children(broker::IDS).await?;
-        let ids = ids.iter().filter_map(|name| broker::id_of(name)).collect::<Vec<_>>();
-        let reads = join_all(ids.iter().map(|id| coordinator.get(&broker::path(*id)))).await;
-        let (mut live, mut images) = (BTreeMap::new(), BTreeMap::new());
-        for (id, read) in ids.into_iter().zip(reads) {
-            let Some((data, stat)) = read? else { continue };
-            match broker::Registration::decode(&data) {
-                Ok(registration) => {
-                    live.insert(id, BrokerEpoch(stat.czxid));
-                    images.insert(id, image_of(registration));
-                }
-                Err(error) => event::ZnodeUnreadable { path: broker::path(id), cause: error.to_string() }.emit(),
-            }
-        }
-        self.keep_channels(&live, images);
-        Ok(live)
-    }
-
-    /// One channel to every other live broker; those to earlier incarnations end.
-    fn keep_channels(&mut self, live: &BTreeMap<BrokerId, BrokerEpoch>, images: BTreeMap<BrokerId, BrokerImage>) {
-        let Some(active) = &mut self.active else { return };
-        *active.brokers.borrow_mut() = images;
-        active.channels.retain(|id, channel| live.get(id) == Some(&channel.epoch));
-        for (&broker, &broker_epoch) in live {
-            if broker == self.parts.local || active.channels.contains_key(&broker) {
-                continue;
-            }
-            let ends = Ends {
-                controller: self.parts.local,
-                controller_epoch: active.token.epoch,
-                broker,
-                broker_epoch,
-                listener: self.parts.listener.clone(),
-            };
-            let brokers = Rc::clone(&active.brokers);
-            let channel = Channel::start(ends, brokers, self.parts.ports.clone(), active.reporter.clone());
-            active.channels.insert(broker, channel);
-        }
-    }
-
-    async fn list_topics(&self) -> Result<BTreeSet<TopicName>, Stop> {
-        self.list(topic::TOPICS).await
-    }
-
-    /// Children of a path that are topic names.
-    async fn list(&self, path: &str) -> Result<BTreeSet<TopicName>, Stop> {
-        let names = self.parts.coordinator.children(path).await?;
-        Ok(names.iter().filter_map(|name| TopicName::new(name).ok()).collect())
-    }
-
-    async fn step(&mut self, event: Event) -> Result<(), Stop> {
-        let Some(active) = &mut self.active else { return Ok(()) };
-        let mut effects = Vec::new();
-        active.machine.step(event, &mut effects);
-        self.perform(effects).await
-    }
-
-    /// Performs effects in their order; what comes back are events, whose effects follow.
-    async fn perform(&mut self, effects: Vec<Effect>) -> Result<(), Stop> {
-        let mut effects = std::collections::VecDeque::from(effects);
-        while let Some(effect) = effects.pop_front() {
-            let events = match effect {
-                Effect::ReadTopic(name) => {
-                    let mut names = vec![name];
-                    // Reads are pipelined: thousands of topics are read when a controller starts.
-                    while let Some(Effect::ReadTopic(_)) = effects.front() {
-                        if let Some(Effect::ReadTopic(name)) = effects.pop_front() {
-                            names.push(name);
-                        }
-                    }
-                    self.read_topics(names).await?
-                }
-                Effect::AssignTopicId(name) => self.assign_topic_id(name).await?,
-                Effect::WriteStates(changes) => self.write_states(changes).await?,
-                Effect::UpdateMetadata { to, partitions } => {
-                    self.update_metadata(&to, partitions);
-                    vec![]
-                }
-                Effect::ForgetTopics(topics) => {
-                    self.parts.metadata.publish(|image| topics.iter().for_each(|(name, id)| image.forget(name, *id)));
-                    self.channels().for_each(|(_, channel)| channel.forget(&topics));
-                    vec![]
-                }
-                Effect::LeaderAndIsr { broker, partitions } => {
-                    self.leader_and_isr(broker, partitions).await?;
-                    vec![]
-                }
-                Effect::DeleteReplicas { broker, topic, partitions } => {
-                    self.delete_replicas(broker, topic, partitions).await
-                }
-                Effect::StopReplicas { broker, partitions } => {
-                    self.stop_replicas(broker, partitions).await;
-                    vec![]
-                }
-                Effect::AnswerIsr { token, wishes } => {
-                    self.answer_isr(token, &wishes);
-                    vec![]
-                }
-                Effect::RemoveTopic(name) => self.remove_topic(name).await?,
-                Effect::DropDeletion(name) => {
-                    self.delete_all(vec![admin::delete_topic_path(&name)]).await?;
-                    vec![]
-                }
-            };
-            let Some(active) = &mut self.active else { return Ok(()) };
-            let mut next = Vec::new();
-            events.into_iter().for_each(|event| active.machine.step(event, &mut next));
-            next.into_iter().rev().for_each(|effect| effects.push_front(effect));
-        }
-        Ok(())
-    }
-
-    fn channels(&self) -> impl Iterator<Item = (&BrokerId, &Channel)> {
-        self.active.iter().flat_map(|active| active.channels.iter())
-    }
-
-    fn channel(&self, broker: BrokerId, tell: impl FnOnce(&Channel)) {
-        // A broker that is gone meanwhile is told when it comes back.
-        if let Some(channel) = self.active.as_ref().and_then(|active| active.channels.get(&broker)) {
-            tell(channel);
-        }
-    }
-
-    fn update_metadata(&self, to: &BTreeSet<BrokerId>, partitions: Vec<PartitionNotice>) {
-        let Some(active) = &self.active else { return };
-        for (_, channel) in self.channels().filter(|(id, _)| to.contains(id)) {
-            channel.update_metadata(partitions.clone());
-        }
-        let brokers = active.brokers.borrow().iter().map(|(id, broker)| (*id, broker.clone().into())).collect();
-        self.parts.metadata.publish(|image| {
-            image.brokers = brokers;
-            if to.contains(&self.parts.local) {
-                image.merge(partitions);
-            }
-        });
-    }
-
-    async fn leader_and_isr(&self, broker: BrokerId, partitions: Vec<PartitionNotice>) -> Result<(), Stop> {
-        if broker != self.parts.local {
-            self.channel(broker, |channel| channel.leader_and_isr(partitions));
-            return Ok(());
-        }
-        self.load_settings(&partitions).await?;
-        let answers = ask(&self.parts.replicas, |reply| ReplicasCommand::LeaderAndIsr { partitions, reply });
-        for (partition, error) in answers.await.unwrap_or_default() {
-            // It knew that already.
-            if error.is_error() && error != ErrorCode::StaleControllerEpoch {
-                event::LeaderAndIsrRefused { partition, code: error }.emit();
-            }
-        }
-        Ok(())
-    }
-
-    /// What is known of it at once: another broker's answer comes later.
-    async fn delete_replicas(&self, broker: BrokerId, topic: TopicName, partitions: Vec<PartitionIndex>) -> Vec<Event> {
-        let ids = partitions.into_iter().map(|partition| TopicPartition { topic: topic.clone(), partition });
-        let partitions = ids.collect();
-        if broker != self.parts.local {
-            self.channel(broker, |channel| channel.delete(partitions));
-            return vec![];
-        }
-        let done = ask(&self.parts.replicas, |reply| ReplicasCommand::Delete { partitions, reply }).await;
-        vec![Event::ReplicasDeleted { broker, topic, done: done.unwrap_or(false) }]
-    }
-
-    async fn stop_replicas(&self, broker: BrokerId, partitions: Vec<(TopicPartition, LeaderEpoch)>) {
-        if broker == self.parts.local {
-            let stopped = partitions.into_iter();
-            let stopped =
-                stopped.map(|(partition, leader_epoch)| StoppedReplica { partition, leader_epoch, delete: false });
-            let partitions = stopped.collect();
-            ask(&self.parts.replicas, |reply| ReplicasCommand::StopReplica { partitions, reply }).await;
-        } else {
-            self.channel(broker, |channel| channel.stop(partitions));
-        }
-    }
-
-    fn answer_isr(&mut self, token: u64, wishes: &[(IsrChange, Option<ErrorCode>)]) {
-        let Some(active) = &mut self.active else { return };
-        let Some(reply) = active.waiting.remove(&token) else { return };
-        let answer = |(wish, refused): &(IsrChange, Option<ErrorCode>)| match refused {
-            Some(code) => Err(*code),
-            None => active.machine.isr_answer(wish),
-        };
-        let _gone = reply.send(Ok(wishes.iter().map(answer).collect()));
-    }
-
-    /// No notice tells of a new topic's settings: they are read before its partitions are made.
-    async fn load_settings(&self, partitions: &[PartitionNotice]) -> Result<(), Stop> {
-        let new = {
-            let here = self.parts.directory.load();
-            let topics = partitions.iter().map(|notice| &notice.topic).collect::<BTreeSet<_>>();
-            topics
-                .into_iter()
-                .filter(|topic| !here.contains_key(*topic))
-                .cloned()
-                .map(Entity::Topic)
-                .collect::<Vec<_>>()
-        };
-        config_watch::load(&*self.parts.coordinator, &self.parts.applier, new).await?;
-        Ok(())
-    }
-
-    async fn read_topics(&self, names: Vec<TopicName>) -> Result<Vec<Event>, Stop> {
-        let coordinator = &*self.parts.coordinator;
-        let reads = join_all(names.iter().map(|name| coordinator.get(&topic::path(name)))).await;
-        let mut found = Vec::new();
-        for (name, read) in names.into_iter().zip(reads) {
-            let assignment = read?.map(|(data, _)| topic::TopicAssignment::decode(&data));
-            match assignment.transpose() {
-                Ok(assignment) => found.push((name, assignment)),
-                Err(error) => event::ZnodeUnreadable { path: topic::path(&name), cause: error.to_string() }.emit(),
-            }
-        }
-        let wanted = found.iter().flat_map(|(name, assignment)| {
-            assignment
-                .iter()
-                .flat_map(|assignment| assignment.partitions.keys())
-                .map(|index| topic::state_path(name, *index))
-        });
-        let mut states = join_all(wanted.map(|path| coordinator.get(&path)).collect::<Vec<_>>()).await.into_iter();
-        let mut events = Vec::new();
-        for (name, assignment) in found {
-            let Some(assignment) = assignment else {
-                events.push(Event::TopicRead(name, None));
-                continue;
-            };
-            let mut record =
-                TopicRecord { id: assignment.topic_id, replicas: BTreeMap::new(), states: BTreeMap::new() };
-            for (index, partition) in assignment.partitions {
-                if let Some((data, stat)) = states.next().transpose()?.flatten() {
-                    match topic::PartitionState::decode(&data) {
-                        Ok(state) => drop(record.states.insert(index, from_znode(state, PartitionEpoch(stat.version)))),
-                        Err(error) => {
-                            event::ZnodeUnreadable { path: topic::state_path(&name, index), cause: error.to_string() }
-                                .emit()
-                        }
-                    }
-                }
-                record.replicas.insert(index, partition.replicas);
-            }
-            events.push(Event::TopicRead(name, Some(record)));
-        }
-        Ok(events)
-    }
-
-    async fn assign_topic_id(&self, name: TopicName) -> Result<Vec<Event>, Stop> {
-        let path = topic::path(&name);
-        let Some((data, _)) = self.parts.coordinator.get(&path).await? else {
-            return Ok(vec![Event::TopicRead(name, None)]);
-        };
-        if let Ok(mut assignment) = topic::TopicAssignment::decode(&data) {
-            assignment.topic_id = Some(random_topic_id(&*self.parts.ports.entropy));
-            self.fenced(vec![Op::Set { path, data: assignment.encode(), version: None }]).await?;
-        }
-        self.read_topics(vec![name]).await
-    }
-
-    /// Writes states in multis that check the controller epoch. What another writer changed meanwhile is read again.
-    async fn write_states(&self, changes: Vec<StateChange>) -> Result<Vec<Event>, Stop> {
-        let mut written = Vec::new();
-        let mut again = BTreeSet::new();
-        let mut parents = BTreeSet::new();
-        for batch in changes.chunks(MULTI_STEPS_MAX / 3) {
-            let mut ops = Vec::new();
-            for change in batch {
-                if change.expected.is_none() && parents.insert(topic::partitions_path(&change.topic)) {
-                    self.create_if_absent(topic::partitions_path(&change.topic)).await?;
-                }
-                ops.extend(state_ops(change));
-            }
-            match self.fenced(ops).await {
-                Ok(results) => written.extend(batch.iter().cloned().zip(versions(&results)).map(versioned)),
-                Err(stop) if stop.is_conflict() => {
-                    self.write_one_by_one(batch, &mut written, &mut again).await?;
-                }
-                Err(stop) => return Err(stop),
-            }
-        }
-        let mut events = vec![Event::StatesWritten(written)];
-        events.extend(self.read_topics(again.into_iter().collect()).await?);
-        Ok(events)
-    }
-
-    async fn write_one_by_one(
-        &self,
-        batch: &[StateChange],
-        written: &mut Vec<StateChange>,
-        again: &mut BTreeSet<TopicName>,
-    ) -> Result<(), Stop> {
-        for change in batch {
-            if change.expected.is_none() {
-                self.create_if_absent(topic::partition_path(&change.topic, change.partition)).await?;
-            }
-            let last = state_ops(change).pop().into_iter().collect();
-            match self.fenced(last).await {
-                Ok(results) => {
-                    written.extend(versions(&results).into_iter().map(|version| versioned((change.clone(), version))))
-                }
-                Err(stop) if stop.is_conflict() => {
-                    again.insert(change.topic.clone());
-                }
-                Err(stop) => return Err(stop),
-            }
-        }
-        Ok(())
-    }
-
-    async fn create_if_absent(&self, path: String) -> Result<(), Stop> {
-        match self.fenced(vec![Op::Create { path, data: None, mode: CreateMode::Persistent }]).await {
-            Err(stop) if !stop.is_conflict() => Err(stop),
-            Ok(_) | Err(_) => Ok(()),
-        }
-    }
-
-    /// The topic's znodes go, children first; then its configuration and the wish to delete it.
-    async fn remove_topic(&self, name: TopicName) -> Result<Vec<Event>, Stop> {
-        let mut paths = self.topic_paths(&name).await?;
-        paths.push(Entity::Topic(name.clone()).path());
-        paths.push(admin::delete_topic_path(&name));
-        self.delete_all(paths).await?;
-        event::TopicDeleted { topic: name.clone() }.emit();
-        Ok(vec![Event::TopicRemoved(name)])
-    }
-
-    /// Deletes in the given order; what is gone already is fine.
-    async fn delete_all(&self, paths: Vec<String>) -> Result<(), Stop> {
-        for batch in paths.chunks(MULTI_STEPS_MAX) {
-            let delete = |path: &String| Op::Delete { path: path.clone(), version: None };
-            match self.fenced(batch.iter().map(delete).collect()).await {
-                Ok(_) => {}
-                Err(stop) if stop.is_conflict() => {
-                    for path in batch {
-                        match self.fenced(vec![delete(path)]).await {
-                            Err(stop) if !stop.is_conflict() => return Err(stop),
-                            Ok(_) | Err(_) => {}
-                        }
-                    }
-                }
-                Err(stop) => return Err(stop),
-            }
-        }
-        Ok(())
-    }
-
-    /// The topic's znodes, children before their parents.
-    async fn topic_paths(&self, name: &TopicName) -> Result<Vec<String>, Stop> {
-        let coordinator = &*self.parts.coordinator;
-        let partitions = match coordinator.children(&topic::partitions_path(name)).await {
-            Ok(partitions) => partitions,
-            Err(CoordinationError::NoNode { .. }) => return Ok(vec![topic::path(name)]),
-            Err(error) => return Err(error.into()),
-        };
-        let mut paths = Vec::new();
-        for partition in partitions {
-            let partition = format!("{}/{partition}", topic::partitions_path(name));
-            paths.extend([format!("{partition}/state"), partition]);
-        }
-        paths.extend([topic::partitions_path(name), topic::path(name)]);
-        Ok(paths)
-    }
-
-    /// All of `ops`, and only while this broker is the controller (law 5). What they gave.
-    async fn fenced(&self, ops: Vec<Op>) -> Result<Vec<OpResult>, Stop> {
-        let Some(active) = &self.active else { return Err(Stop::Moved) };
-        match self.parts.coordinator.multi(active.token.fence(ops)).await {
-            Ok(mut results) => {
-                // The first is the check.
-                results.drain(..1.min(results.len()));
-                Ok(results)
-            }
-            Err(error) if ControllerToken::is_fenced(&error) => Err(Stop::Moved),
-            Err(error) => Err(error.into()),
-        }
-    }
-
-    async fn elect(
-        &mut self,
-        partitions: Vec<TopicPartition>,
-        unclean: bool,
-    ) -> Result<Vec<(TopicPartition, ErrorCode)>, Stop> {
-        let Some(active) = &self.active else {
-            return Ok(partitions.into_iter().map(|id| (id, ErrorCode::NotController)).collect());
-        };
-        let judged = partitions.into_iter().map(|id| (active.machine.may_elect(&id, unclean), id)).collect::<Vec<_>>();
-        let electable = judged.iter().filter(|(judged, _)| judged.is_ok()).map(|(_, id)| id.clone()).collect();
-        self.step(Event::Elect { partitions: electable, unclean }).await?;
-        Ok(judged.into_iter().map(|(judged, id)| (id, judged.err().unwrap_or(ErrorCode::None))).collect())
-    }
 }
 
-/// What a channel tells, while this broker is the controller; else never.
-async fn next_report(active: &mut Option<Active>) -> Report {
-    let report = match active {
-        Some(active) => active.reports.recv().await,
-        None => None,
-    };
-    match report {
-        Some(report) => report,
-        None => std::future::pending().await,
-    }
+/// What makes the active controller do something, beside watches and commands.
+enum Impulse {
+    Report(Report),
+    Balance,
+    SettingsChanged,
 }
 
-impl Stop {
-    /// Whether a znode is not as expected: somebody else wrote, or it is there or gone already.
-    fn is_conflict(&self) -> bool {
-        use CoordinationError::{BadVersion, NoNode, NodeExists};
-        let Self::Failed(RecipeError::Coordination(error)) = self else { return false };
-        matches!(error, BadVersion { .. } | NoNode { .. } | NodeExists { .. })
+/// The next one, while this broker is the controller; else never.
+async fn next_impulse(active: &mut Option<Active>) -> Impulse {
+    let Some(active) = active else { return std::future::pending().await };
+    tokio::select! {
+        biased;
+        Some(report) = active.reports.recv() => Impulse::Report(report),
+        Ok(()) = active.settings.changed() => Impulse::SettingsChanged,
+        () = &mut active.balance => Impulse::Balance,
     }
 }
 
@@ -928,58 +624,14 @@ impl Dirty {
             }
         } else if below(admin::DELETE_TOPICS).is_some() {
             self.deletions = true;
+        } else if path == admin::REASSIGN_PARTITIONS {
+            self.reassignments = true;
+        } else if path == admin::PREFERRED_ELECTION {
+            self.preferred = true;
+        } else if below(notification::ISR_CHANGES).is_some() {
+            self.isr_changes = true;
+        } else if below(notification::LOG_DIR_EVENTS).is_some() {
+            self.log_dir_events = true;
         }
     }
-}
-
-fn image_of(registration: broker::Registration) -> BrokerImage {
-    let endpoint = |endpoint: broker::Endpoint| (endpoint.listener, (endpoint.host, endpoint.port));
-    BrokerImage { endpoints: registration.endpoints.into_iter().map(endpoint).collect(), rack: registration.rack }
-}
-
-fn from_znode(state: topic::PartitionState, partition_epoch: PartitionEpoch) -> PartitionState {
-    PartitionState {
-        controller_epoch: state.controller_epoch,
-        leader: state.leader,
-        leader_epoch: state.leader_epoch,
-        isr: state.isr,
-        partition_epoch,
-        recovering: state.recovering,
-    }
-}
-
-/// The steps that write one state; the last one gives its version.
-fn state_ops(change: &StateChange) -> Vec<Op> {
-    let StateChange { topic: name, partition, expected, state, tell: _ } = change;
-    let data = topic::PartitionState {
-        leader: state.leader,
-        leader_epoch: state.leader_epoch,
-        isr: state.isr.clone(),
-        controller_epoch: state.controller_epoch,
-        recovering: state.recovering,
-    }
-    .encode();
-    let path = topic::state_path(name, *partition);
-    match expected {
-        Some(version) => vec![Op::Set { path, data, version: Some(version.0) }],
-        None => vec![
-            Op::Create { path: topic::partition_path(name, *partition), data: None, mode: CreateMode::Persistent },
-            Op::Create { path, data: Some(data), mode: CreateMode::Persistent },
-        ],
-    }
-}
-
-fn versioned((mut change, version): (StateChange, i32)) -> StateChange {
-    change.state.partition_epoch = PartitionEpoch(version);
-    change
-}
-
-/// Data versions of the states that these steps wrote.
-fn versions(results: &[OpResult]) -> Vec<i32> {
-    let version = |result: &OpResult| match result {
-        OpResult::Created { path } => path.ends_with("/state").then_some(0),
-        OpResult::Set { stat } => Some(stat.version),
-        OpResult::Checked | OpResult::Deleted => None,
-    };
-    results.iter().filter_map(version).collect()
 }

@@ -64,6 +64,8 @@ pub struct PartitionImage {
     pub replicas: Vec<BrokerId>,
     /// Leader, ISR and epochs.
     pub state: PartitionState,
+    /// Replicas that the controller knows to be offline.
+    pub offline: Vec<BrokerId>,
 }
 
 impl Metadata {
@@ -130,9 +132,12 @@ impl Image {
                 self.names.remove(&topic.id);
                 *topic = Arc::new(TopicImage { id: notice.topic_id, partitions: BTreeMap::new() });
             }
-            let partition = PartitionImage { replicas: notice.replicas, state: notice.state };
+            let PartitionNotice { assignment, state, offline, .. } = notice;
+            let partition = PartitionImage { replicas: assignment.replicas, state, offline };
             Arc::make_mut(topic).partitions.insert(notice.partition, partition);
-            self.names.insert(notice.topic_id, notice.topic);
+            if !notice.topic_id.is_zero() {
+                self.names.insert(notice.topic_id, notice.topic);
+            }
         }
     }
 
@@ -142,6 +147,16 @@ impl Image {
             self.topics.remove(name);
         }
         self.names.remove(&id);
+    }
+
+    /// Forgets a partition, and with the last one its topic; a topic of the same name with another id stays.
+    pub fn forget_partition(&mut self, name: &TopicName, id: TopicId, index: PartitionIndex) {
+        let Some(topic) = self.topics.get_mut(name).filter(|topic| id.is_zero() || topic.id == id) else { return };
+        Arc::make_mut(topic).partitions.remove(&index);
+        if topic.partitions.is_empty() {
+            let id = topic.id;
+            self.forget(name, id);
+        }
     }
 
     /// A topic by its id.
@@ -164,8 +179,9 @@ impl Image {
         self.brokers.keys().copied().collect()
     }
 
-    /// Replicas of a partition whose broker is not live.
+    /// Replicas of a partition that cannot be served: their broker is not live, or their log dir has failed.
     pub fn offline<'i>(&'i self, partition: &'i PartitionImage) -> impl Iterator<Item = BrokerId> + 'i {
-        partition.replicas.iter().copied().filter(|id| !self.brokers.contains_key(id))
+        let offline = |id: &BrokerId| !self.brokers.contains_key(id) || partition.offline.contains(id);
+        partition.replicas.iter().copied().filter(offline)
     }
 }

@@ -49,6 +49,19 @@ impl Membership {
     /// # Errors
     /// `STALE_BROKER_EPOCH`, `STALE_CONTROLLER_EPOCH`: the request has no effect.
     pub fn admit(&self, broker: BrokerEpoch, controller: ControllerEpoch) -> Result<(), ErrorCode> {
+        self.admit_and(broker, controller, || ())
+    }
+
+    /// The same, and what an admitted request does, before one of another controller can be admitted.
+    ///
+    /// # Errors
+    /// As of [`Membership::admit`].
+    pub fn admit_and<T>(
+        &self,
+        broker: BrokerEpoch,
+        controller: ControllerEpoch,
+        then: impl FnOnce() -> T,
+    ) -> Result<T, ErrorCode> {
         self.known(|known| {
             if broker.0 != -1 && broker < known.broker {
                 return Err(ErrorCode::StaleBrokerEpoch);
@@ -57,7 +70,7 @@ impl Membership {
                 return Err(ErrorCode::StaleControllerEpoch);
             }
             known.controller = controller;
-            Ok(())
+            Ok(then())
         })
     }
 

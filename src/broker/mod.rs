@@ -169,6 +169,7 @@ impl Broker {
                 lose.send_replace(Some(format!("the broker cannot do without its {actor}, and {death}")));
             })
         };
+        let (failures, log_dirs_failed) = watch::channel(0);
         let (directory, metadata) = (Directory::default(), Metadata::new(&cluster_id));
         let membership = Membership::default();
         let isr_changes = IsrChanges::new(IsrChangesParts {
@@ -196,6 +197,7 @@ impl Broker {
                 isr_changes: isr_changes.clone(),
             },
             lose: lose.clone(),
+            failures,
             notice: notice("replicas"),
         })
         .start();
@@ -219,6 +221,7 @@ impl Broker {
                 directory: directory.clone(),
                 applier: applier.clone(),
                 ports: ports.clone(),
+                log_dirs_failed,
                 ready,
             },
             notice("controller"),

@@ -12,7 +12,7 @@ use std::sync::{Arc, Mutex, PoisonError};
 use std::time::Duration;
 
 use actix::{Actor, ActorFutureExt as _, Addr, AsyncContext as _, Context, Handler, Message, WrapFuture as _};
-use futures::future::join_all;
+use futures::future::{OptionFuture, join_all};
 use futures::stream::{self, StreamExt as _};
 use tokio::sync::{oneshot, watch};
 
@@ -31,7 +31,8 @@ use crate::machine::controller::PartitionNotice;
 use crate::machine::partition::Leadership;
 use crate::machine::restart::{DEATHS_MAX, Intensity, Verdict};
 use crate::model::{
-    BrokerId, Durability, ErrorCode, LeaderEpoch, Offset, PartitionIndex, Timestamp, TopicId, TopicName, TopicPartition,
+    BrokerId, ControllerEpoch, Durability, ErrorCode, LeaderEpoch, Offset, PartitionIndex, Timestamp, TopicId,
+    TopicName, TopicPartition,
 };
 use crate::storage::log::{DiskError, Log, OpenError, OpenReport, PendingDelete};
 use crate::storage::log_dirs::{
@@ -64,6 +65,7 @@ pub struct Replicas {
     fetchers: BTreeMap<BrokerId, Addr<Fetcher>>,
     neighbours: Neighbours,
     lose: watch::Sender<Option<String>>,
+    failures: watch::Sender<u64>,
     /// Those that were taken out of service while the broker ran.
     failed_dirs: BTreeSet<LogDirIndex>,
     next_home: usize,
@@ -123,6 +125,8 @@ struct Replica {
     incarnation: u64,
     /// `None` while it is down.
     handle: Option<PartitionHandle>,
+    /// It cannot be served until the broker starts again: its log dir has failed, or its log is corrupt.
+    offline: bool,
 }
 
 /// What the replicas actor is made of.
@@ -147,6 +151,8 @@ pub struct ReplicasParts {
     pub neighbours: Neighbours,
     /// Told why, when no log dir works any more.
     pub lose: watch::Sender<Option<String>>,
+    /// Counts the failures of log dirs and replicas that the controller must hear of.
+    pub failures: watch::Sender<u64>,
     /// Tells the broker of an untimely end.
     pub notice: DeathNotice,
 }
@@ -162,20 +168,17 @@ pub enum ReplicasCommand {
     },
     /// The controller says who leads these partitions (LeaderAndIsr). Answers an error code per partition.
     LeaderAndIsr {
+        /// Which controller: one that another has replaced by now has no effect.
+        controller_epoch: ControllerEpoch,
         /// In the controller's order.
         partitions: Vec<PartitionNotice>,
         /// Who hears of it.
         reply: oneshot::Sender<Vec<(TopicPartition, ErrorCode)>>,
     },
-    /// The controller says that these replicas go, with their data (StopReplica with delete).
-    Delete {
-        /// Of one topic.
-        partitions: Vec<TopicPartition>,
-        /// Whether all are gone.
-        reply: oneshot::Sender<bool>,
-    },
     /// The controller says that these replicas fetch no more, or go (StopReplica). Answers an error code per partition.
     StopReplica {
+        /// As for LeaderAndIsr.
+        controller_epoch: ControllerEpoch,
         /// Which.
         partitions: Vec<StoppedReplica>,
         /// Who hears of it.
@@ -238,6 +241,14 @@ pub struct StoppedReplica {
     pub delete: bool,
 }
 
+impl StoppedReplica {
+    /// That of a topic that is deleted (`LeaderAndIsr.EpochDuringDelete`).
+    #[must_use]
+    pub fn of_deleted_topic(partition: TopicPartition) -> Self {
+        Self { partition, leader_epoch: LeaderEpoch(-2), delete: true }
+    }
+}
+
 /// A partition takes a command.
 type Told = actix::dev::Request<PartitionActor, PartitionCommand>;
 
@@ -264,6 +275,7 @@ impl Replicas {
             recovery_threads_per_dir,
             neighbours,
             lose,
+            failures,
             notice,
         } = parts;
         Self {
@@ -279,6 +291,7 @@ impl Replicas {
             fetchers: BTreeMap::new(),
             neighbours,
             lose,
+            failures,
             failed_dirs: BTreeSet::new(),
             next_home: 0,
             _notice: notice,
@@ -339,11 +352,15 @@ impl Replicas {
                 let loaded = loaded.into_iter().flatten().flatten();
                 let mut opened = Vec::new();
                 for loaded in loaded {
-                    let dir = loaded.dir;
+                    let (dir, id) = (loaded.dir, loaded.partition.clone());
                     match actor.loaded(loaded) {
                         Ok(log) => opened.push(log),
-                        Err(OpenError::Disk(error)) => suspect(dir, error, ctx),
-                        Err(OpenError::Corrupt(_)) => {}
+                        Err(error) => {
+                            actor.take_offline(&[id]);
+                            if let OpenError::Disk(error) = error {
+                                suspect(dir, error, ctx);
+                            }
+                        }
                     }
                 }
                 actor.start(opened, ctx);
@@ -394,6 +411,7 @@ impl Replicas {
         let published = Arc::new(Published::new(topic_id, log.view(), high_watermark, settings));
         let replica = self.replicas.entry(id.clone()).or_insert_with(|| Replica::down(topic_id));
         replica.topic_id = topic_id;
+        replica.offline = false;
         replica.incarnation += 1;
         let home = LoopId(self.next_home % self.placement.loops());
         self.next_home += 1;
@@ -425,7 +443,9 @@ impl Replicas {
         reply: oneshot::Sender<Vec<(TopicPartition, ErrorCode)>>,
         ctx: &mut Context<Self>,
     ) {
-        let missing = partitions.iter().filter(|notice| !self.replicas.contains_key(&notice.id()));
+        let missing = partitions.iter().filter(|notice| {
+            !self.replicas.contains_key(&notice.id()) && notice.assignment.replicas.contains(&self.local)
+        });
         let missing = missing.map(|notice| (notice.id(), notice.topic_id, notice.is_new)).collect::<Vec<_>>();
         let settings = self.settings.clone();
         let now = self.ports.clock.timestamp();
@@ -449,8 +469,11 @@ impl Replicas {
                 let told = actor.assign(&notice);
                 async move {
                     let answer = match told {
-                        // It is dying: its next incarnation is told.
-                        Ok(told) => told.await.map_or(ErrorCode::KafkaStorageError, |()| ErrorCode::None),
+                        Ok(told) => {
+                            // One that dies meanwhile is told in its next incarnation.
+                            let _taken = OptionFuture::from(told).await;
+                            ErrorCode::None
+                        }
                         Err(refused) => refused,
                     };
                     (notice.id(), answer)
@@ -542,9 +565,12 @@ impl Replicas {
         let mut answers = Vec::new();
         let (mut stopped, mut deleted) = (Vec::new(), Vec::new());
         for StoppedReplica { partition, leader_epoch, delete } in partitions {
-            let known = self.replicas.get(&partition).and_then(|replica| replica.leadership.as_ref());
+            let replica = self.replicas.get(&partition);
+            let known = replica.and_then(|replica| replica.leadership.as_ref());
             let fenced = known.is_some_and(|known| 0 <= leader_epoch.0 && leader_epoch < known.leader_epoch);
-            if fenced {
+            if replica.is_some_and(|replica| replica.offline) {
+                answers.push((partition, ErrorCode::KafkaStorageError));
+            } else if fenced {
                 answers.push((partition, ErrorCode::FencedLeaderEpoch));
             } else if delete {
                 deleted.push(partition);
@@ -558,44 +584,56 @@ impl Replicas {
             let _gone = reply.send(answers);
             return;
         }
-        let (done, outcome) = oneshot::channel();
-        self.delete(deleted.clone(), done, ctx);
-        ctx.spawn(outcome.into_actor(self).map(move |outcome, _, _| {
-            let code = if outcome.unwrap_or(false) { ErrorCode::None } else { ErrorCode::KafkaStorageError };
-            answers.extend(deleted.into_iter().map(|id| (id, code)));
+        self.delete(deleted, ctx, |deleted| {
+            answers.extend(deleted);
             let _gone = reply.send(answers);
-        }));
+        });
     }
 
-    /// One partition of a LeaderAndIsr. Its mailbox may be full of appends: then it is waited for.
-    fn assign(&mut self, notice: &PartitionNotice) -> Result<Told, ErrorCode> {
-        let replica = self.replicas.get_mut(&notice.id()).ok_or(ErrorCode::KafkaStorageError)?;
-        if replica.topic_id.is_zero() {
-            replica.topic_id = notice.topic_id;
+    /// One partition of a LeaderAndIsr. Its mailbox may be full of appends: then it is waited for. One that is down is told when it
+    /// is up again.
+    fn assign(&mut self, notice: &PartitionNotice) -> Result<Option<Told>, ErrorCode> {
+        let is_replica = notice.assignment.replicas.contains(&self.local);
+        let missing = if is_replica { ErrorCode::KafkaStorageError } else { ErrorCode::UnknownTopicOrPartition };
+        let replica = self.replicas.get_mut(&notice.id()).ok_or(missing)?;
+        if replica.offline {
+            return Err(ErrorCode::KafkaStorageError);
         }
-        if replica.topic_id != notice.topic_id {
+        // Controllers before 2.8 know no ids.
+        if !notice.topic_id.is_zero() && !replica.topic_id.is_zero() && replica.topic_id != notice.topic_id {
             return Err(ErrorCode::InconsistentTopicId);
         }
-        if !notice.replicas.contains(&self.local) {
-            return Err(ErrorCode::UnknownTopicOrPartition);
+        let adopted = replica.topic_id.is_zero() && !notice.topic_id.is_zero();
+        if adopted {
+            replica.topic_id = notice.topic_id;
         }
-        if replica.leadership.as_ref().is_some_and(|known| notice.state.leader_epoch <= known.leader_epoch) {
-            // As Kafka says that there is nothing new in it.
-            return Err(ErrorCode::StaleControllerEpoch);
+        if let Some(known) = replica.leadership.as_ref().filter(|known| notice.state.leader_epoch <= known.leader_epoch)
+        {
+            // As Kafka says that there is nothing new in it, unless it is the topic's id.
+            let same = adopted && notice.state.leader_epoch == known.leader_epoch;
+            return if same { Ok(None) } else { Err(ErrorCode::StaleControllerEpoch) };
+        }
+        if !is_replica {
+            return Err(ErrorCode::UnknownTopicOrPartition);
         }
         let leadership = Leadership {
             leader: notice.state.leader,
             leader_epoch: notice.state.leader_epoch,
             partition_epoch: notice.state.partition_epoch,
             isr: notice.state.isr.clone(),
-            replicas: notice.replicas.clone(),
+            replicas: notice.assignment.replicas.clone(),
         };
         replica.leadership = Some(leadership.clone());
-        let handle = replica.handle.as_ref().ok_or(ErrorCode::KafkaStorageError)?;
-        Ok(handle.addr.send(PartitionCommand::Assign(leadership)))
+        Ok(replica.handle.as_ref().map(|handle| handle.addr.send(PartitionCommand::Assign(leadership))))
     }
 
-    fn delete(&mut self, ids: Vec<TopicPartition>, reply: oneshot::Sender<bool>, ctx: &mut Context<Self>) {
+    /// Closes logs and marks them for deletion; then `then` hears what became of each.
+    fn delete(
+        &mut self,
+        ids: Vec<TopicPartition>,
+        ctx: &mut Context<Self>,
+        then: impl FnOnce(Vec<(TopicPartition, ErrorCode)>) + 'static,
+    ) {
         self.unfollow(&ids);
         self.directory.publish(|partitions| directory::remove(partitions, &ids));
         self.directory.forget_offline(ids.iter());
@@ -605,21 +643,32 @@ impl Replicas {
         let uniques = ids.iter().map(|_| u128::from_be_bytes(random(&*self.ports.entropy))).collect::<Vec<_>>();
         ctx.wait(closed.into_actor(self).map(move |_, actor, ctx| {
             let rename = move |dirs: &mut LogDirs| {
-                let known =
-                    ids.into_iter().zip(uniques).filter(|(id, _)| dirs.dir_of(id).is_some()).collect::<Vec<_>>();
-                let delete = |(id, unique)| (dirs.dir_of(&id), dirs.delete_partition(&id, unique, due));
-                known.into_iter().map(delete).collect::<Vec<_>>()
+                let delete = |(id, unique)| {
+                    let dir = dirs.dir_of(&id);
+                    let renamed = dir.map(|_| dirs.delete_partition(&id, unique, due));
+                    (id, dir, renamed)
+                };
+                ids.into_iter().zip(uniques).map(delete).collect::<Vec<_>>()
             };
             actor.with_dirs(ctx, rename, move |actor, renamed, ctx| {
-                let done = renamed.iter().all(|(_, renamed)| renamed.is_ok());
-                renamed.into_iter().for_each(|(dir, renamed)| match renamed {
-                    Ok(pending) => actor.delete_later(pending, ctx),
-                    Err(error) => {
-                        event::DeleteFailed { cause: error.to_string() }.emit();
-                        dir.into_iter().for_each(|dir| suspect(dir, error.clone(), ctx));
-                    }
-                });
-                let _gone = reply.send(done);
+                let outcome =
+                    |(id, dir, renamed): (TopicPartition, Option<LogDirIndex>, Option<Result<_, DiskError>>)| {
+                        let code = match renamed {
+                            // Never there, or gone already.
+                            None => ErrorCode::None,
+                            Some(Ok(pending)) => {
+                                actor.delete_later(pending, ctx);
+                                ErrorCode::None
+                            }
+                            Some(Err(error)) => {
+                                event::DeleteFailed { cause: error.to_string() }.emit();
+                                dir.into_iter().for_each(|dir| suspect(dir, error.clone(), ctx));
+                                ErrorCode::KafkaStorageError
+                            }
+                        };
+                        (id, code)
+                    };
+                then(renamed.into_iter().map(outcome).collect());
             });
         }));
     }
@@ -685,7 +734,7 @@ impl Replicas {
             }
             Verdict::Escalate => {
                 event::ActorEscalated { actor: "partition", name: id.to_string(), deaths: DEATHS_MAX }.emit();
-                self.directory.take_offline(std::slice::from_ref(&id));
+                self.take_offline(std::slice::from_ref(&id));
                 if death == Death::Failed {
                     self.probe(id, ctx);
                 }
@@ -717,7 +766,7 @@ impl Replicas {
         };
         self.with_dirs(ctx, fail, move |actor, (path, ids, all), ctx| {
             event::LogDirFailed { dir: event::Dir(path.clone()), cause: cause.clone() }.emit();
-            actor.directory.take_offline(&ids);
+            actor.take_offline(&ids);
             let handles = ids.iter().filter_map(|id| actor.replicas.get_mut(id)?.handle.take()).collect::<Vec<_>>();
             let closed = join_all(handles.into_iter().map(|handle| close(handle, true)));
             ctx.spawn(closed.into_actor(actor).map(|_, _, _| ()));
@@ -728,6 +777,24 @@ impl Replicas {
                     .send_replace(Some(format!("none of the log dirs works any more; the last was {last}: {cause}")));
             }
         });
+    }
+
+    /// These cannot be served until the broker starts again: clients hear it, and the controller, so that others lead.
+    fn take_offline(&mut self, ids: &[TopicPartition]) {
+        self.directory.take_offline(ids);
+        for id in ids {
+            if let Some(replica) = self.replicas.get_mut(id) {
+                replica.offline = true;
+                replica.leadership = None;
+            }
+        }
+        self.unfollow(ids);
+        self.failures.send_modify(|failures| *failures += 1);
+    }
+
+    /// Whether a controller was replaced since its request was admitted.
+    fn is_replaced(&self, controller: ControllerEpoch) -> bool {
+        controller < self.neighbours.membership.controller_epoch()
     }
 
     fn reopen(&mut self, id: TopicPartition, ctx: &mut Context<Self>) {
@@ -854,6 +921,7 @@ impl Replica {
             last_words: LastWords::default(),
             incarnation: 0,
             handle: None,
+            offline: false,
         }
     }
 }
@@ -954,9 +1022,22 @@ impl Handler<ReplicasCommand> for Replicas {
     fn handle(&mut self, command: ReplicasCommand, ctx: &mut Context<Self>) {
         match command {
             ReplicasCommand::Load { reply } => self.load(reply, ctx),
-            ReplicasCommand::LeaderAndIsr { partitions, reply } => self.leader_and_isr(partitions, reply, ctx),
-            ReplicasCommand::Delete { partitions, reply } => self.delete(partitions, reply, ctx),
-            ReplicasCommand::StopReplica { partitions, reply } => self.stop_replica(partitions, reply, ctx),
+            ReplicasCommand::LeaderAndIsr { controller_epoch, partitions, reply } => {
+                if self.is_replaced(controller_epoch) {
+                    let refused = |notice: PartitionNotice| (notice.id(), ErrorCode::StaleControllerEpoch);
+                    let _gone = reply.send(partitions.into_iter().map(refused).collect());
+                    return;
+                }
+                self.leader_and_isr(partitions, reply, ctx);
+            }
+            ReplicasCommand::StopReplica { controller_epoch, partitions, reply } => {
+                if self.is_replaced(controller_epoch) {
+                    let refused = |stopped: StoppedReplica| (stopped.partition, ErrorCode::StaleControllerEpoch);
+                    let _gone = reply.send(partitions.into_iter().map(refused).collect());
+                    return;
+                }
+                self.stop_replica(partitions, reply, ctx);
+            }
             ReplicasCommand::Fence { reply } => self.fence(reply, ctx),
             ReplicasCommand::Configure(topic) => self.configure(topic, ctx),
             ReplicasCommand::Describe { reply } => self.with_dirs(

@@ -8,6 +8,7 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use arc_swap::ArcSwap;
+use tokio::sync::watch;
 
 use crate::config::{self, BrokerConfig, Layers, Settings, TopicConfig};
 use crate::machine::partition::Rules as LeaderRules;
@@ -24,7 +25,11 @@ const DECOMPRESSED_BYTES_MIN: usize = 16 << 20;
 
 /// The settings of this broker and its topics. Cheap to clone.
 #[derive(Clone)]
-pub struct SettingsStore(Arc<ArcSwap<Stored>>);
+pub struct SettingsStore {
+    stored: Arc<ArcSwap<Stored>>,
+    /// Counts the changes.
+    version: watch::Sender<u64>,
+}
 
 struct Stored {
     layers: Layers,
@@ -46,6 +51,8 @@ pub struct TopicSettings {
     pub batch: BatchRules,
     /// Clients may not write to it.
     pub internal: bool,
+    /// `unclean.leader.election.enable`.
+    pub unclean_leader_election: bool,
 }
 
 impl SettingsStore {
@@ -55,49 +62,50 @@ impl SettingsStore {
         let layers = Layers { from_file, ..Layers::default() };
         let broker = Arc::new(broker);
         let default_topic = Arc::new(TopicSettings::of(&broker, &Settings::new(), false));
-        Self(Arc::new(ArcSwap::from_pointee(Stored {
-            layers,
-            broker,
-            overrides: BTreeMap::new(),
-            topics: BTreeMap::new(),
-            default_topic,
-        })))
+        let stored = Stored { layers, broker, overrides: BTreeMap::new(), topics: BTreeMap::new(), default_topic };
+        Self { stored: Arc::new(ArcSwap::from_pointee(stored)), version: watch::Sender::new(0) }
+    }
+
+    /// Tells of every change from now on.
+    #[must_use]
+    pub fn subscribe(&self) -> watch::Receiver<u64> {
+        self.version.subscribe()
     }
 
     /// The broker's settings.
     #[must_use]
     pub fn broker(&self) -> Arc<BrokerConfig> {
-        Arc::clone(&self.0.load().broker)
+        Arc::clone(&self.stored.load().broker)
     }
 
     /// The broker's settings with their layers.
     #[must_use]
     pub fn layers(&self) -> Layers {
-        self.0.load().layers.clone()
+        self.stored.load().layers.clone()
     }
 
     /// What a topic sets itself.
     #[must_use]
     pub fn overrides(&self, topic: &TopicName) -> Settings {
-        self.0.load().overrides.get(topic).cloned().unwrap_or_default()
+        self.stored.load().overrides.get(topic).cloned().unwrap_or_default()
     }
 
     /// `auto.create.topics.enable`.
     #[must_use]
     pub fn auto_create_topics(&self) -> bool {
-        self.0.load().broker.topics.auto_create
+        self.stored.load().broker.topics.auto_create
     }
 
     /// `fetch.max.bytes`.
     #[must_use]
     pub fn fetch_bytes_max(&self) -> i32 {
-        i32::try_from(self.0.load().broker.fetch_bytes_max).unwrap_or(i32::MAX)
+        i32::try_from(self.stored.load().broker.fetch_bytes_max).unwrap_or(i32::MAX)
     }
 
     /// The settings of a topic.
     #[must_use]
     pub fn topic(&self, topic: &TopicName) -> Arc<TopicSettings> {
-        let stored = self.0.load();
+        let stored = self.stored.load();
         match stored.topics.get(topic) {
             Some(settings) => Arc::clone(settings),
             None if topic.is_internal() => Arc::new(TopicSettings::of(&stored.broker, &Settings::new(), true)),
@@ -108,12 +116,12 @@ impl SettingsStore {
     /// `file.delete.delay.ms` of a topic that sets nothing.
     #[must_use]
     pub fn file_delete_delay(&self) -> Duration {
-        self.0.load().default_topic.log.file_delete_delay
+        self.stored.load().default_topic.log.file_delete_delay
     }
 
     /// What topics set themselves. Answers those for which that is news. Only the configuration watcher calls it.
     pub fn set_topics(&self, topics: Vec<(TopicName, Settings)>) -> Vec<TopicName> {
-        let stored = self.0.load();
+        let stored = self.stored.load();
         let is_news = |(topic, overrides): &(TopicName, Settings)| {
             stored.overrides.get(topic).map_or(!overrides.is_empty(), |known| known != overrides)
         };
@@ -143,7 +151,7 @@ impl SettingsStore {
     pub fn set_dynamic(&self, change: impl FnOnce(&mut Layers)) -> bool {
         let mut layers = self.layers();
         change(&mut layers);
-        if layers == self.0.load().layers {
+        if layers == self.stored.load().layers {
             return false;
         }
         self.change(|stored| {
@@ -168,7 +176,7 @@ impl SettingsStore {
     }
 
     fn change(&self, change: impl FnOnce(&mut Stored)) {
-        let stored = self.0.load();
+        let stored = self.stored.load();
         let mut next = Stored {
             layers: stored.layers.clone(),
             broker: Arc::clone(&stored.broker),
@@ -178,7 +186,8 @@ impl SettingsStore {
         };
         drop(stored);
         change(&mut next);
-        self.0.store(Arc::new(next));
+        self.stored.store(Arc::new(next));
+        self.version.send_modify(|version| *version += 1);
     }
 }
 
@@ -199,6 +208,7 @@ impl TopicSettings {
             },
             batch: batch_rules(&topic),
             internal,
+            unclean_leader_election: topic.unclean_leader_election,
         }
     }
 }

@@ -173,6 +173,12 @@ pub struct ReplicationConfig {
     pub partition_bytes_max: i32,
     /// `replica.fetch.response.max.bytes`.
     pub response_bytes_max: i32,
+    /// `auto.leader.rebalance.enable`.
+    pub balance: bool,
+    /// `leader.imbalance.per.broker.percentage`.
+    pub imbalance_max: u32,
+    /// `leader.imbalance.check.interval.seconds`.
+    pub balance_interval: Duration,
     /// `controlled.shutdown.enable`.
     pub controlled_shutdown: bool,
     /// `controlled.shutdown.max.retries`.
@@ -598,6 +604,11 @@ fn replication(read: Reader<'_>) -> ReplicationConfig {
         fetch_bytes_min: int(read, "replica.fetch.min.bytes"),
         partition_bytes_max: int(read, "replica.fetch.max.bytes"),
         response_bytes_max: int(read, "replica.fetch.response.max.bytes"),
+        balance: read.flag("auto.leader.rebalance.enable"),
+        imbalance_max: u32::try_from(int(read, "leader.imbalance.per.broker.percentage")).unwrap_or(0),
+        balance_interval: Duration::from_secs(
+            read.number("leader.imbalance.check.interval.seconds").and_then(|n| u64::try_from(n).ok()).unwrap_or(300),
+        ),
         controlled_shutdown: read.flag("controlled.shutdown.enable"),
         controlled_shutdown_tries: size(read, "controlled.shutdown.max.retries"),
         controlled_shutdown_backoff: milliseconds(read, "controlled.shutdown.retry.backoff.ms"),

@@ -295,6 +295,12 @@ events! {
     /// Another broker does not do what the controller tells it.
     WARN ControllerRefused "controller_refused" { broker: BrokerId, api: &'static str, code: ErrorCode }
         "broker {broker} refuses {api}: {code}";
+    /// Partitions begin to move to other brokers.
+    INFO ReassignmentBegun "reassignment_begun" { partition: TopicPartition, replicas: String }
+        "{partition} moves: its replicas are to be on brokers {replicas} meanwhile";
+    /// A partition has moved.
+    INFO ReassignmentEnded "reassignment_ended" { partition: TopicPartition, replicas: String }
+        "{partition} has moved: its replicas are on brokers {replicas}";
     /// Nobody listens where a live broker should: others lead in its place until it answers.
     WARN BrokerSilent "broker_silent" { broker: BrokerId }
         "broker {broker} refuses connections: others lead in its place until it answers";

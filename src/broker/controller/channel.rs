@@ -4,7 +4,7 @@
 //! *State owned*: the connection, and what was not sent yet: bounded, since newer news of a partition takes the place of older
 //! news. *Who calls*: the controller's shell.
 
-use std::cell::RefCell;
+use std::cell::{Cell, RefCell};
 use std::collections::{BTreeMap, VecDeque};
 use std::rc::Rc;
 use std::time::Duration;
@@ -15,11 +15,14 @@ use tokio::task::AbortHandle;
 use super::super::image::BrokerImage;
 use super::super::link::{Link, LinkError};
 use super::super::ports::Ports;
-use crate::machine::controller::PartitionNotice;
-use crate::model::{BrokerEpoch, BrokerId, ControllerEpoch, LeaderEpoch, TopicId, TopicName, TopicPartition};
+use crate::machine::controller::{Gone, PartitionNotice};
+use crate::model::{
+    BrokerEpoch, BrokerId, ControllerEpoch, ErrorCode, LeaderEpoch, PartitionIndex, TopicName, TopicPartition,
+};
 use crate::telemetry::{Event as _, event};
 use crate::wire::message::leader_and_isr::{
-    LeaderAndIsrLiveLeader, LeaderAndIsrPartitionState, LeaderAndIsrRequest, LeaderAndIsrTopicState,
+    LeaderAndIsrLiveLeader, LeaderAndIsrPartitionState, LeaderAndIsrRequest, LeaderAndIsrResponse,
+    LeaderAndIsrTopicState,
 };
 use crate::wire::message::stop_replica::{StopReplicaPartitionState, StopReplicaRequest, StopReplicaTopicState};
 use crate::wire::message::update_metadata::{
@@ -57,6 +60,8 @@ pub(super) struct Report {
 pub(super) enum News {
     /// The broker deleted its replicas of these topics, or not.
     Deleted(Vec<(TopicName, bool)>),
+    /// The broker cannot serve these replicas: their log dir has failed.
+    Offline(Vec<TopicPartition>),
     /// Nobody listens there (`true`), or somebody does again.
     Silent(bool),
 }
@@ -76,6 +81,8 @@ pub(super) struct Ends {
 pub(super) struct Channel {
     pub(super) epoch: BrokerEpoch,
     outbox: Rc<Outbox>,
+    /// Whether it was told of the cluster.
+    introduced: Cell<bool>,
     task: AbortHandle,
 }
 
@@ -90,7 +97,7 @@ struct Outbox {
 struct Batch {
     leader_and_isr: BTreeMap<TopicPartition, PartitionNotice>,
     metadata: Option<BTreeMap<TopicPartition, PartitionNotice>>,
-    forgotten: Vec<(TopicName, TopicId)>,
+    forgotten: Vec<Gone>,
     stopped: Vec<Stopped>,
 }
 
@@ -114,7 +121,7 @@ impl Channel {
         let epoch = ends.broker_epoch;
         let speaker = Speaker { ends, brokers, ports, reports, outbox: Rc::clone(&outbox), link: None, silent: false };
         let task = tokio::task::spawn_local(speaker.run()).abort_handle();
-        Self { epoch, outbox, task }
+        Self { epoch, outbox, introduced: Cell::new(false), task }
     }
 
     pub(super) fn leader_and_isr(&self, partitions: Vec<PartitionNotice>) {
@@ -133,22 +140,26 @@ impl Channel {
             let known = batch.metadata.get_or_insert_default();
             known.extend(partitions.into_iter().map(|notice| (notice.id(), notice)));
         });
+        if !self.introduced.replace(true) {
+            // A broker refuses to follow a leader that it does not know: what comes next is sent after this.
+            self.outbox.batches.borrow_mut().push_back(Batch::default());
+        }
     }
 
-    pub(super) fn forget(&self, topics: &[(TopicName, TopicId)]) {
+    pub(super) fn forget(&self, topics: &[Gone]) {
         self.outbox.put(|batch| {
             let known = batch.metadata.get_or_insert_default();
-            known.retain(|id, _| !topics.iter().any(|(name, _)| *name == id.topic));
+            known.retain(|id, _| !topics.iter().any(|gone| gone.topic == id.topic));
             batch.forgotten.extend(topics.iter().cloned());
         });
         // What comes next may be about a namesake.
         self.outbox.batches.borrow_mut().push_back(Batch::default());
     }
 
-    pub(super) fn stop(&self, partitions: Vec<(TopicPartition, LeaderEpoch)>) {
+    pub(super) fn stop(&self, partitions: Vec<(TopicPartition, LeaderEpoch)>, delete: bool) {
         self.outbox.put(|batch| {
             let stopped = partitions.into_iter();
-            let stopped = stopped.map(|(partition, leader_epoch)| Stopped { partition, leader_epoch, delete: false });
+            let stopped = stopped.map(|(partition, leader_epoch)| Stopped { partition, leader_epoch, delete });
             batch.stopped.extend(stopped);
         });
     }
@@ -257,6 +268,10 @@ impl Speaker {
                 event::ControllerRefused { broker: self.ends.broker, api: "LeaderAndIsr", code: answer.error_code }
                     .emit();
             }
+            let offline = offline(&request, &answer);
+            if !offline.is_empty() {
+                self.report(News::Offline(offline));
+            }
         }
         if let Some(partitions) = metadata {
             let request = self.update_metadata(partitions.into_values(), &forgotten);
@@ -274,7 +289,8 @@ impl Speaker {
     async fn stop(&mut self, stopped: &[Stopped]) {
         let answer = self.insist(STOP_REPLICA, &self.stop_replica(stopped)).await;
         let mut deleted = BTreeMap::<TopicName, bool>::new();
-        for Stopped { partition, .. } in stopped.iter().filter(|stopped| stopped.delete) {
+        let of_deleted_topic = |stopped: &&Stopped| stopped.leader_epoch == LeaderEpoch(DURING_DELETE);
+        for Stopped { partition, .. } in stopped.iter().filter(of_deleted_topic) {
             let of = |error: &&crate::wire::message::stop_replica::StopReplicaPartitionError| {
                 error.topic_name.as_str() == partition.topic.as_str() && error.partition_index == partition.partition.0
             };
@@ -319,7 +335,9 @@ impl Speaker {
                 leader_epoch: notice.state.leader_epoch.0,
                 isr: numbers(&notice.state.isr),
                 partition_epoch: notice.state.partition_epoch.0,
-                replicas: numbers(&notice.replicas),
+                replicas: numbers(&notice.assignment.replicas),
+                adding_replicas: numbers(&notice.assignment.adding),
+                removing_replicas: numbers(&notice.assignment.removing),
                 is_new: notice.is_new,
                 leader_recovery_state: i8::from(notice.state.recovering),
                 ..Default::default()
@@ -351,12 +369,14 @@ impl Speaker {
     fn update_metadata(
         &self,
         notices: impl Iterator<Item = PartitionNotice>,
-        forgotten: &[(TopicName, TopicId)],
+        forgotten: &[Gone],
     ) -> UpdateMetadataRequest {
         let brokers = self.brokers.borrow();
         let mut topics = Vec::<UpdateMetadataTopicState>::new();
         for notice in notices {
-            let offline = notice.replicas.iter().copied().filter(|id| !brokers.contains_key(id)).collect::<Vec<_>>();
+            let replicas = &notice.assignment.replicas;
+            let is_offline = |id: &BrokerId| !brokers.contains_key(id) || notice.offline.contains(id);
+            let offline = replicas.iter().copied().filter(is_offline).collect::<Vec<_>>();
             let state = UpdateMetadataPartitionState {
                 partition_index: notice.partition.0,
                 controller_epoch: notice.state.controller_epoch.0,
@@ -364,7 +384,7 @@ impl Speaker {
                 leader_epoch: notice.state.leader_epoch.0,
                 isr: numbers(&notice.state.isr),
                 zk_version: notice.state.partition_epoch.0,
-                replicas: numbers(&notice.replicas),
+                replicas: numbers(replicas),
                 offline_replicas: numbers(&offline),
                 ..Default::default()
             };
@@ -377,12 +397,16 @@ impl Speaker {
                 }),
             }
         }
-        for (name, id) in forgotten {
-            let gone = UpdateMetadataPartitionState { leader: DURING_DELETE, ..Default::default() };
+        for Gone { topic, topic_id, partitions } in forgotten {
+            let gone = partitions.iter().map(|partition| UpdateMetadataPartitionState {
+                partition_index: partition.0,
+                leader: DURING_DELETE,
+                ..Default::default()
+            });
             topics.push(UpdateMetadataTopicState {
-                topic_name: name.as_str().into(),
-                topic_id: *id,
-                partition_states: vec![gone],
+                topic_name: topic.as_str().into(),
+                topic_id: *topic_id,
+                partition_states: gone.collect(),
             });
         }
         let live_brokers = brokers.iter().map(|(id, broker)| UpdateMetadataBroker {
@@ -434,6 +458,19 @@ impl Speaker {
             ..Default::default()
         }
     }
+}
+
+/// The replicas of a request that cannot be served. The answer names topics by their ids.
+fn offline(request: &LeaderAndIsrRequest, answer: &LeaderAndIsrResponse) -> Vec<TopicPartition> {
+    let of_topic = answer.topics.iter().flat_map(|topic| {
+        let name = request.topic_states.iter().find(|state| state.topic_id == topic.topic_id);
+        let name = name.and_then(|state| TopicName::new(&state.topic_name).ok());
+        let failed = topic.partition_errors.iter().filter(|error| error.error_code == ErrorCode::KafkaStorageError);
+        failed.filter_map(move |error| {
+            Some(TopicPartition { topic: name.clone()?, partition: PartitionIndex(error.partition_index) })
+        })
+    });
+    of_topic.collect()
 }
 
 fn numbers(ids: &[BrokerId]) -> Vec<i32> {

@@ -46,11 +46,20 @@ pub(super) async fn handle(
     match asked.await.unwrap_or(Err(ErrorCode::NotController)) {
         Ok(found) => answers.extend(changes.into_iter().zip(found).map(|(change, answer)| {
             let TopicPartition { topic, partition } = change.partition;
+            let answer = answer.map_err(|code| for_version(code, header.version));
             (topic.as_str().into(), change.topic_id, result(partition.0, answer))
         })),
         Err(error_code) => return AlterPartitionResponse { error_code, ..Default::default() },
     }
     response(header.version, answers)
+}
+
+/// `INELIGIBLE_REPLICA` came with version 2 (KIP-841).
+fn for_version(code: ErrorCode, version: i16) -> ErrorCode {
+    match code {
+        ErrorCode::IneligibleReplica if version < BY_ID_FROM => ErrorCode::OperationNotAttempted,
+        code => code,
+    }
 }
 
 /// Name and id of a topic, of which the version carries one; no id where it carries none.

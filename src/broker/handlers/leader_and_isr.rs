@@ -1,13 +1,13 @@
 //! LeaderAndIsr: the controller says which replicas here lead and which follow.
 
-use std::collections::BTreeSet;
+use std::collections::{BTreeMap, BTreeSet};
 
 use crate::broker::ask;
 use crate::broker::config_watch::LoadTopics;
 use crate::broker::env::Env;
 use crate::broker::peer::Peer;
 use crate::broker::replicas::ReplicasCommand;
-use crate::machine::controller::{PartitionNotice, PartitionState};
+use crate::machine::controller::{Assignment, PartitionNotice, PartitionState};
 use crate::model::{
     BrokerEpoch, BrokerId, ControllerEpoch, ErrorCode, LeaderEpoch, PartitionEpoch, PartitionIndex, TopicId, TopicName,
     TopicPartition,
@@ -40,12 +40,13 @@ pub(super) async fn handle(
     }
     load_settings(env, &notices).await;
     let ids = notices.iter().map(|notice| (notice.id(), notice.topic_id)).collect::<Vec<_>>();
-    let asked = ask(&env.replicas, |reply| ReplicasCommand::LeaderAndIsr { partitions: notices, reply });
-    let answers = asked.await.unwrap_or_default();
-    let code = |id: &TopicPartition| {
-        let answer = answers.iter().find(|(known, _)| known == id);
-        answer.map_or(ErrorCode::KafkaStorageError, |(_, code)| *code)
-    };
+    let asked = ask(&env.replicas, |reply| ReplicasCommand::LeaderAndIsr {
+        controller_epoch: epochs.1,
+        partitions: notices,
+        reply,
+    });
+    let answers = asked.await.unwrap_or_default().into_iter().collect::<BTreeMap<_, _>>();
+    let code = |id: &TopicPartition| answers.get(id).copied().unwrap_or(ErrorCode::UnknownServerError);
     let told = ids.iter().map(|(id, topic_id)| (Str::from(id.topic.as_str()), *topic_id, id.partition.0, code(id)));
     response(header.version, told.chain(refused).collect())
 }
@@ -79,7 +80,12 @@ fn notice(topic: TopicName, topic_id: TopicId, state: &LeaderAndIsrPartitionStat
         topic,
         topic_id,
         partition: PartitionIndex(state.partition_index),
-        replicas: state.replicas.iter().copied().map(BrokerId).collect(),
+        assignment: Assignment {
+            replicas: state.replicas.iter().copied().map(BrokerId).collect(),
+            adding: state.adding_replicas.iter().copied().map(BrokerId).collect(),
+            removing: state.removing_replicas.iter().copied().map(BrokerId).collect(),
+        },
+        offline: vec![],
         state: PartitionState {
             controller_epoch: ControllerEpoch(state.controller_epoch),
             leader: BrokerId(state.leader),

@@ -19,6 +19,7 @@ use crate::wire::{ApiKey, DecodeError, Decoder, EncodeError, Encoded, Request, R
 mod allocate_producer_ids;
 mod alter_configs;
 mod alter_partition;
+mod alter_partition_reassignments;
 mod api_versions;
 mod controlled_shutdown;
 mod create_partitions;
@@ -34,11 +35,13 @@ pub(super) mod fetch;
 mod init_producer_id;
 mod leader_and_isr;
 mod list_offsets;
+mod list_partition_reassignments;
 mod metadata;
 mod offset_for_leader_epoch;
 pub(super) mod produce;
 mod sasl;
 mod stop_replica;
+mod update_features;
 mod update_metadata;
 
 pub(super) use api_versions::unsupported as unsupported_api_versions;
@@ -107,6 +110,9 @@ serve! {
     CreatePartitions 0..=3 => create_partitions::handle;
     ElectLeaders 0..=2 => elect_leaders::handle;
     IncrementalAlterConfigs 0..=1 => alter_configs::handle_incremental;
+    AlterPartitionReassignments 0..=0 => alter_partition_reassignments::handle;
+    ListPartitionReassignments 0..=0 => list_partition_reassignments::handle;
+    UpdateFeatures 0..=1 => update_features::handle;
     DescribeCluster 0..=1 => describe_cluster::handle;
     DescribeProducers 0..=0 => describe_producers::handle;
     AlterPartition 0..=3 => alter_partition::handle;

@@ -30,7 +30,9 @@ pub(super) async fn handle(
         }
     }
     let asked = partitions.iter().map(|stopped| stopped.partition.clone()).collect::<Vec<_>>();
-    let answers = ask(&env.replicas, |reply| ReplicasCommand::StopReplica { partitions, reply }).await;
+    let answers =
+        ask(&env.replicas, |reply| ReplicasCommand::StopReplica { controller_epoch: epochs.1, partitions, reply })
+            .await;
     let answers = answers.unwrap_or_else(|| asked.into_iter().map(|id| (id, ErrorCode::KafkaStorageError)).collect());
     errors.extend(answers.into_iter().map(|(id, code)| error(id.topic.as_str().into(), id.partition.0, code)));
     StopReplicaResponse { partition_errors: errors, ..Default::default() }

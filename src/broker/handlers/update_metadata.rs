@@ -6,9 +6,9 @@ use std::sync::Arc;
 use crate::broker::env::Env;
 use crate::broker::image::BrokerImage;
 use crate::broker::peer::Peer;
-use crate::machine::controller::{PartitionNotice, PartitionState};
+use crate::machine::controller::{Assignment, PartitionNotice, PartitionState};
 use crate::model::{
-    BrokerEpoch, BrokerId, ControllerEpoch, LeaderEpoch, PartitionEpoch, PartitionIndex, TopicId, TopicName,
+    BrokerEpoch, BrokerId, ControllerEpoch, ErrorCode, LeaderEpoch, PartitionEpoch, PartitionIndex, TopicId, TopicName,
 };
 use crate::wire::message::update_metadata::{
     UpdateMetadataBroker, UpdateMetadataPartitionState, UpdateMetadataRequest, UpdateMetadataResponse,
@@ -30,27 +30,27 @@ pub(super) async fn handle(
     request: UpdateMetadataRequest,
 ) -> UpdateMetadataResponse {
     let epochs = (BrokerEpoch(request.broker_epoch), ControllerEpoch(request.controller_epoch));
-    if let Err(error_code) = env.membership.admit(epochs.0, epochs.1) {
-        return UpdateMetadataResponse { error_code };
-    }
     let controller = BrokerId(request.controller_id);
     let brokers = request.live_brokers.iter().map(broker).collect::<BTreeMap<_, _>>();
     let (mut known, mut gone) = (Vec::new(), Vec::new());
     for (topic, id, state) in states(request) {
         let Ok(topic) = TopicName::new(&topic) else { continue };
         if state.leader == DURING_DELETE {
-            gone.push((topic, id));
+            gone.push((topic, id, PartitionIndex(state.partition_index)));
         } else {
             known.push(notice(topic, id, &state));
         }
     }
-    env.metadata.publish(|image| {
-        image.controller = controller;
-        image.brokers = brokers;
-        image.merge(known);
-        gone.iter().for_each(|(name, id)| image.forget(name, *id));
-    });
-    UpdateMetadataResponse::default()
+    let publish = || {
+        env.metadata.publish(|image| {
+            image.controller = controller;
+            image.brokers = brokers;
+            image.merge(known);
+            gone.iter().for_each(|(name, id, partition)| image.forget_partition(name, *id, *partition));
+        });
+    };
+    let error_code = env.membership.admit_and(epochs.0, epochs.1, publish).err().unwrap_or(ErrorCode::None);
+    UpdateMetadataResponse { error_code }
 }
 
 fn broker(broker: &UpdateMetadataBroker) -> (BrokerId, Arc<BrokerImage>) {
@@ -86,7 +86,8 @@ fn notice(topic: TopicName, topic_id: TopicId, state: &UpdateMetadataPartitionSt
         topic,
         topic_id,
         partition: PartitionIndex(state.partition_index),
-        replicas: state.replicas.iter().copied().map(BrokerId).collect(),
+        assignment: Assignment::settled(state.replicas.iter().copied().map(BrokerId).collect()),
+        offline: state.offline_replicas.iter().copied().map(BrokerId).collect(),
         state: PartitionState {
             controller_epoch: ControllerEpoch(state.controller_epoch),
             leader: BrokerId(state.leader),

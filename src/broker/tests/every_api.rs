@@ -13,7 +13,7 @@ use crate::broker::ask;
 use crate::broker::handlers::SERVED;
 use crate::broker::image::Image;
 use crate::broker::replicas::ReplicasCommand;
-use crate::machine::controller::{PartitionNotice, PartitionState};
+use crate::machine::controller::{Assignment, PartitionNotice, PartitionState};
 use crate::model::ErrorCode::{self, *};
 use crate::model::{
     BrokerId, ControllerEpoch, LeaderEpoch, PartitionEpoch, PartitionIndex, ProducerEpoch, ProducerId, TopicId,
@@ -83,8 +83,11 @@ impl Stage {
         create(&mut client, "compact", &[("cleanup.policy", "compact")]).await;
         let env = &broker.broker.env;
         let partitions = second_leadership(&env.metadata.load_full());
-        let answers =
-            ask(&env.replicas, |reply| ReplicasCommand::LeaderAndIsr { partitions: partitions.clone(), reply });
+        let answers = ask(&env.replicas, |reply| ReplicasCommand::LeaderAndIsr {
+            controller_epoch: env.membership.controller_epoch(),
+            partitions: partitions.clone(),
+            reply,
+        });
         assert!(answers.await.expect("answers").iter().all(|(_, error)| *error == None));
         env.metadata.publish(|image| image.merge(partitions.into_iter().chain([elsewhere()]).collect()));
         let mut stage = Self { broker, client, id: TopicId::ZERO, epoch: 0, names: 0 };
@@ -211,6 +214,20 @@ impl Stage {
             }
             ApiKey::CreatePartitions => self.create_partitions(version).await,
             ApiKey::ElectLeaders => self.elect_leaders(version).await,
+            ApiKey::AlterPartitionReassignments => {
+                let answer = self.ask(version, &reassignments()).await;
+                let code = |topic: usize, partition: usize| answer.responses[topic].partitions[partition].error_code;
+                assert_eq!((code(0, 0), code(0, 1)), (UnknownTopicOrPartition, UnknownTopicOrPartition));
+                assert_eq!((code(1, 0), code(1, 1)), (NoReassignmentInProgress, InvalidReplicaAssignment));
+            }
+            ApiKey::ListPartitionReassignments => {
+                let answer = self.ask(version, &ListPartitionReassignmentsRequest::default()).await;
+                assert_eq!((answer.error_code, answer.topics.len()), (None, 0));
+            }
+            ApiKey::UpdateFeatures => {
+                let answer = self.ask(version, &feature_update()).await;
+                assert_eq!(answer.results[0].error_code, InvalidRequest);
+            }
             ApiKey::DescribeCluster => {
                 let with = |endpoint_type| DescribeClusterRequest {
                     include_cluster_authorized_operations: true,
@@ -743,6 +760,16 @@ impl Stage {
                     assert_eq!(results[0].error_code, NotController);
                 }
             }
+            ApiKey::AlterPartitionReassignments => {
+                assert_eq!(self.ask(version, &reassignments()).await.error_code, NotController);
+            }
+            ApiKey::ListPartitionReassignments => {
+                let answer = self.ask(version, &ListPartitionReassignmentsRequest::default()).await;
+                assert_eq!(answer.error_code, NotController);
+            }
+            ApiKey::UpdateFeatures => {
+                assert_eq!(self.ask(version, &feature_update()).await.error_code, NotController);
+            }
             ApiKey::AllocateProducerIds => {
                 let answer = self.ask(version, &AllocateProducerIdsRequest { broker_id: 1, broker_epoch: 1 }).await;
                 assert_eq!(answer.error_code, NotController);
@@ -750,6 +777,26 @@ impl Stage {
             other => self.ask_everything(other, version).await,
         }
     }
+}
+
+/// Wishes none of which can be: the second topic is `t`.
+fn reassignments() -> AlterPartitionReassignmentsRequest {
+    let partition =
+        |partition_index, replicas| alter_partition_reassignments::ReassignablePartition { partition_index, replicas };
+    let topic = |name: &str, second| alter_partition_reassignments::ReassignableTopic {
+        name: name.into(),
+        partitions: vec![partition(0, Option::None), partition(second, Some(vec![9]))],
+    };
+    AlterPartitionReassignmentsRequest { topics: vec![topic("nowhere", 7), topic("t", 1)], ..Default::default() }
+}
+
+fn feature_update() -> UpdateFeaturesRequest {
+    let update = update_features::FeatureUpdateKey {
+        feature: "metadata.version".into(),
+        max_version_level: 7,
+        ..Default::default()
+    };
+    UpdateFeaturesRequest { feature_updates: vec![update], ..Default::default() }
 }
 
 /// What a controller says that elects the leader of `t` again.
@@ -760,7 +807,8 @@ fn second_leadership(image: &Image) -> Vec<PartitionNotice> {
         topic: name.clone(),
         topic_id: topic.id,
         partition: *index,
-        replicas: partition.replicas.clone(),
+        assignment: Assignment::settled(partition.replicas.clone()),
+        offline: vec![],
         state: PartitionState { leader_epoch: LeaderEpoch(1), ..partition.state.clone() },
         is_new: false,
     });
@@ -773,7 +821,8 @@ fn elsewhere() -> PartitionNotice {
         topic: TopicName::new("elsewhere").expect("a name"),
         topic_id: ELSEWHERE,
         partition: PartitionIndex(0),
-        replicas: vec![BrokerId(7)],
+        assignment: Assignment::settled(vec![BrokerId(7)]),
+        offline: vec![],
         state: PartitionState {
             controller_epoch: ControllerEpoch(1),
             leader: BrokerId(7),

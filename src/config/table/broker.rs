@@ -25,7 +25,7 @@ keys! {
     /// In-sync replicas that `acks=all` needs; with fewer it is refused.
     "min.insync.replicas": Int, default("1"), at_least(1), unit("replicas"), high, cluster_wide, works;
     /// Whether a replica that is not in sync may lead when no other is left. Loses records.
-    "unclean.leader.election.enable": Boolean, default("false"), high, cluster_wide, inert;
+    "unclean.leader.election.enable": Boolean, default("false"), high, cluster_wide, works;
     /// How batches are stored: `producer` keeps what came, anything else is compressed anew.
     "compression.type": String, default("producer"),
         one_of(&["uncompressed", "zstd", "lz4", "snappy", "gzip", "producer"]), high, cluster_wide, works;

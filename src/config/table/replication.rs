@@ -33,11 +33,11 @@ keys! {
     /// How often finished waiting DeleteRecords are swept. Dohle keeps none.
     "delete.records.purgatory.purge.interval.requests": Int, default("1"), unit("requests"), medium, obsolete;
     /// Whether the controller moves leaderships back to the preferred replicas.
-    "auto.leader.rebalance.enable": Boolean, default("true"), high, inert;
+    "auto.leader.rebalance.enable": Boolean, default("true"), high, works;
     /// Share of a broker's partitions not led by the preferred replica that starts a rebalance.
-    "leader.imbalance.per.broker.percentage": Int, default("10"), unit("%"), high, inert;
+    "leader.imbalance.per.broker.percentage": Int, default("10"), unit("%"), high, works;
     /// How often that share is looked at.
-    "leader.imbalance.check.interval.seconds": Long, default("300"), at_least(1), unit("s"), high, inert;
+    "leader.imbalance.check.interval.seconds": Long, default("300"), at_least(1), unit("s"), high, works;
     /// How often KRaft looks for partitions to elect uncleanly.
     "unclean.leader.election.interval.ms": Long, default("300000"), at_least(1), unit("ms"), medium, internal,
         obsolete;

@@ -18,14 +18,15 @@ impl Controller {
     /// would come back with the data of a topic that nobody knows.
     pub(super) fn resume_deletion(&mut self, name: &TopicName, effects: &mut Vec<Effect>) {
         let (Some(topic), Some(deletion)) = (self.topics.get(name), self.deletions.get_mut(name)) else { return };
-        let brokers = topic.partitions.values().flat_map(|partition| partition.replicas.iter().copied());
+        let brokers = topic.partitions.values().flat_map(|partition| partition.assignment.replicas.iter().copied());
         let brokers = brokers.collect::<BTreeSet<_>>();
         if *deletion != Deletion::Queued || !brokers.iter().all(|id| self.brokers.contains_key(id)) {
             return;
         }
-        effects.push(Effect::ForgetTopics(vec![(name.clone(), topic.id)]));
+        effects.push(Effect::ForgetTopics(vec![topic.gone(name)]));
         for &broker in &brokers {
-            let there = topic.partitions.iter().filter(|(_, partition)| partition.replicas.contains(&broker));
+            let there =
+                topic.partitions.iter().filter(|(_, partition)| partition.assignment.replicas.contains(&broker));
             let partitions = there.map(|(index, _)| *index).collect();
             effects.push(Effect::DeleteReplicas { broker, topic: name.clone(), partitions });
         }

@@ -28,8 +28,8 @@ impl Controller {
             return Err(if unknown { ErrorCode::UnknownTopicOrPartition } else { ErrorCode::UnknownTopicId });
         };
         let partition = topic.partitions.get(index).filter(|_| !self.deletions.contains_key(name));
-        let state = partition.and_then(|partition| partition.state.as_ref());
-        let state = state.ok_or(ErrorCode::UnknownTopicOrPartition)?;
+        let partition = partition.ok_or(ErrorCode::UnknownTopicOrPartition)?;
+        let state = partition.state.as_ref().ok_or(ErrorCode::UnknownTopicOrPartition)?;
         if state.partition_epoch < wish.partition_epoch || state.leader_epoch < wish.leader_epoch {
             // It knows more than we do: another controller told it.
             return Err(ErrorCode::NotController);
@@ -50,7 +50,7 @@ impl Controller {
         if wish.recovering && (1 < wish.isr.len() || !state.recovering) {
             return Err(ErrorCode::InvalidRequest);
         }
-        if wish.isr.iter().any(|id| !self.may_lead(*id) && *id != broker) {
+        if wish.isr.iter().any(|id| !self.may_join(partition, *id) && *id != broker) {
             return Err(ErrorCode::IneligibleReplica);
         }
         Ok(Some(StateChange {
@@ -64,6 +64,7 @@ impl Controller {
                 ..state.clone()
             },
             tell: Tell::Nobody,
+            drops: vec![],
         }))
     }
 
@@ -73,8 +74,7 @@ impl Controller {
     /// # Errors
     /// `INVALID_UPDATE_VERSION`, `UNKNOWN_TOPIC_OR_PARTITION`.
     pub fn isr_answer(&self, wish: &IsrChange) -> IsrAnswer {
-        let (_, state) =
-            self.state(&wish.partition.topic, wish.partition.partition).ok_or(ErrorCode::UnknownTopicOrPartition)?;
+        let state = self.state(&wish.partition).ok_or(ErrorCode::UnknownTopicOrPartition)?;
         let done =
             state.leader_epoch == wish.leader_epoch && state.isr == wish.isr && state.recovering == wish.recovering;
         if done { Ok(state.clone()) } else { Err(ErrorCode::InvalidUpdateVersion) }

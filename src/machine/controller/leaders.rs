@@ -17,6 +17,7 @@ impl Controller {
         self.leaving.retain(stays);
         self.silent.retain(stays);
         let known = before.keys().copied().filter(stays).collect::<BTreeSet<_>>();
+        self.forget_offline(&started);
         effects.push(Effect::UpdateMetadata { to: known, partitions: vec![] });
         if !started.is_empty() {
             // It refuses to follow a leader that it does not know.
@@ -24,12 +25,13 @@ impl Controller {
             effects.push(Effect::UpdateMetadata { to: started.clone(), partitions });
         }
         for &broker in &started {
-            let partitions = self.notices(|notice| notice.replicas.contains(&broker));
+            let partitions = self.notices(|notice| notice.assignment.replicas.contains(&broker));
             if !partitions.is_empty() {
                 effects.push(Effect::LeaderAndIsr { broker, partitions });
             }
         }
         self.repair_all(effects);
+        self.ask_unclean(self.topics.keys(), effects);
         let waiting = self.deletions.keys().cloned().collect::<Vec<_>>();
         waiting.iter().for_each(|topic| self.resume_deletion(topic, effects));
     }
@@ -52,7 +54,7 @@ impl Controller {
         self.leaving.insert(broker);
         let (mut changes, mut stopped) = (Vec::new(), Vec::new());
         for (name, index, partition, state) in self.with_states() {
-            if partition.replicas.len() < 2 || !partition.replicas.contains(&broker) {
+            if partition.assignment.replicas.len() < 2 || !partition.assignment.replicas.contains(&broker) {
                 continue;
             }
             let next = if state.leader == broker {
@@ -66,7 +68,7 @@ impl Controller {
             changes.extend(next.map(|next| change(name, index, state, next)));
         }
         if !stopped.is_empty() {
-            effects.push(Effect::StopReplicas { broker, partitions: stopped });
+            effects.push(Effect::StopReplicas { broker, partitions: stopped, delete: false });
         }
         write_states(changes, effects);
     }
@@ -76,20 +78,20 @@ impl Controller {
     pub fn still_led_by(&self, broker: BrokerId) -> Vec<TopicPartition> {
         let led = self
             .with_states()
-            .filter(|(_, _, partition, state)| state.leader == broker && 1 < partition.replicas.len());
+            .filter(|(_, _, partition, state)| state.leader == broker && 1 < partition.assignment.replicas.len());
         led.map(|(topic, partition, ..)| TopicPartition { topic: topic.clone(), partition }).collect()
     }
 
     pub(super) fn elect(&self, partitions: &[TopicPartition], unclean: bool, effects: &mut Vec<Effect>) {
         let elected = partitions.iter().filter_map(|id| {
-            let partition = self.topics.get(&id.topic)?.partitions.get(&id.partition)?;
+            let partition = self.partition(id)?;
             let state = partition.state.as_ref()?;
             let next = if unclean {
                 let has_leader = self.brokers.contains_key(&state.leader);
                 (!has_leader).then(|| self.elected(partition, state, true)).flatten()?
             } else {
-                let first = *partition.replicas.first()?;
-                let eligible = first != state.leader && self.may_lead(first) && state.isr.contains(&first);
+                let first = *partition.assignment.replicas.first()?;
+                let eligible = first != state.leader && self.may_join(partition, first) && state.isr.contains(&first);
                 eligible.then(|| self.succeeding(state, first, state.isr.clone()))?
             };
             Some(change(&id.topic, id.partition, state, next))
@@ -102,13 +104,15 @@ impl Controller {
     /// # Errors
     /// Why not.
     pub fn may_elect(&self, id: &TopicPartition, unclean: bool) -> Result<(), ErrorCode> {
-        let (replicas, state) = self.state(&id.topic, id.partition).ok_or(ErrorCode::UnknownTopicOrPartition)?;
+        let partition = self.partition(id).ok_or(ErrorCode::UnknownTopicOrPartition)?;
+        let state = partition.state.as_ref().ok_or(ErrorCode::UnknownTopicOrPartition)?;
+        let replicas = &partition.assignment.replicas;
         if self.is_deleting(&id.topic) {
             return Err(ErrorCode::InvalidTopicException);
         }
         let is_led = self.brokers.contains_key(&state.leader);
         if unclean {
-            let eligible = replicas.iter().any(|id| self.may_lead(*id));
+            let eligible = replicas.iter().any(|id| self.may_join(partition, *id));
             return if is_led {
                 Err(ErrorCode::ElectionNotNeeded)
             } else if eligible {
@@ -119,7 +123,7 @@ impl Controller {
         }
         match replicas.first() {
             Some(first) if *first == state.leader => Err(ErrorCode::ElectionNotNeeded),
-            Some(first) if self.may_lead(*first) && state.isr.contains(first) => Ok(()),
+            Some(first) if self.may_join(partition, *first) && state.isr.contains(first) => Ok(()),
             _ => Err(ErrorCode::PreferredLeaderNotAvailable),
         }
     }
@@ -134,17 +138,26 @@ impl Controller {
         let Some(topic) = self.topics.get(name).filter(|_| !self.deletions.contains_key(name)) else { return vec![] };
         let repair = |(&index, partition): (&PartitionIndex, &Partition)| match &partition.state {
             None => {
-                let state = self.first_state(&partition.replicas)?;
-                Some(StateChange { topic: name.clone(), partition: index, expected: None, state, tell: Tell::Replicas })
+                let state = self.first_state(partition)?;
+                let (expected, tell, drops) = (None, Tell::Replicas, vec![]);
+                Some(StateChange { topic: name.clone(), partition: index, expected, state, tell, drops })
             }
-            Some(state) => Some(change(name, index, state, self.repaired(partition, state)?)),
+            Some(state) => {
+                let repaired = self.repaired(partition, state).map(|next| change(name, index, state, next));
+                repaired.or_else(|| {
+                    let next = self.completion(partition, state)?;
+                    let drops = partition.assignment.removing.clone();
+                    Some(StateChange { tell: Tell::Target, drops, ..change(name, index, state, next) })
+                })
+            }
         };
         topic.partitions.iter().filter_map(repair).collect()
     }
 
     /// The first live replica leads, and all live ones are in sync: there is nothing to be behind of.
-    fn first_state(&self, replicas: &[BrokerId]) -> Option<PartitionState> {
-        let isr = replicas.iter().copied().filter(|id| self.may_lead(*id)).collect::<Vec<_>>();
+    fn first_state(&self, partition: &Partition) -> Option<PartitionState> {
+        let replicas = partition.assignment.replicas.iter().copied();
+        let isr = replicas.filter(|id| self.may_join(partition, *id)).collect::<Vec<_>>();
         Some(PartitionState {
             controller_epoch: self.epoch,
             leader: *isr.first()?,
@@ -157,16 +170,17 @@ impl Controller {
 
     /// Another state, if the leader is gone or a member of the ISR is.
     fn repaired(&self, partition: &Partition, state: &PartitionState) -> Option<PartitionState> {
-        if self.is_there(state.leader) {
-            let isr = state.isr.iter().copied().filter(|id| self.is_there(*id)).collect::<Vec<_>>();
+        let holds = |id: BrokerId| self.holds(partition, id);
+        if holds(state.leader) {
+            let isr = state.isr.iter().copied().filter(|id| holds(*id)).collect::<Vec<_>>();
             return (isr.len() < state.isr.len()).then(|| self.succeeding(state, state.leader, isr));
         }
         let elected = self.elected(partition, state, false);
         elected.or_else(|| {
             // One that is only silent may be back at once, and nobody else can lead.
-            let gone = state.leader != BrokerId::NONE && !self.brokers.contains_key(&state.leader);
+            let gone = state.leader != BrokerId::NONE && self.is_lost(partition, state.leader);
             gone.then(|| {
-                let isr = state.isr.iter().copied().filter(|id| self.is_there(*id)).collect::<Vec<_>>();
+                let isr = state.isr.iter().copied().filter(|id| holds(*id)).collect::<Vec<_>>();
                 let isr = if isr.is_empty() { state.isr.clone() } else { isr };
                 self.succeeding(state, BrokerId::NONE, isr)
             })
@@ -174,19 +188,49 @@ impl Controller {
     }
 
     /// The first replica that is in sync and may lead does, with the members of the ISR that may. `unclean`: where no member of
-    /// the ISR is there, any replica that may lead does, alone.
+    /// the ISR is left, any replica that may lead does, alone. One that only seems to be gone is left.
     fn elected(&self, partition: &Partition, state: &PartitionState, unclean: bool) -> Option<PartitionState> {
-        let in_sync = |id: &&BrokerId| self.may_lead(**id) && state.isr.contains(id);
-        if let Some(leader) = partition.replicas.iter().find(in_sync) {
-            let isr = state.isr.iter().copied().filter(|id| self.may_lead(*id)).collect();
+        let replicas = &partition.assignment.replicas;
+        let in_sync = |id: &&BrokerId| self.may_join(partition, **id) && state.isr.contains(id);
+        if let Some(leader) = replicas.iter().find(in_sync) {
+            let isr = state.isr.iter().copied().filter(|id| self.may_join(partition, *id)).collect();
             return Some(self.succeeding(state, *leader, isr));
         }
-        let nobody = !state.isr.iter().any(|id| self.is_there(*id));
-        let any = partition.replicas.iter().find(|id| self.may_lead(**id)).filter(|_| unclean && nobody)?;
+        let nobody = state.isr.iter().all(|id| self.is_lost(partition, *id));
+        let any = replicas.iter().find(|id| self.may_join(partition, **id)).filter(|_| unclean && nobody)?;
         Some(PartitionState { recovering: true, ..self.succeeding(state, *any, vec![*any]) })
     }
 
-    fn succeeding(&self, state: &PartitionState, leader: BrokerId, isr: Vec<BrokerId>) -> PartitionState {
+    /// Asks whether records may be lost, where nothing else gives a partition a leader.
+    pub(super) fn ask_unclean<'t>(&self, topics: impl Iterator<Item = &'t TopicName>, effects: &mut Vec<Effect>) {
+        let stuck = topics.filter(|name| {
+            let topic = self.topics.get(*name).filter(|_| !self.deletions.contains_key(*name));
+            topic.is_some_and(|topic| topic.partitions.values().any(|partition| self.is_stuck(partition)))
+        });
+        let stuck = stuck.cloned().collect::<BTreeSet<_>>();
+        if !stuck.is_empty() {
+            effects.push(Effect::AskUnclean(stuck));
+        }
+    }
+
+    pub(super) fn unclean_allowed(&self, topics: &BTreeSet<TopicName>, effects: &mut Vec<Effect>) {
+        let allowed = self.with_states().filter(|(name, ..)| topics.contains(*name));
+        let stuck = allowed.filter(|(_, _, partition, _)| self.is_stuck(partition));
+        let elected = stuck.filter_map(|(name, index, partition, state)| {
+            Some(change(name, index, state, self.elected(partition, state, true)?))
+        });
+        write_states(elected.collect(), effects);
+    }
+
+    /// Whether there is no leader, nobody in sync is left, and another replica could lead.
+    fn is_stuck(&self, partition: &Partition) -> bool {
+        let Some(state) = &partition.state else { return false };
+        state.leader == BrokerId::NONE
+            && state.isr.iter().all(|id| self.is_lost(partition, *id))
+            && partition.assignment.replicas.iter().any(|id| self.may_join(partition, *id))
+    }
+
+    pub(super) fn succeeding(&self, state: &PartitionState, leader: BrokerId, isr: Vec<BrokerId>) -> PartitionState {
         PartitionState {
             controller_epoch: self.epoch,
             leader,
@@ -201,13 +245,25 @@ impl Controller {
         self.brokers.contains_key(&id) && !self.silent.contains(&id)
     }
 
-    /// Whether a broker may begin to lead, or join an ISR.
-    pub(super) fn may_lead(&self, id: BrokerId) -> bool {
-        self.is_there(id) && !self.leaving.contains(&id)
+    /// Whether a broker has a replica that can be served, as far as anybody knows.
+    fn holds(&self, partition: &Partition, id: BrokerId) -> bool {
+        self.is_there(id) && !partition.offline.contains(&id)
+    }
+
+    /// Whether a broker certainly has none, until it starts again.
+    fn is_lost(&self, partition: &Partition, id: BrokerId) -> bool {
+        !self.brokers.contains_key(&id) || partition.offline.contains(&id)
+    }
+
+    /// Whether a broker may begin to lead a partition, or join its ISR.
+    pub(super) fn may_join(&self, partition: &Partition, id: BrokerId) -> bool {
+        self.holds(partition, id) && !self.leaving.contains(&id) && partition.assignment.replicas.contains(&id)
     }
 
     /// All partitions that have a state and are not being deleted.
-    fn with_states(&self) -> impl Iterator<Item = (&TopicName, PartitionIndex, &Partition, &PartitionState)> {
+    pub(super) fn with_states(
+        &self,
+    ) -> impl Iterator<Item = (&TopicName, PartitionIndex, &Partition, &PartitionState)> {
         let known = self.topics.iter().filter(|(name, _)| !self.deletions.contains_key(*name));
         known.flat_map(|(name, topic)| {
             let partitions = topic.partitions.iter();
@@ -216,7 +272,12 @@ impl Controller {
     }
 }
 
-fn change(topic: &TopicName, partition: PartitionIndex, from: &PartitionState, to: PartitionState) -> StateChange {
+pub(super) fn change(
+    topic: &TopicName,
+    partition: PartitionIndex,
+    from: &PartitionState,
+    to: PartitionState,
+) -> StateChange {
     let expected = Some(from.partition_epoch);
-    StateChange { topic: topic.clone(), partition, expected, state: to, tell: Tell::Replicas }
+    StateChange { topic: topic.clone(), partition, expected, state: to, tell: Tell::Replicas, drops: vec![] }
 }

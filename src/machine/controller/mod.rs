@@ -16,13 +16,18 @@ use crate::model::{
     TopicPartition,
 };
 
+mod balance;
 mod deletion;
 mod isr;
 mod leaders;
+mod log_dirs;
+mod reassignment;
 mod topics;
 
 #[cfg(test)]
 mod tests;
+
+pub use reassignment::{Assignment, Refusal};
 
 /// The active controller's knowledge of the cluster.
 #[derive(Debug)]
@@ -35,6 +40,8 @@ pub struct Controller {
     silent: BTreeSet<BrokerId>,
     topics: BTreeMap<TopicName, Topic>,
     deletions: BTreeMap<TopicName, Deletion>,
+    /// What `/admin/reassign_partitions` asks for, and is not done yet.
+    reassign_znode: BTreeMap<TopicPartition, Vec<BrokerId>>,
 }
 
 /// A topic as ZooKeeper holds it.
@@ -42,8 +49,8 @@ pub struct Controller {
 pub struct TopicRecord {
     /// Its id; `None` when a very old tool made it.
     pub id: Option<TopicId>,
-    /// Replicas of each partition in order of preference.
-    pub replicas: BTreeMap<PartitionIndex, Vec<BrokerId>>,
+    /// Replicas of each partition.
+    pub assignments: BTreeMap<PartitionIndex, Assignment>,
     /// State of each partition that has one.
     pub states: BTreeMap<PartitionIndex, PartitionState>,
 }
@@ -73,8 +80,10 @@ struct Topic {
 
 #[derive(Debug)]
 struct Partition {
-    replicas: Vec<BrokerId>,
+    assignment: Assignment,
     state: Option<PartitionState>,
+    /// Live brokers on which the log dir with this replica has failed.
+    offline: BTreeSet<BrokerId>,
 }
 
 #[derive(Debug, PartialEq, Eq)]
@@ -131,6 +140,30 @@ pub enum Event {
     Leaving(BrokerId),
     /// Nobody listens where a live broker should (`true`), or somebody does again.
     Silent(BrokerId, bool),
+    /// A log dir of a broker has failed; which replicas lay in it is to be found out.
+    LogDirFailed(BrokerId),
+    /// These replicas of a broker lie in a log dir that has failed.
+    ReplicasOffline(BrokerId, Vec<TopicPartition>),
+    /// Of the topics in [`Effect::AskUnclean`], those that rather lose records than be without a leader.
+    UncleanAllowed(BTreeSet<TopicName>),
+    /// Settings changed: whether records may be lost is asked again.
+    SettingsChanged,
+    /// A client wants partitions to have other replicas; `None`: what it wanted before no more (AlterPartitionReassignments).
+    Reassign {
+        /// Names the request in [`Effect::AnswerReassign`].
+        token: u64,
+        /// The replicas to be of each partition.
+        targets: BTreeMap<TopicPartition, Option<Vec<BrokerId>>>,
+    },
+    /// An old tool wants the same by znode: everything that is written there.
+    ReassignZnode(BTreeMap<TopicPartition, Vec<BrokerId>>),
+    /// The assignments of a topic's partitions were written.
+    AssignmentsWritten(TopicName, BTreeMap<PartitionIndex, AssignmentChange>),
+    /// Preferred leaders are to lead again where a broker leads less than it should.
+    Balance {
+        /// Share of the partitions that prefer a broker and that others may lead, in percent.
+        imbalance_max: u32,
+    },
 }
 
 /// What to do, in this order.
@@ -142,6 +175,8 @@ pub enum Effect {
     AssignTopicId(TopicName),
     /// Write these states; report what was written. A version conflict means: read the topic again.
     WriteStates(Vec<StateChange>),
+    /// Look whether these topics have `unclean.leader.election.enable`; report.
+    AskUnclean(BTreeSet<TopicName>),
     /// Tell brokers about all live brokers and these partitions (UpdateMetadata).
     UpdateMetadata {
         /// To whom.
@@ -150,7 +185,7 @@ pub enum Effect {
         partitions: Vec<PartitionNotice>,
     },
     /// Tell every live broker that these topics are gone (UpdateMetadata with leader −2).
-    ForgetTopics(Vec<(TopicName, TopicId)>),
+    ForgetTopics(Vec<Gone>),
     /// Tell a broker to lead or follow (LeaderAndIsr).
     LeaderAndIsr {
         /// To whom.
@@ -164,7 +199,20 @@ pub enum Effect {
         broker: BrokerId,
         /// Which, and under which leader epoch.
         partitions: Vec<(TopicPartition, LeaderEpoch)>,
+        /// Whether they are not replicas any more, and their data goes. Nobody waits for that.
+        delete: bool,
     },
+    /// Write these assignments into a topic's znode, keeping the others; report.
+    WriteAssignments(TopicName, BTreeMap<PartitionIndex, AssignmentChange>),
+    /// Answer a client: which of its reassignments were refused, and why.
+    AnswerReassign {
+        /// Which request.
+        token: u64,
+        /// In the order of the partitions.
+        answers: Vec<(TopicPartition, Result<(), Refusal>)>,
+    },
+    /// What is left of `/admin/reassign_partitions`; the znode goes when that is nothing.
+    WriteReassignZnode(BTreeMap<TopicPartition, Vec<BrokerId>>),
     /// Answer a leader: what [`Controller::isr_answer`] says of each wish that was not refused.
     AnswerIsr {
         /// Which request.
@@ -200,6 +248,28 @@ pub struct StateChange {
     pub state: PartitionState,
     /// Which replicas must hear of it by LeaderAndIsr; all brokers do by UpdateMetadata.
     pub tell: Tell,
+    /// These are not replicas any more, and delete their data when the state is written.
+    pub drops: Vec<BrokerId>,
+}
+
+/// An assignment to write.
+#[derive(Clone, PartialEq, Eq, Debug)]
+pub struct AssignmentChange {
+    /// What to write.
+    pub assignment: Assignment,
+    /// Whether it ends a reassignment, whose outcome the brokers know already.
+    pub ends: bool,
+}
+
+/// A topic that is gone.
+#[derive(Clone, PartialEq, Eq, Debug)]
+pub struct Gone {
+    /// Its name.
+    pub topic: TopicName,
+    /// Its id.
+    pub topic_id: TopicId,
+    /// All its partitions.
+    pub partitions: Vec<PartitionIndex>,
 }
 
 /// Who hears of a new state by LeaderAndIsr.
@@ -209,6 +279,8 @@ pub enum Tell {
     Replicas,
     /// Nobody: the leader asked for it, and the others do not mind.
     Nobody,
+    /// The live replicas that a reassignment leaves, which with this state is done.
+    Target,
 }
 
 /// What brokers are told about one partition.
@@ -220,11 +292,13 @@ pub struct PartitionNotice {
     pub topic_id: TopicId,
     /// The partition.
     pub partition: PartitionIndex,
-    /// All its replicas in order of preference.
-    pub replicas: Vec<BrokerId>,
+    /// All its replicas.
+    pub assignment: Assignment,
     /// Its state.
     pub state: PartitionState,
-    /// Whether the partition never had a leader before.
+    /// Live brokers on which the log dir with this replica has failed.
+    pub offline: Vec<BrokerId>,
+    /// Whether the partition never had a leader before, or the receiver was no replica.
     pub is_new: bool,
 }
 
@@ -248,6 +322,7 @@ impl Controller {
             silent: BTreeSet::new(),
             topics: BTreeMap::new(),
             deletions: BTreeMap::new(),
+            reassign_znode: BTreeMap::new(),
         }
     }
 
@@ -275,6 +350,14 @@ impl Controller {
             Event::AlterIsr { token, broker, changes } => self.alter_isr(token, broker, changes, effects),
             Event::Leaving(broker) => self.broker_leaves(broker, effects),
             Event::Silent(broker, silent) => self.broker_silent(broker, silent, effects),
+            Event::LogDirFailed(broker) => self.log_dir_failed(broker, effects),
+            Event::ReplicasOffline(broker, partitions) => self.replicas_offline(broker, &partitions, effects),
+            Event::UncleanAllowed(topics) => self.unclean_allowed(&topics, effects),
+            Event::SettingsChanged => self.ask_unclean(self.topics.keys(), effects),
+            Event::Reassign { token, targets } => self.reassign(token, targets, effects),
+            Event::ReassignZnode(wanted) => self.reassign_znode(wanted, effects),
+            Event::AssignmentsWritten(topic, changes) => self.assignments_written(&topic, changes, effects),
+            Event::Balance { imbalance_max } => self.balance(imbalance_max, effects),
         }
         self.check();
     }
@@ -287,9 +370,12 @@ impl Controller {
 
     /// State of a partition, when the controller knows one.
     #[must_use]
-    pub fn state(&self, topic: &TopicName, partition: PartitionIndex) -> Option<(&[BrokerId], &PartitionState)> {
-        let partition = self.topics.get(topic)?.partitions.get(&partition)?;
-        Some((&partition.replicas, partition.state.as_ref()?))
+    pub fn state(&self, id: &TopicPartition) -> Option<&PartitionState> {
+        self.partition(id)?.state.as_ref()
+    }
+
+    fn partition(&self, id: &TopicPartition) -> Option<&Partition> {
+        self.topics.get(&id.topic)?.partitions.get(&id.partition)
     }
 
     /// What brokers are told about the partitions that have a state and that `which` picks.
@@ -297,16 +383,7 @@ impl Controller {
         let known = self.topics.iter().filter(|(name, _)| !self.deletions.contains_key(*name));
         known
             .flat_map(|(name, topic)| {
-                topic.partitions.iter().filter_map(|(&index, partition)| {
-                    Some(PartitionNotice {
-                        topic: name.clone(),
-                        topic_id: topic.id,
-                        partition: index,
-                        replicas: partition.replicas.clone(),
-                        state: partition.state.clone()?,
-                        is_new: false,
-                    })
-                })
+                topic.partitions.iter().filter_map(|(&index, partition)| partition.notice(name, topic.id, index))
             })
             .filter(which)
             .collect()
@@ -324,6 +401,21 @@ impl Controller {
                 assert!(state.isr.contains(&state.leader), "a leader that is not in sync");
             }
         }
+    }
+}
+
+impl Partition {
+    /// What brokers are told of it, once it has a state.
+    fn notice(&self, topic: &TopicName, topic_id: TopicId, index: PartitionIndex) -> Option<PartitionNotice> {
+        Some(PartitionNotice {
+            topic: topic.clone(),
+            topic_id,
+            partition: index,
+            assignment: self.assignment.clone(),
+            state: self.state.clone()?,
+            offline: self.offline.iter().copied().collect(),
+            is_new: false,
+        })
     }
 }
 

@@ -11,8 +11,13 @@ fn live(ids: &[i32]) -> Event {
 }
 
 fn record(id: u8, replicas: &[&[i32]]) -> TopicRecord {
-    let replicas = (0..).map(PartitionIndex).zip(replicas.iter().map(|r| r.iter().copied().map(BrokerId).collect()));
-    TopicRecord { id: Some(TopicId([id; 16])), replicas: replicas.collect(), states: BTreeMap::new() }
+    let settled = |replicas: &&[i32]| Assignment::settled(ids(replicas));
+    let assignments = (0..).map(PartitionIndex).zip(replicas.iter().map(settled)).collect();
+    TopicRecord { id: Some(TopicId([id; 16])), assignments, states: BTreeMap::new() }
+}
+
+fn gone() -> Gone {
+    Gone { topic: name("t"), topic_id: TopicId([7; 16]), partitions: vec![PartitionIndex(0)] }
 }
 
 struct Transcript(Controller);
@@ -116,7 +121,7 @@ fn a_deletion_ends_with_the_znodes_and_the_name_is_free_again() {
     assert_eq!(
         c.after(wanted()),
         [
-            Effect::ForgetTopics(vec![(name("t"), TopicId([7; 16]))]),
+            Effect::ForgetTopics(vec![gone()]),
             Effect::DeleteReplicas { broker: BrokerId(1), topic: name("t"), partitions: vec![PartitionIndex(0)] },
         ]
     );
@@ -147,7 +152,7 @@ fn a_wish_to_delete_what_is_not_there_is_dropped() {
 fn a_znode_that_vanished_makes_brokers_forget_but_not_delete() {
     let mut c = Transcript::new(&[1]);
     c.created("t", record(7, &[&[1]]));
-    assert_eq!(c.after(Event::Topics(BTreeSet::new())), [Effect::ForgetTopics(vec![(name("t"), TopicId([7; 16]))])]);
+    assert_eq!(c.after(Event::Topics(BTreeSet::new())), [Effect::ForgetTopics(vec![gone()])]);
 }
 
 /// Three brokers and a topic whose only partition lives on all of them, led by broker 1.
@@ -316,7 +321,7 @@ fn a_broker_that_stops_is_led_by_others_first() {
     c.created("alone", record(9, &[&[1]]));
     let effects = c.after(Event::Leaving(BrokerId(1)));
     assert_eq!(written(&effects), [(2, 1, ids(&[2, 3])), (2, 1, ids(&[2]))], "in the order of topics");
-    let stopped = |effect: &Effect| matches!(effect, Effect::StopReplicas { broker: BrokerId(1), partitions } if partitions.len() == 1);
+    let stopped = |effect: &Effect| matches!(effect, Effect::StopReplicas { broker: BrokerId(1), partitions, delete: false } if partitions.len() == 1);
     assert!(effects.iter().any(stopped), "it follows u no more: {effects:?}");
     assert_eq!(c.0.still_led_by(BrokerId(1)), [t()], "until the states are written");
     succeed(&mut c, &effects);
@@ -340,4 +345,214 @@ fn an_unclean_election_takes_any_live_replica_and_says_so() {
     assert!(changes[0].state.recovering);
     succeed(&mut c, &effects);
     assert_eq!(c.0.may_elect(&t(), true), Err(ErrorCode::ElectionNotNeeded));
+}
+
+/// Asks for other replicas of `t`, and lets the write of the assignment succeed; what follows.
+fn reassigned(c: &mut Transcript, target: Option<&[i32]>) -> Vec<Effect> {
+    let effects = c.after(Event::Reassign { token: 5, targets: BTreeMap::from([(t(), target.map(ids))]) });
+    let [Effect::WriteAssignments(topic, changes), Effect::AnswerReassign { token: 5, answers }] = &effects[..] else {
+        panic!("{effects:?}")
+    };
+    assert_eq!(answers[0].1, Ok(()));
+    c.after(Event::AssignmentsWritten(topic.clone(), changes.clone()))
+}
+
+fn refusal(c: &mut Transcript, target: Option<&[i32]>) -> ErrorCode {
+    let effects = c.after(Event::Reassign { token: 5, targets: BTreeMap::from([(t(), target.map(ids))]) });
+    let [Effect::AnswerReassign { answers, .. }] = &effects[..] else { panic!("{effects:?}") };
+    answers[0].1.clone().expect_err("refused").0
+}
+
+/// Who is told to lead or follow: broker, replicas, whether the replica is new there.
+fn told(effects: &[Effect]) -> Vec<(i32, Vec<BrokerId>, bool)> {
+    let told = effects.iter().filter_map(|effect| {
+        let Effect::LeaderAndIsr { broker, partitions } = effect else { return None };
+        Some((broker.0, partitions[0].assignment.replicas.clone(), partitions[0].is_new))
+    });
+    told.collect()
+}
+
+fn deleted(effects: &[Effect]) -> Vec<i32> {
+    let deleted = effects.iter().filter_map(|effect| match effect {
+        Effect::StopReplicas { broker, delete: true, .. } => Some(broker.0),
+        _ => None,
+    });
+    deleted.collect()
+}
+
+fn grows(c: &mut Transcript, leader: i32, wished: IsrChange) -> Vec<Effect> {
+    let effects = c.after(Event::AlterIsr { token: 1, broker: BrokerId(leader), changes: vec![wished] });
+    succeed(c, &effects)
+}
+
+#[test]
+fn a_partition_moves_when_the_new_replicas_are_in_sync_and_only_then_loses_the_old() {
+    let mut c = Transcript::new(&[1, 2, 3, 4]);
+    c.created("t", record(7, &[&[1, 2]]));
+    let effects = reassigned(&mut c, Some(&[3, 4]));
+    assert_eq!(written(&effects), [(1, 1, ids(&[1, 2]))], "a new epoch, so that the leader counts the new ones");
+    let effects = succeed(&mut c, &effects);
+    let all = ids(&[3, 4, 1, 2]);
+    assert_eq!(
+        told(&effects),
+        [(1, all.clone(), false), (2, all.clone(), false), (3, all.clone(), true), (4, all.clone(), true)]
+    );
+    assert!(deleted(&effects).is_empty());
+    assert_eq!(c.0.moving().count(), 1);
+    let effects = grows(&mut c, 1, wish(1, 1, &[1, 2, 3]));
+    assert_eq!(written(&effects), [], "4 is not in sync yet");
+    let effects = grows(&mut c, 1, wish(1, 2, &[1, 2, 3, 4]));
+    assert_eq!(written(&effects), [(3, 2, ids(&[3, 4]))]);
+    assert!(deleted(&effects).is_empty(), "nothing goes before the state is written");
+    let effects = succeed(&mut c, &effects);
+    assert_eq!(told(&effects), [(3, ids(&[3, 4]), false), (4, ids(&[3, 4]), false)]);
+    assert_eq!(deleted(&effects), [1, 2]);
+    let Some(Effect::WriteAssignments(_, changes)) = effects.last() else { panic!("{effects:?}") };
+    let change = &changes[&PartitionIndex(0)];
+    assert_eq!((change.assignment.clone(), change.ends), (Assignment::settled(ids(&[3, 4])), true));
+    assert_eq!(c.after(Event::AssignmentsWritten(name("t"), changes.clone())), []);
+    assert_eq!(c.0.moving().count(), 0);
+}
+
+#[test]
+fn a_reassignment_is_undone() {
+    let mut c = Transcript::new(&[1, 2, 3]);
+    c.created("t", record(7, &[&[1, 2]]));
+    let effects = reassigned(&mut c, Some(&[3, 2]));
+    succeed(&mut c, &effects);
+    let effects = grows(&mut c, 1, wish(1, 1, &[1, 2, 3]));
+    let undone = effects.iter().any(|effect| matches!(effect, Effect::WriteStates(_)));
+    assert!(undone, "it is about to end: {effects:?}");
+    // The controller dies here, before that is written. The next one finds it under way, and is asked to undo it.
+    let mut next = Transcript(Controller::new(ControllerEpoch(2)));
+    next.after(live(&[1, 2]));
+    let state = c.0.state(&t()).expect("a state").clone();
+    let moving = Assignment { replicas: ids(&[3, 2, 1]), adding: ids(&[3]), removing: ids(&[1]) };
+    let record = TopicRecord {
+        id: Some(TopicId([7; 16])),
+        assignments: BTreeMap::from([(PartitionIndex(0), moving)]),
+        states: BTreeMap::from([(PartitionIndex(0), state)]),
+    };
+    let effects = next.after(Event::TopicRead(name("t"), Some(record)));
+    assert_eq!(written(&effects), [(1, 2, ids(&[1, 2]))], "3 is dead by now");
+    succeed(&mut next, &effects);
+    next.after(live(&[1, 2, 3]));
+    let effects = reassigned(&mut next, None);
+    assert_eq!(written(&effects), [(1, 3, ids(&[1, 2]))]);
+    let effects = succeed(&mut next, &effects);
+    assert_eq!(told(&effects), [(1, ids(&[2, 1]), false), (2, ids(&[2, 1]), false)]);
+    assert_eq!(deleted(&effects), [3]);
+    assert_eq!(refusal(&mut next, None), ErrorCode::NoReassignmentInProgress);
+}
+
+#[test]
+fn what_cannot_be_moved_is_refused() {
+    let mut c = three();
+    for bad in [&[][..], &[1, 1], &[-1], &[1, 9]] {
+        assert_eq!(refusal(&mut c, Some(bad)), ErrorCode::InvalidReplicaAssignment, "{bad:?}");
+    }
+    c.after(Event::Deletions(BTreeSet::from([name("t")])));
+    assert_eq!(refusal(&mut c, Some(&[1])), ErrorCode::UnknownTopicOrPartition);
+}
+
+#[test]
+fn replicas_are_not_deleted_while_they_alone_are_in_sync() {
+    let mut c = Transcript::new(&[1, 2]);
+    c.created("t", record(7, &[&[1]]));
+    let effects = reassigned(&mut c, Some(&[2]));
+    succeed(&mut c, &effects);
+    let effects = grows(&mut c, 1, wish(1, 1, &[1, 2]));
+    assert_eq!(written(&effects), [(2, 2, ids(&[2]))]);
+    // That was written, and the controller died: the next one finds only 2 in sync, and is asked to go back to 1.
+    succeed(&mut c, &effects);
+    assert_eq!(refusal(&mut c, None), ErrorCode::InvalidReplicaAssignment);
+}
+
+#[test]
+fn a_shorter_list_of_replicas_ends_at_once() {
+    let mut c = three();
+    let effects = reassigned(&mut c, Some(&[3, 1]));
+    let effects = succeed(&mut c, &effects);
+    assert_eq!(written(&effects), [(1, 2, ids(&[1, 3]))]);
+    let effects = succeed(&mut c, &effects);
+    assert_eq!(deleted(&effects), [2]);
+}
+
+#[test]
+fn an_old_tools_znode_goes_when_all_in_it_is_done_or_cannot_be() {
+    let mut c = three();
+    let nowhere = TopicPartition { topic: name("nowhere"), partition: PartitionIndex(0) };
+    let wanted = BTreeMap::from([(t(), ids(&[2, 3])), (nowhere, ids(&[1]))]);
+    let effects = c.after(Event::ReassignZnode(wanted.clone()));
+    let [Effect::WriteAssignments(topic, changes), Effect::WriteReassignZnode(left)] = &effects[..] else {
+        panic!("{effects:?}")
+    };
+    assert_eq!(*left, BTreeMap::from([(t(), ids(&[2, 3]))]), "what is not there is taken off");
+    let effects = c.after(Event::AssignmentsWritten(topic.clone(), changes.clone()));
+    let effects = succeed(&mut c, &effects);
+    let effects = succeed(&mut c, &effects);
+    let Some(Effect::WriteAssignments(topic, changes)) = effects.last() else { panic!("{effects:?}") };
+    let effects = c.after(Event::AssignmentsWritten(topic.clone(), changes.clone()));
+    assert_eq!(effects, [Effect::WriteReassignZnode(BTreeMap::new())]);
+}
+
+#[test]
+fn a_failed_log_dir_is_asked_about_and_others_lead() {
+    let mut c = three();
+    assert_eq!(told(&c.after(Event::LogDirFailed(BrokerId(1)))), [(1, ids(&[1, 2, 3]), false)]);
+    let effects = c.after(Event::ReplicasOffline(BrokerId(1), vec![t()]));
+    assert_eq!(written(&effects), [(2, 1, ids(&[2, 3]))]);
+    let Effect::UpdateMetadata { partitions, .. } = &effects[0] else { panic!("{effects:?}") };
+    assert_eq!(partitions[0].offline, ids(&[1]));
+    succeed(&mut c, &effects);
+    let refused = c.after(Event::AlterIsr { token: 1, broker: BrokerId(2), changes: vec![wish(1, 1, &[1, 2, 3])] });
+    assert_eq!(answer(&refused), [Some(ErrorCode::IneligibleReplica)], "until it starts again");
+    let mut brokers = [1, 2, 3].map(|id| (BrokerId(id), BrokerEpoch(i64::from(id))));
+    brokers[0].1 = BrokerEpoch(40);
+    c.after(Event::Brokers(brokers.into()));
+    let granted = c.after(Event::AlterIsr { token: 2, broker: BrokerId(2), changes: vec![wish(1, 1, &[1, 2, 3])] });
+    assert_eq!(answer(&granted), [None]);
+}
+
+#[test]
+fn records_are_given_up_only_where_the_topic_allows_it() {
+    let mut c = three();
+    let effects = c.after(live(&[1]));
+    succeed(&mut c, &effects);
+    let effects = c.after(live(&[]));
+    assert!(!succeed(&mut c, &effects).iter().any(|effect| matches!(effect, Effect::AskUnclean(_))), "nobody is there");
+    let asked = Effect::AskUnclean(BTreeSet::from([name("t")]));
+    assert_eq!(c.after(live(&[3])).last(), Some(&asked));
+    assert_eq!(c.after(Event::SettingsChanged), [asked]);
+    let effects = c.after(Event::UncleanAllowed(BTreeSet::from([name("t")])));
+    assert_eq!(written(&effects), [(3, 3, ids(&[3]))]);
+    succeed(&mut c, &effects);
+    assert_eq!(c.after(Event::SettingsChanged), []);
+}
+
+#[test]
+fn leaders_go_back_when_a_broker_leads_too_little() {
+    let mut c = three();
+    let effects = c.after(Event::Leaving(BrokerId(1)));
+    succeed(&mut c, &effects);
+    let effects = c.after(live(&[2, 3]));
+    assert_eq!(written(&effects), []);
+    c.after(live(&[1, 2, 3]));
+    let balance = Event::Balance { imbalance_max: 10 };
+    assert_eq!(c.after(balance), [], "it is not in sync yet");
+    grows(&mut c, 2, wish(1, 1, &[2, 3, 1]));
+    assert_eq!(c.after(Event::Balance { imbalance_max: 100 }), []);
+    assert_eq!(written(&c.after(Event::Balance { imbalance_max: 10 })), [(1, 2, ids(&[2, 3, 1]))]);
+}
+
+#[test]
+fn what_another_writer_changed_is_told() {
+    let mut c = three();
+    let state = PartitionState { partition_epoch: PartitionEpoch(4), ..c.0.state(&t()).expect("a state").clone() };
+    let state = PartitionState { isr: ids(&[1, 3]), ..state };
+    let read = TopicRecord { states: BTreeMap::from([(PartitionIndex(0), state)]), ..record(7, &[&[1, 2, 3]]) };
+    let effects = c.after(Event::TopicRead(name("t"), Some(read.clone())));
+    let [Effect::UpdateMetadata { partitions, .. }] = &effects[..] else { panic!("{effects:?}") };
+    assert_eq!(partitions[0].state.isr, ids(&[1, 3]));
+    assert_eq!(c.after(Event::TopicRead(name("t"), Some(read))), [], "known by now");
 }

@@ -1,5 +1,6 @@
 //! Topics come, get partitions, and vanish; what was written about them is told.
 
+use super::reassignment::end_reassignments;
 use super::*;
 
 impl Controller {
@@ -14,7 +15,7 @@ impl Controller {
     /// (law 10).
     pub(super) fn topic_vanished(&mut self, name: &TopicName, effects: &mut Vec<Effect>) {
         if let Some(topic) = self.topics.remove(name) {
-            effects.push(Effect::ForgetTopics(vec![(name.clone(), topic.id)]));
+            effects.push(Effect::ForgetTopics(vec![topic.gone(name)]));
         }
         if self.deletions.remove(name).is_some() {
             effects.push(Effect::DropDeletion(name.clone()));
@@ -29,56 +30,92 @@ impl Controller {
         let known = self.topics.remove(&name).filter(|topic| topic.id == id);
         let mut known = known.map(|topic| topic.partitions).unwrap_or_default();
         let mut states = record.states;
-        let mut appeared = BTreeSet::new();
-        let partitions = record.replicas.into_iter().map(|(index, replicas)| {
-            let before = known.remove(&index).and_then(|partition| partition.state);
+        let (mut led, mut changed) = (BTreeSet::new(), BTreeSet::new());
+        let partitions = record.assignments.into_iter().map(|(index, assignment)| {
+            let before = known.remove(&index);
+            let offline = before.as_ref().map(|partition| partition.offline.clone()).unwrap_or_default();
+            let before = before.and_then(|partition| partition.state);
             let read = states.remove(&index);
-            if before.is_none() && read.is_some() {
-                appeared.insert(index);
+            if let Some(read) = &read {
+                // Another writer's: we tell of ours when they are written.
+                if before.as_ref().is_none_or(|before| before.leader_epoch != read.leader_epoch) {
+                    led.insert(index);
+                }
+                if before.as_ref() != Some(read) {
+                    changed.insert(index);
+                }
             }
-            (index, Partition { replicas, state: read.or(before) })
+            (index, Partition { assignment, state: read.or(before), offline })
         });
         self.topics.insert(name.clone(), Topic { id, partitions: partitions.collect() });
         if self.deletions.contains_key(&name) {
             self.resume_deletion(&name, effects);
             return;
         }
-        let notices = self.notices(|notice| notice.topic == name && appeared.contains(&notice.partition));
+        let notices = self.notices_of(&name, |index| led.contains(&index));
         self.tell_replicas(&notices, effects);
-        self.tell_all(notices, effects);
+        self.tell_all(self.notices_of(&name, |index| changed.contains(&index)), effects);
         write_states(self.repairs(&name), effects);
+        self.ask_unclean(std::iter::once(&name), effects);
     }
 
     /// What was written is known from now on, and told: LeaderAndIsr to the replicas that must hear of it, then UpdateMetadata to
     /// all, as in one of Kafka's batches.
     pub(super) fn states_written(&mut self, changes: Vec<StateChange>, effects: &mut Vec<Effect>) {
         let (mut led, mut all) = (Vec::new(), Vec::new());
-        for StateChange { topic: name, partition: index, expected, state, tell } in changes {
+        let (mut dropped, mut ended) = (Vec::new(), Vec::new());
+        let (mut moving, mut leaderless) = (BTreeSet::new(), BTreeSet::new());
+        for StateChange { topic: name, partition: index, expected, state, tell, drops } in changes {
             let Some(topic) = self.topics.get_mut(&name) else { continue };
             let topic_id = topic.id;
             let Some(partition) = topic.partitions.get_mut(&index) else { continue };
-            partition.state = Some(state.clone());
-            let replicas = partition.replicas.clone();
-            let notice = PartitionNotice {
-                topic: name,
-                topic_id,
-                partition: index,
-                replicas,
-                state,
-                is_new: expected.is_none(),
+            let leader_epoch = state.leader_epoch;
+            partition.state = Some(state);
+            let Some(notice) = partition.notice(&name, topic_id, index) else { continue };
+            let assignment = match tell {
+                Tell::Target => Assignment::settled(partition.assignment.target()),
+                Tell::Replicas | Tell::Nobody => notice.assignment,
             };
-            if tell == Tell::Replicas {
-                led.push(notice.clone());
+            let notice = PartitionNotice { assignment, is_new: expected.is_none(), ..notice };
+            dropped.extend(drops.into_iter().map(|broker| (broker, (notice.id(), leader_epoch))));
+            match tell {
+                Tell::Replicas => led.push(notice.clone()),
+                Tell::Target => {
+                    led.push(notice.clone());
+                    ended.push((notice.id(), notice.assignment.clone()));
+                }
+                Tell::Nobody => {}
+            }
+            if notice.assignment.is_moving() {
+                moving.insert(name.clone());
+            }
+            if notice.state.leader == BrokerId::NONE {
+                leaderless.insert(name);
             }
             all.push(notice);
         }
         self.tell_replicas(&led, effects);
         self.tell_all(all, effects);
+        self.drop_replicas(dropped, effects);
+        end_reassignments(ended, effects);
+        moving.iter().for_each(|topic| write_states(self.repairs(topic), effects));
+        self.ask_unclean(leaderless.iter(), effects);
+    }
+
+    /// What brokers are told of those partitions of a topic that `which` picks.
+    pub(super) fn notices_of(&self, name: &TopicName, which: impl Fn(PartitionIndex) -> bool) -> Vec<PartitionNotice> {
+        let Some(topic) = self.topics.get(name) else { return vec![] };
+        let picked = topic.partitions.iter().filter(|(index, _)| which(**index));
+        picked.filter_map(|(&index, partition)| partition.notice(name, topic.id, index)).collect()
     }
 
     pub(super) fn tell_replicas(&self, notices: &[PartitionNotice], effects: &mut Vec<Effect>) {
         for &broker in self.brokers.keys() {
-            let partitions = notices.iter().filter(|notice| notice.replicas.contains(&broker)).cloned();
+            let concerned = notices.iter().filter(|notice| notice.assignment.replicas.contains(&broker)).cloned();
+            let partitions = concerned.map(|notice| {
+                let is_new = notice.is_new || notice.assignment.adding.contains(&broker);
+                PartitionNotice { is_new, ..notice }
+            });
             let partitions = partitions.collect::<Vec<_>>();
             if !partitions.is_empty() {
                 effects.push(Effect::LeaderAndIsr { broker, partitions });
@@ -90,5 +127,12 @@ impl Controller {
         if !partitions.is_empty() {
             effects.push(Effect::UpdateMetadata { to: self.everybody(), partitions });
         }
+    }
+}
+
+impl Topic {
+    /// What brokers are told when it is gone.
+    pub(super) fn gone(&self, name: &TopicName) -> Gone {
+        Gone { topic: name.clone(), topic_id: self.id, partitions: self.partitions.keys().copied().collect() }
     }
 }
