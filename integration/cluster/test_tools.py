@@ -67,7 +67,8 @@ def test_a_fourth_broker_takes_over_partitions(cluster, folder):
 
 
 def test_a_reassignment_is_cancelled(cluster, folder):
-    four = cluster()
+    # Longer than the tools take.
+    four = cluster(**{"zookeeper.session.timeout.ms": "60000"})
     four.create("t")
     was = replicas(four, "t")
     fourth = four.add(four.brokers[0].kind)
