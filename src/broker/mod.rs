@@ -38,6 +38,7 @@ pub mod directory;
 pub mod env;
 pub mod fetch_slots;
 pub mod fetcher;
+pub mod fetchers;
 pub mod file_source;
 pub mod hand_over;
 pub mod handlers;

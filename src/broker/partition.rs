@@ -19,6 +19,7 @@ use super::placement::Placement;
 use super::ports::Ports;
 use super::settings::TopicSettings;
 use super::supervisor::DeathNotice;
+use crate::machine::follower::{CutTo, FetchPosition};
 use crate::machine::isr_change::{IsrAnswer, IsrChange};
 use crate::machine::partition::{Effect, Event, Leadership, LogBounds, Partition, Wait};
 use crate::model::{
@@ -240,28 +241,6 @@ pub struct Replication {
     pub log_start: Offset,
     /// Hears where to go on, once all is flushed where that is wanted.
     pub reply: oneshot::Sender<Result<FetchPosition, ErrorCode>>,
-}
-
-/// Where a log is cut.
-#[derive(Clone, Copy, PartialEq, Eq, Debug)]
-pub enum CutTo {
-    /// Where it parts from the leader's, whose largest epoch up to our last one is this, and ends there.
-    Divergence(LeaderEpoch, Offset),
-    /// At an offset.
-    Offset(Offset),
-    /// It begins anew at an offset: the leader has nothing below.
-    Anew(Offset),
-}
-
-/// Where a follower goes on fetching.
-#[derive(Clone, Copy, PartialEq, Eq, Debug)]
-pub struct FetchPosition {
-    /// It has all below: flushed, where that is wanted, since this is what the leader counts.
-    pub offset: Offset,
-    /// The newest leader epoch in its log.
-    pub last_epoch: LeaderEpoch,
-    /// First readable offset.
-    pub log_start: Offset,
 }
 
 /// What a partition does from time to time.
