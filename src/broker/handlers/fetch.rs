@@ -10,10 +10,11 @@ use std::time::Duration;
 use futures::future::join_all;
 
 use super::super::ask;
+use super::super::caught_up::Told;
 use super::super::directory::{FetchWaiter, PartitionHandle};
 use super::super::env::Env;
 use super::super::fetch_slots::SessionSlot;
-use super::super::partition::PartitionCommand;
+use super::super::partition::{PartitionCommand, Progress};
 use super::super::peer::Peer;
 use super::super::ports::random;
 use super::Unanswerable;
@@ -110,7 +111,15 @@ async fn fetch(env: &Env, peer: &mut Peer, version: i16, request: &FetchRequest)
         bytes_max: bytes_max(env, version, request),
         names_leader: NAMES_LEADER_FROM <= version,
     };
-    let look = look_until(env, &wanted, request, &limits).await;
+    if incremental {
+        peer.told.forget(&asked.forgotten);
+    } else {
+        peer.told.clear();
+    }
+    let look = look_until(env, &mut peer.told, &wanted, request, &limits).await;
+    if session_id == NO_SESSION {
+        peer.told.clear();
+    }
     let slices = look.slices;
     let mut response = FetchResponse { session_id, ..Default::default() };
     for (key, partition, answered) in look.partitions {
@@ -144,12 +153,18 @@ fn bytes_max(env: &Env, version: i16, request: &FetchRequest) -> usize {
 }
 
 /// Looks, and while there is less than the client wants, waits until a partition has news or the time is up.
-async fn look_until(env: &Env, wanted: &[(Key, Wanted)], request: &FetchRequest, limits: &Limits) -> Look {
+async fn look_until(
+    env: &Env,
+    told: &mut Told,
+    wanted: &[(Key, Wanted)],
+    request: &FetchRequest,
+    limits: &Limits,
+) -> Look {
     let bytes_min = usize::try_from(request.min_bytes).unwrap_or(0).min(limits.bytes_max);
     let wait = Duration::from_millis(u64::try_from(request.max_wait_ms).unwrap_or(0)).min(WAIT_MAX);
     let deadline = env.ports.clock.moment().after(wait);
     let parted = match limits.replica {
-        Some(replica) => tell_progress(env, wanted, replica).await,
+        Some(replica) => tell_progress(env, told, wanted, replica).await,
         None => BTreeMap::new(),
     };
     loop {
@@ -174,24 +189,37 @@ async fn look_until(env: &Env, wanted: &[(Key, Wanted)], request: &FetchRequest,
 /// Of the partitions that a follower asks for: where its log parts from ours, or why it cannot be told anything.
 type Parted = BTreeMap<Key, Result<(LeaderEpoch, Offset), ErrorCode>>;
 
-/// Tells every partition how far a follower is, which the high watermark depends on, and compares the logs (KIP-595).
-async fn tell_progress(env: &Env, wanted: &[(Key, Wanted)], replica: BrokerId) -> Parted {
-    let asked = wanted.iter().filter_map(|(key, wanted)| {
-        let partition = find(env, key).ok()?;
-        fence(&partition, wanted.current_leader_epoch).ok()?;
+/// Tells every partition how far a follower is, which the high watermark depends on, and compares the logs (KIP-595). Of a follower that
+/// has everything, and had before, only the time is noted.
+async fn tell_progress(env: &Env, told: &mut Told, wanted: &[(Key, Wanted)], replica: BrokerId) -> Parted {
+    let now = env.ports.clock.moment();
+    let mut asked = Vec::new();
+    for (key, wanted) in wanted {
+        let Ok(partition) = find(env, key) else { continue };
+        if fence(&partition, wanted.current_leader_epoch).is_err() || told.rests(key, &partition, wanted, now) {
+            continue;
+        }
         let (offset, last_epoch) = (wanted.offset, wanted.last_fetched_epoch);
-        let asked =
+        let answer =
             ask(&partition.addr, move |reply| PartitionCommand::FollowerFetched { replica, offset, last_epoch, reply });
-        Some(async move { (key, asked.await) })
-    });
-    let answers = join_all(asked.collect::<Vec<_>>()).await;
-    let parted = answers.into_iter().filter_map(|(key, answer)| match answer {
-        Some(Ok(None)) => None,
-        Some(Ok(Some(parted))) => Some((key.clone(), Ok(parted))),
-        Some(Err(error)) => Some((key.clone(), Err(error))),
-        None => Some((key.clone(), Err(ErrorCode::KafkaStorageError))),
-    });
-    parted.collect()
+        asked.push(async move { (key, partition, wanted, answer.await) });
+    }
+    let mut parted = Parted::new();
+    for (key, partition, wanted, answer) in join_all(asked).await {
+        let rests = match answer.unwrap_or(Err(ErrorCode::KafkaStorageError)) {
+            Ok(Progress::Same(rests)) => rests,
+            Ok(Progress::Parted(epoch, end)) => {
+                parted.insert(key.clone(), Ok((epoch, end)));
+                None
+            }
+            Err(error) => {
+                parted.insert(key.clone(), Err(error));
+                None
+            }
+        };
+        told.told(key, &partition, wanted, rests);
+    }
+    parted
 }
 
 /// One look at every partition, in order.
