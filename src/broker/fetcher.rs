@@ -1,72 +1,62 @@
-//! Copies partitions from one leader: the connection of this broker's followers to another broker (Kafka's replica fetcher).
+//! Copies partitions from one leader: the connection of this broker's followers to another broker (Kafka's replica fetcher). A shell
+//! around [`machine::follower`](crate::machine::follower).
 //!
-//! *State owned*: which partitions, where each stands, the connection. *Who calls*: the replicas actor. One fetch is under way at a
-//! time, for all partitions that can be fetched; its records go to the partitions' mailboxes together, and the next fetch asks
-//! for what comes behind what they have (flushed, where that is wanted).
+//! *State owned*: the connection, where each partition's mailbox is. *Who calls*: [`fetchers`](super::fetchers).
+//! What the leader sent goes to the partitions' mailboxes together, and they answer together.
 
-use std::cell::RefCell;
 use std::collections::BTreeMap;
 use std::rc::Rc;
+use std::sync::{Arc, Mutex, PoisonError};
 use std::time::Duration;
 
-use actix::{Actor, Addr, AsyncContext as _, Context, Handler, Message, WrapFuture as _};
+use actix::{
+    Actor, ActorContext as _, ActorFutureExt as _, Addr, AsyncContext as _, Context, Handler, Message, SpawnHandle,
+    WrapFuture as _,
+};
 use bytes::Bytes;
 use futures::future::join_all;
-use tokio::sync::{Notify, oneshot};
+use tokio::sync::oneshot;
 
-use super::image::Metadata;
-use super::link::{Link, LinkError};
-use super::membership::Membership;
-use super::partition::{CutTo, FetchPosition, PartitionActor, PartitionCommand, Replication};
-use super::ports::Ports;
+use self::leader::{LeaderLink, Peer};
+use super::link::LinkError;
+use super::partition::{PartitionActor, PartitionCommand, Replication};
 use super::supervisor::DeathNotice;
 use crate::config::ReplicationConfig;
-use crate::model::{BrokerId, ErrorCode, LeaderEpoch, Moment, Offset, TopicId, TopicPartition};
+use crate::machine::follower::{Asked, Effect, Event, Fetch, FetchPosition, LeaderLog, ReplicaFetcher, Rules};
+use crate::model::{BrokerId, ErrorCode, LeaderEpoch, Moment, TopicId, TopicPartition};
 use crate::telemetry::{Event as _, event};
-use crate::wire::Payload;
-use crate::wire::message::fetch::{FetchPartition, FetchRequest, FetchTopic, PartitionData, ReplicaState};
-use crate::wire::message::list_offsets::{ListOffsetsPartition, ListOffsetsRequest, ListOffsetsTopic};
 
-/// Versions at inter-broker protocol 3.9.
-const FETCH: i16 = 17;
-const LIST_OFFSETS: i16 = 9;
+mod leader;
 
-/// Wait after a first failure; it doubles up to `replica.fetch.backoff.ms`.
-const FIRST_BACKOFF: Duration = Duration::from_millis(20);
+pub use self::leader::Peer as FetcherParts;
 
-/// ListOffsets of the end and of the beginning.
-const LATEST: i64 = -1;
-const EARLIEST: i64 = -2;
+/// One of the fetchers that copy from a leader.
+#[derive(Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash, Debug)]
+pub struct FetcherId {
+    /// From whom.
+    pub leader: BrokerId,
+    /// Which of `num.replica.fetchers`.
+    pub number: usize,
+}
 
 /// See the module.
 pub struct Fetcher {
-    run: Option<Run>,
-    state: Rc<State>,
-    _notice: DeathNotice,
+    peer: Rc<Peer>,
+    machine: ReplicaFetcher,
+    changes: Arc<Changes>,
+    replicas: BTreeMap<TopicPartition, Addr<PartitionActor>>,
+    /// `None` also while a request is under way, which has it.
+    link: Option<LeaderLink>,
+    fetching: Option<SpawnHandle>,
+    /// When the next timer fires; `None` when none is armed.
+    armed: Option<Moment>,
+    /// So that a leader that is away is told of once.
+    was_reached: bool,
+    notice: DeathNotice,
 }
 
-/// What a fetcher is made of.
-#[derive(Clone)]
-pub struct FetcherParts {
-    /// This broker.
-    pub local: BrokerId,
-    /// From whom it copies.
-    pub leader: BrokerId,
-    /// `inter.broker.listener.name`.
-    pub listener: String,
-    /// Which incarnation of this broker.
-    pub membership: Membership,
-    /// Where the leader listens.
-    pub metadata: Metadata,
-    /// Network, clock.
-    pub ports: Ports,
-    /// Sizes and waits.
-    pub config: ReplicationConfig,
-}
-
-/// Begin to copy a partition, or go on under a newer leadership.
-#[derive(Message)]
-#[rtype(result = "()")]
+/// A partition that is to be copied from here on, or under a newer leadership.
+#[derive(Clone, Debug)]
 pub struct Follow {
     /// Which.
     pub id: TopicPartition,
@@ -78,363 +68,247 @@ pub struct Follow {
     pub addr: Addr<PartitionActor>,
 }
 
-/// Copy these no more.
+/// What a fetcher is to do otherwise.
+#[derive(Clone, Debug)]
+pub enum Change {
+    /// Copy it.
+    Follow(Follow),
+    /// Copy it no more.
+    Leave(TopicPartition),
+    /// Copy nothing any more, and end.
+    Retire,
+}
+
+/// Changes that a fetcher has not taken in yet: beside its mailbox, because a request of the controller may bring as many as there are
+/// partitions. It takes them in together.
+#[derive(Debug, Default)]
+pub struct Changes(Mutex<Vec<Change>>);
+
+impl Changes {
+    /// Puts one in. [`Changed`] must follow.
+    pub fn put(&self, change: Change) {
+        self.0.lock().unwrap_or_else(PoisonError::into_inner).push(change);
+    }
+
+    fn take(&self) -> Vec<Change> {
+        std::mem::take(&mut self.0.lock().unwrap_or_else(PoisonError::into_inner))
+    }
+}
+
+/// There are [`Changes`].
 #[derive(Message)]
 #[rtype(result = "()")]
-pub struct Leave(pub Vec<TopicPartition>);
-
-#[derive(Default)]
-struct State {
-    followed: RefCell<BTreeMap<TopicPartition, Followed>>,
-    changed: Notify,
-}
-
-#[derive(Clone)]
-struct Followed {
-    topic_id: TopicId,
-    leader_epoch: LeaderEpoch,
-    addr: Addr<PartitionActor>,
-    /// `None`: the partition must be asked.
-    position: Option<FetchPosition>,
-    /// The leader's high watermark and log start offset that the partition was told last.
-    told: (Offset, Offset),
-    not_before: Moment,
-    /// Failures one after the other.
-    failures: u32,
-}
+pub struct Changed;
 
 impl Fetcher {
     /// Without partitions.
     #[must_use]
-    pub fn new(parts: FetcherParts, notice: DeathNotice) -> Self {
-        let state = Rc::<State>::default();
-        let run = Run { parts, state: Rc::clone(&state), link: None, was_reached: true };
-        Self { run: Some(run), state, _notice: notice }
-    }
-}
-
-impl Actor for Fetcher {
-    type Context = Context<Self>;
-
-    fn started(&mut self, ctx: &mut Context<Self>) {
-        if let Some(run) = self.run.take() {
-            ctx.spawn(run.forever().into_actor(self));
+    pub fn new(parts: FetcherParts, changes: Arc<Changes>, notice: DeathNotice) -> Self {
+        Self {
+            machine: ReplicaFetcher::new(rules(&parts.config)),
+            peer: Rc::new(parts),
+            changes,
+            replicas: BTreeMap::new(),
+            link: None,
+            fetching: None,
+            armed: None,
+            was_reached: true,
+            notice,
         }
     }
-}
 
-impl Handler<Follow> for Fetcher {
-    type Result = ();
-
-    fn handle(&mut self, follow: Follow, _: &mut Context<Self>) {
-        let Follow { id, topic_id, leader_epoch, addr } = follow;
-        let mut followed = self.state.followed.borrow_mut();
-        let same = |known: &Followed| known.leader_epoch == leader_epoch && known.addr == addr;
-        if followed.get(&id).is_some_and(same) {
-            return;
-        }
-        let (position, told, not_before) = (None, (Offset::NONE, Offset::NONE), Moment::default());
-        followed.insert(id, Followed { topic_id, leader_epoch, addr, position, told, not_before, failures: 0 });
-        self.state.changed.notify_one();
-    }
-}
-
-impl Handler<Leave> for Fetcher {
-    type Result = ();
-
-    fn handle(&mut self, Leave(ids): Leave, _: &mut Context<Self>) {
-        let mut followed = self.state.followed.borrow_mut();
-        ids.iter().for_each(|id| drop(followed.remove(id)));
-    }
-}
-
-struct Run {
-    parts: FetcherParts,
-    state: Rc<State>,
-    link: Option<Link>,
-    /// So that a leader that is away is told of once.
-    was_reached: bool,
-}
-
-impl Run {
-    async fn forever(mut self) {
-        loop {
-            self.find_positions().await;
-            let due = self.due();
-            if due.is_empty() {
-                self.link = None;
-                let wait = self.wait();
-                tokio::select! {
-                    biased;
-                    () = self.state.changed.notified() => {}
-                    () = tokio::time::sleep(wait) => {}
+    fn changed(&mut self, change: Change, ctx: &mut Context<Self>) {
+        let now = self.peer.ports.clock.moment();
+        let event = match change {
+            Change::Follow(Follow { id: partition, topic_id, leader_epoch, addr }) => {
+                let before = self.replicas.insert(partition.clone(), addr.clone());
+                if before == Some(addr) && self.machine.follows(&partition, topic_id, leader_epoch) {
+                    return;
                 }
-                continue;
+                Event::Follow { partition, topic_id, leader_epoch }
             }
-            let request = self.request(&due);
-            match self.ask(&request).await {
-                Some(Ok(response)) => {
-                    self.was_reached = true;
-                    let answers = response.responses.into_iter().flat_map(|topic| {
-                        let id = topic.topic_id;
-                        topic.partitions.into_iter().map(move |partition| (id, partition))
-                    });
-                    self.take(&due, answers.collect()).await;
+            Change::Leave(partition) => {
+                self.replicas.remove(&partition);
+                Event::Leave(partition)
+            }
+            Change::Retire => {
+                self.notice.disarm();
+                return ctx.stop();
+            }
+        };
+        // They have no effects: what they bring about begins with the tick that follows them all.
+        self.machine.step::<Bytes>(now, event, &mut Vec::new());
+    }
+
+    /// Tells the machine, and performs what it says.
+    fn step(&mut self, event: Event<Bytes>, ctx: &mut Context<Self>) {
+        let now = self.peer.ports.clock.moment();
+        let mut effects = Vec::new();
+        self.machine.step(now, event, &mut effects);
+        let (mut told, mut lost) = (Vec::new(), Vec::new());
+        for effect in effects {
+            match effect {
+                Effect::FindPosition(asked) => {
+                    let leader_epoch = asked.leader_epoch;
+                    told.push(
+                        self.tell(
+                            asked,
+                            Box::new(move |reply| PartitionCommand::FetchPosition { leader_epoch, reply }),
+                        ),
+                    );
                 }
-                Some(Err(error)) => {
-                    self.link = None;
-                    self.unreachable(&error);
-                    tokio::time::sleep(self.parts.config.fetch_backoff).await;
+                Effect::Replicate { asked, records, high_watermark, log_start } => {
+                    let (leader_epoch, records) = (asked.leader_epoch, records.unwrap_or_default());
+                    let command = move |reply| {
+                        let replication = Replication { leader_epoch, records, high_watermark, log_start, reply };
+                        PartitionCommand::Replicate(replication)
+                    };
+                    told.push(self.tell(asked, Box::new(command)));
                 }
-                // Other partitions are to be copied too: the answer that is under way is not waited for.
-                None => self.link = None,
+                Effect::Truncate { asked, to } => {
+                    let leader_epoch = asked.leader_epoch;
+                    told.push(
+                        self.tell(asked, Box::new(move |reply| PartitionCommand::Truncate { leader_epoch, to, reply })),
+                    );
+                }
+                Effect::FindOffsets(asked) => lost.push(asked),
+                Effect::Fetch(fetch) => self.fetch(fetch, ctx),
+                Effect::Abandon => {
+                    if let Some(fetching) = self.fetching.take() {
+                        ctx.cancel_future(fetching);
+                    }
+                }
+                Effect::Disconnect => self.link = None,
+                Effect::Report { partition, error: code } => {
+                    event::FetchFailed { partition, leader: self.peer.id.leader, code }.emit();
+                }
             }
         }
+        if !told.is_empty() {
+            let heard = join_all(told).into_actor(self);
+            ctx.spawn(heard.map(|answers, actor, ctx| actor.step(Event::Told(answers), ctx)));
+        }
+        if !lost.is_empty() {
+            self.find_offsets(lost, ctx);
+        }
+        self.arm(now, ctx);
+    }
+
+    /// Gives a partition a command, and hears where it goes on.
+    fn tell(
+        &self,
+        asked: Asked,
+        command: Box<dyn FnOnce(Reply) -> PartitionCommand>,
+    ) -> impl Future<Output = (Asked, Result<FetchPosition, ErrorCode>)> + use<> {
+        let (reply, answer) = oneshot::channel();
+        let sent = self.replicas.get(&asked.partition).map(|addr| addr.send(command(reply)));
+        async move {
+            let found = match sent {
+                Some(sent) => match sent.await {
+                    Ok(()) => answer.await.unwrap_or(Err(ErrorCode::KafkaStorageError)),
+                    // One that died is followed anew when it is back.
+                    Err(_) => Err(ErrorCode::KafkaStorageError),
+                },
+                None => Err(ErrorCode::KafkaStorageError),
+            };
+            (asked, found)
+        }
+    }
+
+    fn fetch(&mut self, fetch: Fetch, ctx: &mut Context<Self>) {
+        let (peer, link) = (Rc::clone(&self.peer), self.link.take());
+        let asked = async move {
+            let number = fetch.number;
+            let answered = async {
+                let mut link = LeaderLink::ready(link, &peer).await?;
+                let answer = link.fetch(&peer, fetch).await?;
+                Ok((link, answer))
+            };
+            (number, answered.await)
+        };
+        self.fetching = Some(ctx.spawn(asked.into_actor(self).map(|(number, answered), actor, ctx| {
+            actor.fetching = None;
+            let event = match answered {
+                Ok((link, answer)) => {
+                    actor.link = Some(link);
+                    actor.was_reached = true;
+                    Event::Answered { number, answer }
+                }
+                Err(error) => {
+                    actor.unreachable(&error);
+                    Event::Unreachable { number }
+                }
+            };
+            actor.step(event, ctx);
+        })));
+    }
+
+    fn find_offsets(&mut self, lost: Vec<Asked>, ctx: &mut Context<Self>) {
+        let (peer, link) = (Rc::clone(&self.peer), self.link.take());
+        let asked = async move {
+            let answered = async {
+                let mut link = LeaderLink::ready(link, &peer).await?;
+                let found = link.offsets(&peer, &lost).await?;
+                Ok::<(LeaderLink, Vec<LeaderLog>), LinkError>((link, found))
+            };
+            (answered.await, lost)
+        };
+        ctx.spawn(asked.into_actor(self).map(|(answered, lost), actor, ctx| {
+            let found = match answered {
+                Ok((link, found)) => {
+                    actor.link = Some(link);
+                    found
+                }
+                Err(error) => {
+                    actor.unreachable(&error);
+                    vec![]
+                }
+            };
+            let found = found.into_iter().chain(std::iter::repeat(None));
+            actor.step(Event::Offsets(lost.into_iter().zip(found).collect()), ctx);
+        }));
     }
 
     fn unreachable(&mut self, error: &LinkError) {
         if std::mem::replace(&mut self.was_reached, false) {
-            event::LeaderUnreachable { leader: self.parts.leader, cause: error.to_string() }.emit();
+            event::LeaderUnreachable { leader: self.peer.id.leader, cause: error.to_string() }.emit();
         }
     }
 
-    /// Asks the partitions that were added where they stand.
-    async fn find_positions(&self) {
-        let now = self.parts.ports.clock.moment();
-        let unknown = {
-            let all = self.state.followed.borrow();
-            let unknown = all.iter().filter(|(_, known)| known.position.is_none() && known.not_before <= now);
-            unknown.map(|(id, known)| (id.clone(), known.clone())).collect::<Vec<_>>()
-        };
-        let asked = unknown.into_iter().map(|(id, followed)| async move {
-            let leader_epoch = followed.leader_epoch;
-            let found = tell(&followed, |reply| PartitionCommand::FetchPosition { leader_epoch, reply }).await;
-            (id, followed, found)
+    /// A timer for the machine's next deadline, unless one fires before.
+    fn arm(&mut self, now: Moment, ctx: &mut Context<Self>) {
+        let Some(deadline) = self.machine.next_deadline() else { return };
+        if self.armed.is_some_and(|armed| armed <= deadline) {
+            return;
+        }
+        self.armed = Some(deadline);
+        ctx.run_later(deadline.since(now).max(Duration::from_millis(1)), |actor, ctx| {
+            actor.armed = None;
+            actor.step(Event::Tick, ctx);
         });
-        for (id, followed, found) in join_all(asked).await {
-            self.moved(&id, &followed, found);
-        }
-    }
-
-    /// Notes where a partition goes on, unless it was told otherwise meanwhile.
-    fn moved(&self, id: &TopicPartition, asked: &Followed, found: Result<FetchPosition, ErrorCode>) {
-        let mut all = self.state.followed.borrow_mut();
-        let current = all.get_mut(id).filter(|now| now.leader_epoch == asked.leader_epoch && now.addr == asked.addr);
-        let Some(followed) = current else { return };
-        match found {
-            Ok(position) => {
-                followed.position = Some(position);
-                followed.failures = 0;
-            }
-            Err(error) => {
-                followed.position = None;
-                // What it was to be told did not reach it.
-                followed.told = (Offset::NONE, Offset::NONE);
-                // While a leadership changes, one broker hears of it before the other: that is over at once.
-                let wait = FIRST_BACKOFF.saturating_mul(1 << followed.failures.min(10));
-                let wait = wait.min(self.parts.config.fetch_backoff);
-                followed.not_before = self.parts.ports.clock.moment().after(wait);
-                followed.failures = followed.failures.saturating_add(1);
-                if wait == self.parts.config.fetch_backoff {
-                    let (partition, leader) = (id.clone(), self.parts.leader);
-                    event::FetchFailed { partition, leader, code: error }.emit();
-                }
-            }
-        }
-    }
-
-    /// The partitions that can be fetched now.
-    fn due(&self) -> Vec<(TopicPartition, Followed, FetchPosition)> {
-        let now = self.parts.ports.clock.moment();
-        let followed = self.state.followed.borrow();
-        let due = followed.iter().filter(|(_, followed)| followed.not_before <= now);
-        due.filter_map(|(id, followed)| Some((id.clone(), followed.clone(), followed.position?))).collect()
-    }
-
-    /// Until a partition that waits can be tried again.
-    fn wait(&self) -> Duration {
-        let now = self.parts.ports.clock.moment();
-        let earliest = self.state.followed.borrow().values().map(|followed| followed.not_before).min();
-        earliest.map_or(Duration::from_secs(60), |moment| moment.since(now)).max(Duration::from_millis(1))
-    }
-
-    fn request(&self, due: &[(TopicPartition, Followed, FetchPosition)]) -> FetchRequest {
-        let config = &self.parts.config;
-        let mut topics = Vec::<FetchTopic>::new();
-        for (id, followed, position) in due {
-            let partition = FetchPartition {
-                partition: id.partition.0,
-                current_leader_epoch: followed.leader_epoch.0,
-                fetch_offset: position.offset.0,
-                last_fetched_epoch: position.last_epoch.0,
-                log_start_offset: position.log_start.0,
-                partition_max_bytes: config.partition_bytes_max,
-                ..Default::default()
-            };
-            match topics.last_mut().filter(|last| last.topic_id == followed.topic_id) {
-                Some(last) => last.partitions.push(partition),
-                None => topics.push(FetchTopic {
-                    topic_id: followed.topic_id,
-                    partitions: vec![partition],
-                    ..Default::default()
-                }),
-            }
-        }
-        FetchRequest {
-            max_wait_ms: i32::try_from(config.fetch_wait.as_millis()).unwrap_or(i32::MAX),
-            min_bytes: config.fetch_bytes_min,
-            max_bytes: config.response_bytes_max,
-            topics,
-            replica_state: ReplicaState {
-                replica_id: self.parts.local.0,
-                replica_epoch: self.parts.membership.broker_epoch().0,
-            },
-            ..Default::default()
-        }
-    }
-
-    /// The leader's answer; `None` when partitions came or went meanwhile.
-    async fn ask<R: crate::wire::Request>(&mut self, request: &R) -> Option<Result<R::Response, LinkError>> {
-        if let Err(error) = self.connect().await {
-            return Some(Err(error));
-        }
-        let wait = self.parts.config.answer_patience;
-        let link = self.link.as_mut()?;
-        tokio::select! {
-            biased;
-            answer = link.ask(version_of::<R>(), request, wait) => Some(answer),
-            () = self.state.changed.notified() => None,
-        }
-    }
-
-    async fn connect(&mut self) -> Result<(), LinkError> {
-        if self.link.is_some() {
-            return Ok(());
-        }
-        let (leader, listener) = (self.parts.leader, &self.parts.listener);
-        let image = self.parts.metadata.load_full();
-        let address = image.brokers.get(&leader).and_then(|broker| broker.endpoints.get(listener));
-        let (host, port) = address.ok_or(LinkError::Closed)?;
-        let client_id = format!("broker-{}-fetcher-0", self.parts.local);
-        self.link =
-            Some(Link::open(&self.parts.ports, (host, *port), &client_id, self.parts.config.answer_patience).await?);
-        Ok(())
-    }
-
-    /// Gives every partition what the leader said of it, all together.
-    async fn take(
-        &mut self,
-        due: &[(TopicPartition, Followed, FetchPosition)],
-        answers: Vec<(TopicId, PartitionData)>,
-    ) {
-        let mut told = Vec::new();
-        let mut lost = Vec::new();
-        for (topic_id, answer) in answers {
-            let of = |(id, followed, _): &&(TopicPartition, Followed, FetchPosition)| {
-                followed.topic_id == topic_id && id.partition.0 == answer.partition_index
-            };
-            let Some((id, followed, position)) = due.iter().find(of) else { continue };
-            match self.command(followed, answer) {
-                Next::Nothing => {}
-                Next::Tell(command) => told.push(async move { (id, followed, tell(followed, command).await) }),
-                Next::OutOfRange => lost.push((id, followed, *position)),
-                Next::Wait(error) => self.moved(id, followed, Err(error)),
-            }
-        }
-        for (id, followed, found) in join_all(told).await {
-            self.moved(id, followed, found);
-        }
-        for (id, followed, position) in lost {
-            self.out_of_range(id, followed, position).await;
-        }
-    }
-
-    fn command(&self, followed: &Followed, answer: PartitionData) -> Next {
-        if answer.error_code == ErrorCode::OffsetOutOfRange {
-            return Next::OutOfRange;
-        }
-        if answer.error_code.is_error() {
-            return Next::Wait(answer.error_code);
-        }
-        let leader_epoch = followed.leader_epoch;
-        let diverging = &answer.diverging_epoch;
-        if 0 <= diverging.end_offset {
-            let to = CutTo::Divergence(LeaderEpoch(diverging.epoch), Offset(diverging.end_offset));
-            return Next::Tell(Box::new(move |reply| PartitionCommand::Truncate { leader_epoch, to, reply }));
-        }
-        let records = match answer.records {
-            Payload::Bytes(bytes) => bytes,
-            Payload::None | Payload::External { .. } => Bytes::new(),
-        };
-        let (high_watermark, log_start) = (Offset(answer.high_watermark), Offset(answer.log_start_offset));
-        if records.is_empty() && followed.told == (high_watermark, log_start) {
-            return Next::Nothing;
-        }
-        let mut all = self.state.followed.borrow_mut();
-        for known in all.values_mut().filter(|known| known.addr == followed.addr) {
-            known.told = (high_watermark, log_start);
-        }
-        Next::Tell(Box::new(move |reply| {
-            PartitionCommand::Replicate(Replication { leader_epoch, records, high_watermark, log_start, reply })
-        }))
-    }
-
-    /// The leader's log does not reach to where we stand, or begins behind it.
-    async fn out_of_range(&mut self, id: &TopicPartition, followed: &Followed, position: FetchPosition) {
-        let (Some(end), Some(start)) =
-            (self.offset(id, followed, LATEST).await, self.offset(id, followed, EARLIEST).await)
-        else {
-            return self.moved(id, followed, Err(ErrorCode::OffsetOutOfRange));
-        };
-        let leader_epoch = followed.leader_epoch;
-        let to = if end < position.offset {
-            CutTo::Offset(end)
-        } else if position.offset < start {
-            CutTo::Anew(start)
-        } else {
-            return self.moved(id, followed, Err(ErrorCode::OffsetOutOfRange));
-        };
-        let found = tell(followed, |reply| PartitionCommand::Truncate { leader_epoch, to, reply }).await;
-        self.moved(id, followed, found);
-    }
-
-    async fn offset(&mut self, id: &TopicPartition, followed: &Followed, timestamp: i64) -> Option<Offset> {
-        let partition = ListOffsetsPartition {
-            partition_index: id.partition.0,
-            current_leader_epoch: followed.leader_epoch.0,
-            timestamp,
-            ..Default::default()
-        };
-        let topic = ListOffsetsTopic { name: id.topic.as_str().into(), partitions: vec![partition] };
-        let request = ListOffsetsRequest { replica_id: self.parts.local.0, topics: vec![topic], ..Default::default() };
-        let answer = self.ask(&request).await?.ok()?;
-        let found = answer.topics.first()?.partitions.first()?;
-        (!found.error_code.is_error()).then_some(Offset(found.offset))
     }
 }
 
-/// Gives a partition a command, and hears where it goes on.
-async fn tell(
-    followed: &Followed,
-    command: impl FnOnce(Reply) -> PartitionCommand,
-) -> Result<FetchPosition, ErrorCode> {
-    let (reply, answer) = oneshot::channel();
-    // One that died is followed anew when it is back.
-    followed.addr.send(command(reply)).await.map_err(|_| ErrorCode::KafkaStorageError)?;
-    answer.await.unwrap_or(Err(ErrorCode::KafkaStorageError))
+fn rules(config: &ReplicationConfig) -> Rules {
+    Rules { backoff_max: config.fetch_backoff, fetch_wait: config.fetch_wait }
 }
 
 /// How a partition says where it goes on.
 type Reply = oneshot::Sender<Result<FetchPosition, ErrorCode>>;
 
-/// What to do with the leader's answer about a partition.
-enum Next {
-    Nothing,
-    Tell(Box<dyn FnOnce(Reply) -> PartitionCommand>),
-    OutOfRange,
-    Wait(ErrorCode),
+impl Actor for Fetcher {
+    type Context = Context<Self>;
 }
 
-fn version_of<R: crate::wire::Request>() -> i16 {
-    if R::KEY == crate::wire::ApiKey::Fetch { FETCH } else { LIST_OFFSETS }
+impl Handler<Changed> for Fetcher {
+    type Result = ();
+
+    fn handle(&mut self, Changed: Changed, ctx: &mut Context<Self>) {
+        let changes = self.changes.take();
+        if changes.is_empty() {
+            return;
+        }
+        changes.into_iter().for_each(|change| self.changed(change, ctx));
+        self.step(Event::Tick, ctx);
+    }
 }

@@ -20,14 +20,20 @@ use super::supervisor::DeathNotice;
 use crate::machine::controller::PartitionState;
 use crate::machine::isr_change::{IsrAnswer, IsrChange};
 use crate::model::{
-    BrokerEpoch, BrokerId, ControllerEpoch, ErrorCode, LeaderEpoch, PartitionEpoch, PartitionIndex, TopicPartition,
+    BrokerEpoch, BrokerId, ControllerEpoch, ErrorCode, LeaderEpoch, PartitionEpoch, TopicId, TopicPartition,
 };
 use crate::wire::message::alter_partition::{
-    AlterPartitionRequest, AlterPartitionResponse, BrokerState, PartitionData, TopicData,
+    AlterPartitionRequest, AlterPartitionResponse, BrokerState, PartitionData, PartitionResult, TopicData,
 };
 
-/// Newest version: a leader's ISR with epochs, which are not checked in ZooKeeper mode.
-const ALTER_PARTITION: i16 = 3;
+/// The newest is that of Kafka 3.9, the oldest that of 2.7.
+const ALTER_PARTITION: (i16, i16) = (0, 3);
+
+/// The newest version in which topics have names.
+const BY_NAME: i16 = 1;
+
+/// The first version in which the members of the ISR have epochs, which are not checked in ZooKeeper mode.
+const WITH_EPOCHS: i16 = 3;
 
 /// How long connecting and answering may take.
 const PATIENCE: Duration = Duration::from_secs(30);
@@ -43,8 +49,16 @@ pub struct IsrChanges {
     parts: IsrChangesParts,
     wishes: BTreeMap<TopicPartition, Wish>,
     controller: Option<Addr<ControllerActor>>,
-    link: Option<(BrokerId, Link)>,
+    link: Option<Connection>,
     asking: bool,
+}
+
+/// To the controller.
+struct Connection {
+    controller: BrokerId,
+    link: Link,
+    /// The newest version of AlterPartition that both know.
+    version: i16,
 }
 
 /// What it is made of.
@@ -101,7 +115,7 @@ impl IsrChanges {
             .get(&controller)
             .and_then(|broker| broker.endpoints.get(&self.parts.listener).cloned());
         let own = self.controller.clone().filter(|_| controller == local);
-        let link = self.link.take().filter(|(id, _)| *id == controller);
+        let link = self.link.take().filter(|link| link.controller == controller);
         let ports = self.parts.ports.clone();
         let asked = async move {
             if let Some(own) = own {
@@ -116,25 +130,23 @@ impl IsrChanges {
                 return (None, changes.into_iter().zip(answers).collect());
             }
             let Some(address) = address else { return (None, vec![]) };
-            let link = match link {
-                Some((_, link)) => Ok(link),
-                None => Link::open(&ports, (&address.0, address.1), &local.to_string(), PATIENCE).await,
+            let asked = async {
+                let mut link = match link {
+                    Some(link) => link,
+                    None => connect(&ports, controller, (&address.0, address.1), local).await?,
+                };
+                let answers = alter(&mut link, local, epoch, &changes).await?;
+                Ok::<_, LinkError>((link, answers))
             };
-            let Ok(mut link) = link else { return (None, vec![]) };
-            match alter(&mut link, local, epoch, &changes).await {
-                Ok(answers) => (Some((controller, link)), answers),
+            match asked.await {
+                Ok((link, answers)) => (Some(link), answers),
                 Err(_) => (None, vec![]),
             }
         };
         ctx.spawn(asked.into_actor(self).map(|(link, answers), actor, ctx| actor.answered(link, answers, ctx)));
     }
 
-    fn answered(
-        &mut self,
-        link: Option<(BrokerId, Link)>,
-        answers: Vec<(IsrChange, IsrAnswer)>,
-        ctx: &mut Context<Self>,
-    ) {
+    fn answered(&mut self, link: Option<Connection>, answers: Vec<(IsrChange, IsrAnswer)>, ctx: &mut Context<Self>) {
         self.asking = false;
         self.link = link;
         let mut told = Vec::new();
@@ -155,54 +167,89 @@ impl IsrChanges {
     }
 }
 
+async fn connect(
+    ports: &Ports,
+    controller: BrokerId,
+    address: (&str, u16),
+    local: BrokerId,
+) -> Result<Connection, LinkError> {
+    let mut link = Link::open(ports, address, &local.to_string(), PATIENCE).await?;
+    let version = link.offered(PATIENCE).await?.newest::<AlterPartitionRequest>(ALTER_PARTITION)?;
+    Ok(Connection { controller, link, version })
+}
+
 async fn alter(
-    link: &mut Link,
+    connection: &mut Connection,
     broker: BrokerId,
     epoch: BrokerEpoch,
     changes: &[IsrChange],
 ) -> Result<Vec<(IsrChange, IsrAnswer)>, LinkError> {
-    let mut topics = Vec::<TopicData>::new();
-    for change in changes {
-        let data = PartitionData {
-            partition_index: change.partition.partition.0,
-            leader_epoch: change.leader_epoch.0,
-            new_isr_with_epochs: change
-                .isr
-                .iter()
-                .map(|id| BrokerState { broker_id: id.0, ..Default::default() })
-                .collect(),
-            leader_recovery_state: i8::from(change.recovering),
-            partition_epoch: change.partition_epoch.0,
-            ..Default::default()
-        };
-        match topics.last_mut().filter(|last| last.topic_id == change.topic_id) {
-            Some(last) => last.partitions.push(data),
-            None => topics.push(TopicData { topic_id: change.topic_id, partitions: vec![data], ..Default::default() }),
-        }
-    }
-    let request = AlterPartitionRequest { broker_id: broker.0, broker_epoch: epoch.0, topics };
-    let answer = link.ask(ALTER_PARTITION, &request, PATIENCE).await?;
+    let nameless = changes.iter().all(|change| !change.topic_id.is_zero());
+    let version = if nameless { connection.version } else { connection.version.min(BY_NAME) };
+    let answer = connection.link.ask(version, &request(version, broker, epoch, changes), PATIENCE).await?;
     if answer.error_code.is_error() {
         return Ok(vec![]);
     }
-    Ok(changes.iter().filter_map(|change| Some((change.clone(), answer_to(change, &answer)?))).collect())
+    let answers = answers(version, &answer);
+    let answered = changes.iter().filter_map(|change| {
+        let (name, id) = key(version, change.partition.topic.as_str(), change.topic_id);
+        let found = answers.get(&(name, id, change.partition.partition.0))?;
+        Some((change.clone(), answer_of(found)))
+    });
+    Ok(answered.collect())
 }
 
-fn answer_to(change: &IsrChange, answer: &AlterPartitionResponse) -> Option<IsrAnswer> {
-    let topic = answer.topics.iter().find(|topic| topic.topic_id == change.topic_id)?;
-    let index: PartitionIndex = change.partition.partition;
-    let found = topic.partitions.iter().find(|partition| partition.partition_index == index.0)?;
-    if found.error_code.is_error() {
-        return Some(Err(found.error_code));
+fn request(version: i16, broker: BrokerId, epoch: BrokerEpoch, changes: &[IsrChange]) -> AlterPartitionRequest {
+    let mut topics = Vec::<TopicData>::new();
+    for change in changes {
+        let isr = change.isr.iter().map(|id| id.0);
+        let mut data = PartitionData {
+            partition_index: change.partition.partition.0,
+            leader_epoch: change.leader_epoch.0,
+            // The oldest version has no word for it, nor have the brokers that speak it.
+            leader_recovery_state: i8::from(change.recovering && 0 < version),
+            partition_epoch: change.partition_epoch.0,
+            ..Default::default()
+        };
+        if version < WITH_EPOCHS {
+            data.new_isr = isr.collect();
+        } else {
+            data.new_isr_with_epochs = isr.map(|broker_id| BrokerState { broker_id, ..Default::default() }).collect();
+        }
+        let (name, topic_id) = (change.partition.topic.as_str(), change.topic_id);
+        match topics.last_mut().filter(|last| last.topic_id == topic_id && last.topic_name.as_str() == name) {
+            Some(last) => last.partitions.push(data),
+            None => topics.push(TopicData { topic_name: name.into(), topic_id, partitions: vec![data] }),
+        }
     }
-    Some(Ok(PartitionState {
+    AlterPartitionRequest { broker_id: broker.0, broker_epoch: epoch.0, topics }
+}
+
+/// How a version names a topic.
+fn key(version: i16, name: &str, id: TopicId) -> (&str, TopicId) {
+    if version <= BY_NAME { (name, TopicId::ZERO) } else { ("", id) }
+}
+
+fn answers(version: i16, answer: &AlterPartitionResponse) -> BTreeMap<(&str, TopicId, i32), &PartitionResult> {
+    let of_topics = answer.topics.iter().flat_map(|topic| {
+        let (name, id) = key(version, topic.topic_name.as_str(), topic.topic_id);
+        topic.partitions.iter().map(move |partition| ((name, id, partition.partition_index), partition))
+    });
+    of_topics.collect()
+}
+
+fn answer_of(found: &PartitionResult) -> IsrAnswer {
+    if found.error_code.is_error() {
+        return Err(found.error_code);
+    }
+    Ok(PartitionState {
         controller_epoch: ControllerEpoch(0),
         leader: BrokerId(found.leader_id),
         leader_epoch: LeaderEpoch(found.leader_epoch),
         isr: found.isr.iter().copied().map(BrokerId).collect(),
         partition_epoch: PartitionEpoch(found.partition_epoch),
         recovering: found.leader_recovery_state == 1,
-    }))
+    })
 }
 
 impl Actor for IsrChanges {
@@ -227,5 +274,54 @@ impl Handler<Controller> for IsrChanges {
 
     fn handle(&mut self, Controller(controller): Controller, _: &mut Context<Self>) {
         self.controller = Some(controller);
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::model::{PartitionIndex, TopicName};
+    use crate::wire::message::alter_partition::TopicResult;
+    use crate::wire::{Encoder, Message as _};
+
+    fn change(topic: &str, partition: i32) -> IsrChange {
+        IsrChange {
+            partition: TopicPartition {
+                topic: TopicName::new(topic).expect("a name"),
+                partition: PartitionIndex(partition),
+            },
+            topic_id: TopicId([topic.as_bytes()[0]; 16]),
+            leader_epoch: LeaderEpoch(3),
+            partition_epoch: PartitionEpoch(5),
+            isr: vec![BrokerId(1), BrokerId(2)],
+            recovering: true,
+        }
+    }
+
+    #[test]
+    fn every_version_can_carry_a_wish() {
+        let changes = [change("a", 0), change("a", 1), change("b", 0)];
+        for version in ALTER_PARTITION.0..=ALTER_PARTITION.1 {
+            let request = request(version, BrokerId(1), BrokerEpoch(7), &changes);
+            assert_eq!(request.topics.iter().map(|topic| topic.partitions.len()).collect::<Vec<_>>(), [2, 1]);
+            let encoded = request.encode(&mut Encoder::new(), version);
+            assert!(encoded.is_ok(), "version {version}: {encoded:?}");
+        }
+    }
+
+    #[test]
+    fn answers_are_found_as_the_version_names_topics() {
+        let result = |partition_index| PartitionResult { partition_index, leader_id: 1, ..Default::default() };
+        let topic = TopicResult {
+            topic_name: "a".into(),
+            topic_id: TopicId([b'a'; 16]),
+            partitions: vec![result(0), PartitionResult { error_code: ErrorCode::InvalidUpdateVersion, ..result(1) }],
+        };
+        let response = AlterPartitionResponse { topics: vec![topic], ..Default::default() };
+        let by_name = answers(1, &response);
+        assert_eq!(by_name.get(&("a", TopicId::ZERO, 0)).map(|found| answer_of(found).is_ok()), Some(true));
+        let by_id = answers(2, &response);
+        let found = by_id.get(&("", TopicId([b'a'; 16]), 1)).map(|found| answer_of(found));
+        assert_eq!(found, Some(Err(ErrorCode::InvalidUpdateVersion)));
     }
 }

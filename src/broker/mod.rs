@@ -29,6 +29,7 @@ use crate::telemetry::{Event as _, event};
 
 pub mod admin;
 pub mod arrival;
+pub mod caught_up;
 pub mod config_watch;
 pub mod connection;
 pub mod connection_quotas;
@@ -38,6 +39,7 @@ pub mod directory;
 pub mod env;
 pub mod fetch_slots;
 pub mod fetcher;
+pub mod fetchers;
 pub mod file_source;
 pub mod hand_over;
 pub mod handlers;

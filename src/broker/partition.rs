@@ -12,6 +12,7 @@ use actix::{Actor, ActorFutureExt as _, Addr, AsyncContext as _, Context, Handle
 use bytes::Bytes;
 use tokio::sync::oneshot;
 
+use super::caught_up::{CaughtUp, Resting};
 use super::directory::{Published, Role};
 use super::inbox::Inbox;
 use super::isr_changes::{IsrChanges, Wish};
@@ -19,6 +20,7 @@ use super::placement::Placement;
 use super::ports::Ports;
 use super::settings::TopicSettings;
 use super::supervisor::DeathNotice;
+use crate::machine::follower::{CutTo, FetchPosition};
 use crate::machine::isr_change::{IsrAnswer, IsrChange};
 use crate::machine::partition::{Effect, Event, Leadership, LogBounds, Partition, Wait};
 use crate::model::{
@@ -56,6 +58,8 @@ pub struct PartitionActor {
     /// Fetchers that wait until all that was appended is flushed.
     positions: Vec<oneshot::Sender<Result<FetchPosition, ErrorCode>>>,
     effects: Vec<Effect<Answer>>,
+    /// Followers that have everything, of whom is not told with each fetch.
+    resting: Resting,
     /// When the one timer fires; `None` when none is armed.
     armed: Option<Moment>,
     /// The log cannot be written any more.
@@ -195,8 +199,8 @@ pub enum PartitionCommand {
         offset: Offset,
         /// The leader epoch of its last record; none in an empty log.
         last_epoch: LeaderEpoch,
-        /// Hears where the logs part, if they do: the largest epoch that both may share, and where it ends here.
-        reply: oneshot::Sender<Result<Option<(LeaderEpoch, Offset)>, ErrorCode>>,
+        /// Hears whether the logs are one.
+        reply: oneshot::Sender<Result<Progress, ErrorCode>>,
     },
     /// What the controller says of the last wish for another ISR.
     IsrAltered(IsrAnswer),
@@ -227,6 +231,16 @@ pub enum PartitionCommand {
     },
 }
 
+/// What a leader says to a follower's progress.
+#[derive(Clone, Debug)]
+pub enum Progress {
+    /// The follower's log is the beginning of this one. What it carries is to be noted, instead of telling the same again, while the
+    /// follower has all that there is.
+    Same(Option<Arc<CaughtUp>>),
+    /// The logs part: the largest epoch that both may share, and where it ends here.
+    Parted(LeaderEpoch, Offset),
+}
+
 /// What a leader sent of a partition.
 #[derive(Debug)]
 pub struct Replication {
@@ -240,28 +254,6 @@ pub struct Replication {
     pub log_start: Offset,
     /// Hears where to go on, once all is flushed where that is wanted.
     pub reply: oneshot::Sender<Result<FetchPosition, ErrorCode>>,
-}
-
-/// Where a log is cut.
-#[derive(Clone, Copy, PartialEq, Eq, Debug)]
-pub enum CutTo {
-    /// Where it parts from the leader's, whose largest epoch up to our last one is this, and ends there.
-    Divergence(LeaderEpoch, Offset),
-    /// At an offset.
-    Offset(Offset),
-    /// It begins anew at an offset: the leader has nothing below.
-    Anew(Offset),
-}
-
-/// Where a follower goes on fetching.
-#[derive(Clone, Copy, PartialEq, Eq, Debug)]
-pub struct FetchPosition {
-    /// It has all below: flushed, where that is wanted, since this is what the leader counts.
-    pub offset: Offset,
-    /// The newest leader epoch in its log.
-    pub last_epoch: LeaderEpoch,
-    /// First readable offset.
-    pub log_start: Offset,
 }
 
 /// What a partition does from time to time.
@@ -326,6 +318,7 @@ impl PartitionActor {
             isr_changes,
             positions: Vec::new(),
             effects: Vec::new(),
+            resting: Resting::default(),
             armed: None,
             failed: false,
             notice,
@@ -414,6 +407,7 @@ impl PartitionActor {
         // A duplicate may wait for an older offset than what was appended before it.
         waits.sort_by_key(|wait| wait.until);
         self.published.appended(end);
+        self.hear_of_resting(ctx);
         self.step(Event::Appended { end, waits }, ctx);
         if self.failed {
             self.give_up(ctx);
@@ -424,6 +418,7 @@ impl PartitionActor {
     /// place, this one refuses what comes, so that a failed disk is called a failed disk; it ends when nobody can reach it
     /// any more.
     fn give_up(&mut self, ctx: &mut Context<Self>) {
+        self.resting.take_all();
         self.step(Event::FlushFailed, ctx);
         self.log = None;
         self.notice.failed();
@@ -518,7 +513,7 @@ impl PartitionActor {
         offset: Offset,
         last_epoch: LeaderEpoch,
         ctx: &mut Context<Self>,
-    ) -> Result<Option<(LeaderEpoch, Offset)>, ErrorCode> {
+    ) -> Result<Progress, ErrorCode> {
         self.machine.may_append(false)?;
         if !self.machine.is_follower(replica) {
             return Err(ErrorCode::UnknownLeaderEpoch);
@@ -530,7 +525,7 @@ impl PartitionActor {
                 return Err(ErrorCode::OffsetOutOfRange);
             }
             if epoch < last_epoch || end < offset {
-                return Ok(Some((epoch, end)));
+                return Ok(Progress::Parted(epoch, end));
             }
         }
         if offset < log.log_start_offset() || log.log_end_offset() < offset {
@@ -538,7 +533,18 @@ impl PartitionActor {
         }
         self.step(Event::Fetched { replica, offset }, ctx);
         self.answers.send();
-        Ok(None)
+        if self.machine.rests(replica) {
+            return Ok(Progress::Same(Some(self.resting.give(replica, offset, self.ports.clock.moment()))));
+        }
+        Ok(Progress::Same(None))
+    }
+
+    /// Tells the machine when followers were last seen that it does not hear of with each fetch.
+    fn hear_of_resting(&mut self, ctx: &mut Context<Self>) {
+        let seen = self.resting.news();
+        if !seen.is_empty() {
+            self.step(Event::CaughtUp(seen), ctx);
+        }
     }
 
     /// Whether another broker leads, under this epoch.
@@ -697,6 +703,8 @@ impl PartitionActor {
     }
 
     fn role_changed(&mut self, event: Event<Answer>, ctx: &mut Context<Self>) {
+        self.hear_of_resting(ctx);
+        self.resting.take_all();
         self.step(event, ctx);
         self.answers.send();
         self.publish(self.machine.high_watermark());
@@ -785,6 +793,7 @@ impl PartitionActor {
         self.armed = Some(deadline);
         ctx.run_later(deadline.since(now).max(Duration::from_millis(1)), |actor, ctx| {
             actor.armed = None;
+            actor.hear_of_resting(ctx);
             actor.step(Event::Tick, ctx);
             actor.answers.send();
         });
@@ -936,6 +945,8 @@ impl Handler<PartitionCommand> for PartitionActor {
                 let _gone = reply.send(self.follower_fetched(replica, offset, last_epoch, ctx));
             }
             PartitionCommand::IsrAltered(answer) => {
+                self.hear_of_resting(ctx);
+                self.resting.take_all();
                 self.step(Event::IsrAltered(answer), ctx);
                 self.answers.send();
             }

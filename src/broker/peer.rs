@@ -4,6 +4,7 @@ use std::cell::RefCell;
 use std::net::{IpAddr, SocketAddr};
 use std::sync::Arc;
 
+use super::caught_up::Told;
 use super::fetch_slots::SessionSlot;
 use crate::machine::fetch_session::Sessions;
 use crate::model::Moment;
@@ -19,6 +20,8 @@ pub struct Peer {
     pub listener: Arc<str>,
     /// Its incremental fetch session.
     pub sessions: Sessions,
+    /// What of its session the partitions need not be told again, if it is a follower.
+    pub told: Told,
     /// The room that its session takes.
     pub session_slot: Option<SessionSlot>,
 }
@@ -60,7 +63,7 @@ impl Peer {
     /// A peer that just came in.
     #[must_use]
     pub fn new(address: SocketAddr, listener: Arc<str>) -> Self {
-        Self { address, listener, sessions: Sessions::default(), session_slot: None }
+        Self { address, listener, sessions: Sessions::default(), told: Told::default(), session_slot: None }
     }
 
     /// It said what software it is (KIP-511).

@@ -17,7 +17,8 @@ use futures::stream::{self, StreamExt as _};
 use tokio::sync::{oneshot, watch};
 
 use super::directory::{self, Directory, PartitionHandle, Published};
-use super::fetcher::{Fetcher, FetcherParts, Follow, Leave};
+use super::fetcher::{FetcherId, Follow};
+use super::fetchers::{Fetchers, FetchersParts};
 use super::image::Metadata;
 use super::isr_changes::IsrChanges;
 use super::membership::Membership;
@@ -61,8 +62,8 @@ pub struct Replicas {
     placement: Placement,
     intervals: Intervals,
     recovery_threads_per_dir: usize,
-    /// Copy from each leader.
-    fetchers: BTreeMap<BrokerId, Addr<Fetcher>>,
+    /// Copy from the leaders.
+    fetchers: Fetchers,
     neighbours: Neighbours,
     lose: watch::Sender<Option<String>>,
     failures: watch::Sender<u64>,
@@ -207,8 +208,8 @@ pub enum ReplicasCommand {
     },
     /// A fetcher ended without having been asked to.
     FetcherDied {
-        /// From whom it copied.
-        leader: BrokerId,
+        /// Which.
+        fetcher: FetcherId,
         /// How.
         death: Death,
     },
@@ -278,6 +279,15 @@ impl Replicas {
             failures,
             notice,
         } = parts;
+        let fetchers = Fetchers::new(FetchersParts {
+            local,
+            listener: neighbours.listener.clone(),
+            membership: neighbours.membership.clone(),
+            metadata: neighbours.metadata.clone(),
+            ports: ports.clone(),
+            settings: settings.clone(),
+            placement: placement.clone(),
+        });
         Self {
             local,
             dirs: Arc::new(Mutex::new(Some(dirs))),
@@ -288,7 +298,7 @@ impl Replicas {
             placement,
             intervals,
             recovery_threads_per_dir,
-            fetchers: BTreeMap::new(),
+            fetchers,
             neighbours,
             lose,
             failures,
@@ -509,35 +519,21 @@ impl Replicas {
         let Some(replica) = self.replicas.get(id) else { return };
         let (Some(leadership), Some(handle)) = (&replica.leadership, &replica.handle) else { return };
         let leader = leadership.leader;
-        for (_, fetcher) in self.fetchers.iter().filter(|(other, _)| **other != leader) {
-            // Its mailbox has no bound: few messages come, all from here.
-            let _gone = fetcher.try_send(Leave(vec![id.clone()]));
-        }
         if leader == self.local || leader == BrokerId::NONE {
+            self.fetchers.leave([id]);
             return;
         }
         let (topic_id, leader_epoch) = (replica.topic_id, leadership.leader_epoch);
         event::Following { partition: id.clone(), leader, epoch: leader_epoch }.emit();
         let follow = Follow { id: id.clone(), topic_id, leader_epoch, addr: handle.addr.clone() };
-        let fetcher = self.fetchers.entry(leader).or_insert_with(|| {
-            let parts = FetcherParts {
-                local: self.local,
-                leader,
-                listener: self.neighbours.listener.clone(),
-                membership: self.neighbours.membership.clone(),
-                metadata: self.neighbours.metadata.clone(),
-                ports: self.ports.clone(),
-                config: self.settings.broker().replication.clone(),
-            };
-            let notice = fetcher_notice(replicas, leader);
-            Fetcher::new(parts, notice).start()
-        });
-        let _gone = fetcher.try_send(follow);
+        self.fetchers.follow(leader, follow, |fetcher| fetcher_notice(replicas, fetcher));
     }
 
-    fn fetcher_died(&mut self, leader: BrokerId, death: Death, ctx: &mut Context<Self>) {
-        self.fetchers.remove(&leader);
-        event::ActorDied { actor: "fetcher", name: format!("of broker {leader}"), cause: death.to_string() }.emit();
+    fn fetcher_died(&mut self, fetcher: FetcherId, death: Death, ctx: &mut Context<Self>) {
+        self.fetchers.died(fetcher);
+        let FetcherId { leader, number } = fetcher;
+        event::ActorDied { actor: "fetcher", name: format!("{number} of broker {leader}"), cause: death.to_string() }
+            .emit();
         ctx.run_later(FETCHER_RESTART, move |_, ctx| ctx.notify(ReplicasCommand::FollowAgain(leader)));
     }
 
@@ -546,13 +542,6 @@ impl Replicas {
         let followed = self.replicas.iter().filter(|(_, replica)| led(replica)).map(|(id, _)| id.clone());
         for id in followed.collect::<Vec<_>>() {
             self.follow(&id, ctx.address());
-        }
-    }
-
-    /// Stops copying.
-    fn unfollow(&self, ids: &[TopicPartition]) {
-        for fetcher in self.fetchers.values() {
-            let _gone = fetcher.try_send(Leave(ids.to_vec()));
         }
     }
 
@@ -578,7 +567,7 @@ impl Replicas {
                 stopped.push(partition);
             }
         }
-        self.unfollow(&stopped);
+        self.fetchers.leave(&stopped);
         answers.extend(stopped.into_iter().map(|id| (id, ErrorCode::None)));
         if deleted.is_empty() {
             let _gone = reply.send(answers);
@@ -634,7 +623,7 @@ impl Replicas {
         ctx: &mut Context<Self>,
         then: impl FnOnce(Vec<(TopicPartition, ErrorCode)>) + 'static,
     ) {
-        self.unfollow(&ids);
+        self.fetchers.leave(&ids);
         self.directory.publish(|partitions| directory::remove(partitions, &ids));
         self.directory.forget_offline(ids.iter());
         let handles = ids.iter().filter_map(|id| self.replicas.remove(id)?.handle).collect::<Vec<_>>();
@@ -686,7 +675,11 @@ impl Replicas {
         });
     }
 
-    fn configure(&self, topic: Option<TopicName>, ctx: &mut Context<Self>) {
+    fn configure(&mut self, topic: Option<TopicName>, ctx: &mut Context<Self>) {
+        if self.fetchers.resize() {
+            let all = self.replicas.keys().cloned().collect::<Vec<_>>();
+            all.iter().for_each(|id| self.follow(id, ctx.address()));
+        }
         let first = topic.clone().map(|topic| TopicPartition { topic, partition: PartitionIndex(0) });
         let from_first = self.replicas.range((first.map_or(Bound::Unbounded, Bound::Included), Bound::Unbounded));
         let concerned = from_first.take_while(|(id, _)| topic.as_ref().is_none_or(|topic| *topic == id.topic));
@@ -788,7 +781,7 @@ impl Replicas {
                 replica.leadership = None;
             }
         }
-        self.unfollow(ids);
+        self.fetchers.leave(ids);
         self.failures.send_modify(|failures| *failures += 1);
     }
 
@@ -992,8 +985,8 @@ fn death_notice(ctx: &Context<Replicas>, id: &TopicPartition, incarnation: u64) 
 }
 
 #[expect(clippy::disallowed_methods, reason = "a death notice must arrive whatever the mailbox holds (law 7)")]
-fn fetcher_notice(replicas: Addr<Replicas>, leader: BrokerId) -> DeathNotice {
-    DeathNotice::new(move |death| replicas.do_send(ReplicasCommand::FetcherDied { leader, death }))
+fn fetcher_notice(replicas: Addr<Replicas>, fetcher: FetcherId) -> DeathNotice {
+    DeathNotice::new(move |death| replicas.do_send(ReplicasCommand::FetcherDied { fetcher, death }))
 }
 
 fn report_open(id: &TopicPartition, report: &OpenReport) {
@@ -1048,7 +1041,7 @@ impl Handler<ReplicasCommand> for Replicas {
                 },
             ),
             ReplicasCommand::Died { id, incarnation, death } => self.died(id, incarnation, death, ctx),
-            ReplicasCommand::FetcherDied { leader, death } => self.fetcher_died(leader, death, ctx),
+            ReplicasCommand::FetcherDied { fetcher, death } => self.fetcher_died(fetcher, death, ctx),
             ReplicasCommand::FollowAgain(leader) => self.follow_again(leader, ctx),
             ReplicasCommand::Reopen(id) => self.reopen(id, ctx),
             ReplicasCommand::DirFailed { dir, error } => self.dir_failed(dir, error, ctx),

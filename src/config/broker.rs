@@ -167,6 +167,8 @@ pub struct ReplicationConfig {
     pub fetch_wait: Duration,
     /// `replica.fetch.backoff.ms`.
     pub fetch_backoff: Duration,
+    /// `num.replica.fetchers`: connections to each leader. At least 1.
+    pub fetchers: usize,
     /// `replica.fetch.min.bytes`.
     pub fetch_bytes_min: i32,
     /// `replica.fetch.max.bytes`: of one partition.
@@ -601,6 +603,7 @@ fn replication(read: Reader<'_>) -> ReplicationConfig {
         answer_patience: milliseconds(read, "replica.socket.timeout.ms"),
         fetch_wait: milliseconds(read, "replica.fetch.wait.max.ms"),
         fetch_backoff: milliseconds(read, "replica.fetch.backoff.ms"),
+        fetchers: size(read, "num.replica.fetchers").max(1),
         fetch_bytes_min: int(read, "replica.fetch.min.bytes"),
         partition_bytes_max: int(read, "replica.fetch.max.bytes"),
         response_bytes_max: int(read, "replica.fetch.response.max.bytes"),

@@ -208,7 +208,7 @@ impl Session {
 }
 
 /// Epochs count from 1 and wrap back to 1: 0 and −1 have meanings of their own.
-fn next_epoch(epoch: i32) -> i32 {
+pub(super) fn next_epoch(epoch: i32) -> i32 {
     epoch.checked_add(1).unwrap_or(1)
 }
 

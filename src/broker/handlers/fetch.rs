@@ -10,14 +10,17 @@ use std::time::Duration;
 use futures::future::join_all;
 
 use super::super::ask;
+use super::super::caught_up::Told;
 use super::super::directory::{FetchWaiter, PartitionHandle};
 use super::super::env::Env;
 use super::super::fetch_slots::SessionSlot;
-use super::super::partition::PartitionCommand;
+use super::super::partition::{PartitionCommand, Progress};
 use super::super::peer::Peer;
 use super::super::ports::random;
 use super::Unanswerable;
-use crate::machine::fetch_session::{Answered, Begun, Key, NO_SESSION, Request as SessionRequest, TopicKey, Wanted};
+use crate::machine::fetch_session::{
+    Answered, Begun, Key, NO_SESSION, Request as SessionRequest, Sessions, TopicKey, Wanted,
+};
 use crate::model::{BrokerId, ErrorCode, LeaderEpoch, Offset, PartitionIndex, TopicId};
 use crate::storage::log::{Read, ReadError, ReadRequest, Slice, Wait};
 use crate::telemetry::{Event as _, event};
@@ -59,13 +62,15 @@ struct Look {
     watch: Vec<(PartitionHandle, Offset)>,
 }
 
-struct Limits {
+struct Limits<'s> {
     /// The follower that asks, if one does: it reads to the end of the log.
     replica: Option<BrokerId>,
     read_committed: bool,
     bytes_max: usize,
     /// The version can say where the leader is (KIP-951).
     names_leader: bool,
+    /// What was answered before: a partition of which nothing is new is left out.
+    answered: Option<&'s Sessions>,
 }
 
 /// Answers a fetch.
@@ -100,28 +105,30 @@ async fn fetch(env: &Env, peer: &mut Peer, version: i16, request: &FetchRequest)
         Begun::Incremental { session_id } => (session_id, true),
     };
     let wanted = if session_id == NO_SESSION {
-        asked.wanted
+        asked.wanted.iter().map(|(key, wanted)| (key, wanted)).collect::<Vec<_>>()
     } else {
-        peer.sessions.partitions().map(|(key, wanted)| (key.clone(), wanted.clone())).collect()
+        peer.sessions.partitions().collect()
     };
     let limits = Limits {
         replica: replica(version, request),
         read_committed: request.isolation_level == READ_COMMITTED,
         bytes_max: bytes_max(env, version, request),
         names_leader: NAMES_LEADER_FROM <= version,
+        answered: incremental.then_some(&peer.sessions),
     };
-    let look = look_until(env, &wanted, request, &limits).await;
+    if incremental {
+        peer.told.forget(&asked.forgotten);
+    } else {
+        peer.told.clear();
+    }
+    let look = look_until(env, &mut peer.told, &wanted, request, &limits).await;
+    if session_id == NO_SESSION {
+        peer.told.clear();
+    }
     let slices = look.slices;
     let mut response = FetchResponse { session_id, ..Default::default() };
     for (key, partition, answered) in look.partitions {
-        let records = !partition.records.is_empty();
-        let news = records
-            || partition.error_code.is_error()
-            || answered.is_none_or(|answered| peer.sessions.has_news(&key, answered));
-        if incremental && !news {
-            continue;
-        }
-        peer.sessions.answered(&key, answered, records);
+        peer.sessions.answered(&key, answered, !partition.records.is_empty());
         name_endpoint(&mut response.node_endpoints, partition.current_leader.leader_id, env, peer);
         add(&mut response.responses, key, partition);
     }
@@ -144,12 +151,18 @@ fn bytes_max(env: &Env, version: i16, request: &FetchRequest) -> usize {
 }
 
 /// Looks, and while there is less than the client wants, waits until a partition has news or the time is up.
-async fn look_until(env: &Env, wanted: &[(Key, Wanted)], request: &FetchRequest, limits: &Limits) -> Look {
+async fn look_until(
+    env: &Env,
+    told: &mut Told,
+    wanted: &[(&Key, &Wanted)],
+    request: &FetchRequest,
+    limits: &Limits<'_>,
+) -> Look {
     let bytes_min = usize::try_from(request.min_bytes).unwrap_or(0).min(limits.bytes_max);
     let wait = Duration::from_millis(u64::try_from(request.max_wait_ms).unwrap_or(0)).min(WAIT_MAX);
     let deadline = env.ports.clock.moment().after(wait);
     let parted = match limits.replica {
-        Some(replica) => tell_progress(env, wanted, replica).await,
+        Some(replica) => tell_progress(env, told, wanted, replica).await,
         None => BTreeMap::new(),
     };
     loop {
@@ -174,30 +187,43 @@ async fn look_until(env: &Env, wanted: &[(Key, Wanted)], request: &FetchRequest,
 /// Of the partitions that a follower asks for: where its log parts from ours, or why it cannot be told anything.
 type Parted = BTreeMap<Key, Result<(LeaderEpoch, Offset), ErrorCode>>;
 
-/// Tells every partition how far a follower is, which the high watermark depends on, and compares the logs (KIP-595).
-async fn tell_progress(env: &Env, wanted: &[(Key, Wanted)], replica: BrokerId) -> Parted {
-    let asked = wanted.iter().filter_map(|(key, wanted)| {
-        let partition = find(env, key).ok()?;
-        fence(&partition, wanted.current_leader_epoch).ok()?;
+/// Tells every partition how far a follower is, which the high watermark depends on, and compares the logs (KIP-595). Of a follower that
+/// has everything, and had before, only the time is noted.
+async fn tell_progress(env: &Env, told: &mut Told, wanted: &[(&Key, &Wanted)], replica: BrokerId) -> Parted {
+    let now = env.ports.clock.moment();
+    let mut asked = Vec::new();
+    for &(key, wanted) in wanted {
+        let Ok(partition) = find(env, key) else { continue };
+        if fence(&partition, wanted.current_leader_epoch).is_err() || told.rests(key, &partition, wanted, now) {
+            continue;
+        }
         let (offset, last_epoch) = (wanted.offset, wanted.last_fetched_epoch);
-        let asked =
+        let answer =
             ask(&partition.addr, move |reply| PartitionCommand::FollowerFetched { replica, offset, last_epoch, reply });
-        Some(async move { (key, asked.await) })
-    });
-    let answers = join_all(asked.collect::<Vec<_>>()).await;
-    let parted = answers.into_iter().filter_map(|(key, answer)| match answer {
-        Some(Ok(None)) => None,
-        Some(Ok(Some(parted))) => Some((key.clone(), Ok(parted))),
-        Some(Err(error)) => Some((key.clone(), Err(error))),
-        None => Some((key.clone(), Err(ErrorCode::KafkaStorageError))),
-    });
-    parted.collect()
+        asked.push(async move { (key, partition, wanted, answer.await) });
+    }
+    let mut parted = Parted::new();
+    for (key, partition, wanted, answer) in join_all(asked).await {
+        let rests = match answer.unwrap_or(Err(ErrorCode::KafkaStorageError)) {
+            Ok(Progress::Same(rests)) => rests,
+            Ok(Progress::Parted(epoch, end)) => {
+                parted.insert(key.clone(), Ok((epoch, end)));
+                None
+            }
+            Err(error) => {
+                parted.insert(key.clone(), Err(error));
+                None
+            }
+        };
+        told.told(key, &partition, wanted, rests);
+    }
+    parted
 }
 
 /// One look at every partition, in order.
-async fn look(env: &Env, wanted: &[(Key, Wanted)], limits: &Limits, parted: &Parted) -> Look {
+async fn look(env: &Env, wanted: &[(&Key, &Wanted)], limits: &Limits<'_>, parted: &Parted) -> Look {
     let mut look = Look::default();
-    for (key, wanted) in wanted {
+    for &(key, wanted) in wanted {
         let index = key.1;
         let partition = match find(env, key) {
             Ok(partition) => partition,
@@ -233,7 +259,7 @@ async fn read(
     env: &Env,
     partition: &PartitionHandle,
     wanted: &Wanted,
-    limits: &Limits,
+    limits: &Limits<'_>,
     look: &Look,
 ) -> Result<(Option<Slice>, Offset), ReadError> {
     let published = &partition.published;
@@ -265,7 +291,7 @@ async fn read(
 }
 
 impl Look {
-    fn fail(&mut self, key: &Key, index: PartitionIndex, error: ErrorCode, env: &Env, limits: &Limits) {
+    fn fail(&mut self, key: &Key, index: PartitionIndex, error: ErrorCode, env: &Env, limits: &Limits<'_>) {
         let mut data = PartitionData {
             partition_index: index.0,
             error_code: error,
@@ -324,11 +350,16 @@ impl Look {
         found: Option<Slice>,
         upper_bound: Offset,
         wanted: &Wanted,
-        limits: &Limits,
+        limits: &Limits<'_>,
     ) {
         let published = &partition.published;
         let high_watermark = published.high_watermark();
         let log_start_offset = published.log.log_start_offset();
+        let answered = Answered { high_watermark, log_start_offset };
+        self.watch.push((partition.clone(), upper_bound.max(wanted.offset)));
+        if found.is_none() && limits.answered.is_some_and(|sessions| !sessions.has_news(key, answered)) {
+            return;
+        }
         let aborted = match &found {
             Some(slice) if limits.read_committed => {
                 published.log.aborted_transactions(wanted.offset, slice.next_offset)
@@ -348,8 +379,7 @@ impl Look {
             records: self.take_slice(found),
             ..Default::default()
         };
-        self.watch.push((partition.clone(), upper_bound.max(wanted.offset)));
-        self.partitions.push((key.clone(), data, Some(Answered { high_watermark, log_start_offset })));
+        self.partitions.push((key.clone(), data, Some(answered)));
     }
 
     fn take_slice(&mut self, slice: Option<Slice>) -> Payload {

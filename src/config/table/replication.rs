@@ -21,8 +21,8 @@ keys! {
     "replica.fetch.min.bytes": Int, default("1"), unit("bytes"), high, works;
     /// Bytes of one answer to a follower.
     "replica.fetch.response.max.bytes": Int, default("10485760"), at_least(0), unit("bytes"), medium, works;
-    /// Connections a follower keeps to each leader.
-    "num.replica.fetchers": Int, default("1"), unit("fetchers"), high, cluster_wide, inert;
+    /// Connections a follower keeps to each leader. They run on the event loops in turn.
+    "num.replica.fetchers": Int, default("1"), unit("fetchers"), high, cluster_wide, works;
     /// How often high watermarks are written to `replication-offset-checkpoint`. See
     /// `log.flush.offset.checkpoint.interval.ms`.
     "replica.high.watermark.checkpoint.interval.ms": Long, default("5000"), unit("ms"), high, works;

@@ -62,6 +62,23 @@ impl<Ticket> Partition<Ticket> {
         }
     }
 
+    /// Whether a follower is a member of the ISR, has all that there is, and is to stay: while it asks for the same again and again, only
+    /// the last moment at which it did matters ([`Event::CaughtUp`](super::Event::CaughtUp)).
+    #[must_use]
+    pub fn rests(&self, replica: BrokerId) -> bool {
+        let Role::Leader { leadership, followers, wish: None, .. } = &self.role else { return false };
+        leadership.isr.contains(&replica) && followers.get(&replica).is_some_and(|known| known.end == self.log.end)
+    }
+
+    pub(super) fn caught_up(&mut self, seen: &[(BrokerId, Moment)]) {
+        let Role::Leader { followers, .. } = &mut self.role else { return };
+        for (replica, moment) in seen {
+            if let Some(follower) = followers.get_mut(replica) {
+                follower.caught_up = follower.caught_up.max(Some(*moment));
+            }
+        }
+    }
+
     pub(super) fn isr_altered(&mut self, now: Moment, answer: IsrAnswer) {
         let Role::Leader { leadership, wish, no_wish_before, .. } = &mut self.role else { return };
         match answer {

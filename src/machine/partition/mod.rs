@@ -123,6 +123,9 @@ pub enum Event<Ticket> {
         /// Exclusive.
         offset: Offset,
     },
+    /// Followers that [rest](Partition::rests) had all that there was, at these moments. To be said before anything that is appended,
+    /// and before a tick.
+    CaughtUp(Vec<(BrokerId, Moment)>),
     /// What the controller says of the last [`Effect::AlterIsr`].
     IsrAltered(IsrAnswer),
     /// Records of the leader were appended here, or nothing was new but its high watermark.
@@ -298,6 +301,7 @@ impl<Ticket> Partition<Ticket> {
             }
             Event::FlushFailed => self.broken(effects),
             Event::Fetched { replica, offset } => self.fetched(now, replica, offset),
+            Event::CaughtUp(seen) => self.caught_up(&seen),
             Event::IsrAltered(answer) => self.isr_altered(now, answer),
             Event::Replicated { end, high_watermark } => self.replicated(end, high_watermark, effects),
             Event::Truncated { start, end } => self.truncated(start, end, effects),

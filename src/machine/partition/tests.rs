@@ -306,3 +306,20 @@ fn a_leader_that_is_elected_again_knows_where_its_followers_are() {
     assert_eq!(p.0.epoch_start(), Some(Offset(4)));
     assert_eq!(p.at(2, fetched(3, 4)), [Effect::HighWatermarkMoved(Offset(4))]);
 }
+
+#[test]
+fn a_follower_that_rests_is_not_late_when_something_comes_at_last() {
+    let mut p = leader_of_three(Durability::PageCache);
+    p.at(1, Event::Appended { end: Offset(4), waits: vec![] });
+    p.at(1, fetched(2, 4));
+    assert!(p.0.rests(BrokerId(2)));
+    assert!(!p.0.rests(BrokerId(3)), "not everything");
+    p.at(1, fetched(3, 4));
+    p.at(3_600, Event::CaughtUp(vec![(BrokerId(2), at(3_599)), (BrokerId(9), at(3_599))]));
+    let wish = p.at(3_600, Event::Appended { end: Offset(5), waits: vec![] });
+    let isr = vec![US, BrokerId(2)];
+    let (leader_epoch, partition_epoch) = (LeaderEpoch(0), PartitionEpoch(0));
+    assert_eq!(wish, [Effect::AlterIsr { isr, leader_epoch, partition_epoch }], "3 was not seen for an hour");
+    p.at(3_601, fetched(2, 5));
+    assert!(!p.0.rests(BrokerId(2)), "the answer to the wish is not there yet");
+}

@@ -48,7 +48,7 @@ const DOWN_MS: u64 = 12_000;
 /// Settings of every broker: everything that takes half a minute in life takes seconds here.
 const SETTINGS: &str = "replica.lag.time.max.ms=4000\nreplica.fetch.wait.max.ms=200\nreplica.fetch.backoff.ms=200\n\
     replica.high.watermark.checkpoint.interval.ms=500\nlog.flush.offset.checkpoint.interval.ms=500\n\
-    log.retention.check.interval.ms=1000\nleader.imbalance.check.interval.seconds=5\n";
+    log.retention.check.interval.ms=1000\nleader.imbalance.check.interval.seconds=5\nnum.replica.fetchers=2\n";
 
 /// A topic of a run.
 struct Topic {
