@@ -1,8 +1,9 @@
 //! Followers that rest: they have all that the leader has, and ask again and again for what comes behind. Nothing of that changes
-//! anything but the moment at which each was last seen, which the ISR depends on (`lastCaughtUpTimeMs` of Kafka's `Replica.scala`): that
-//! is noted here, instead of a message to the partition with each fetch.
+//! anything but the moment at which each was last seen, which the ISR depends on (`lastCaughtUpTimeMs` of Kafka's
+//! `Replica.scala`): that is noted here, instead of a message to the partition with each fetch.
 //!
-//! *Owner*: the partition's actor gives out a [`CaughtUp`] per follower, and revokes it when it wants to hear of the follower again.
+//! *Owner*: the partition's actor gives out a [`CaughtUp`] per follower, and revokes it when it wants to hear of the follower
+//! again.
 //! *Who notes*: the connection by which the follower fetches, on any loop.
 
 use std::collections::BTreeMap;
@@ -85,7 +86,10 @@ impl Resting {
 
 /// What the partitions were told of a follower, by its fetch session.
 #[derive(Debug, Default)]
-pub struct Told(BTreeMap<Key, Memo>);
+pub struct Told {
+    replica: Option<BrokerId>,
+    memos: BTreeMap<Key, Memo>,
+}
 
 #[derive(Debug)]
 struct Memo {
@@ -97,11 +101,18 @@ struct Memo {
 }
 
 impl Told {
-    /// Whether the partition need not be told: the follower asks for what it asked for before, it still has all that the leader has, and
-    /// that is noted. `now` must be read before.
+    /// Who fetches: of another one than before nothing was told.
+    pub fn by(&mut self, replica: BrokerId) {
+        if self.replica.replace(replica) != Some(replica) {
+            self.clear();
+        }
+    }
+
+    /// Whether the partition need not be told: the follower asks for what it asked for before, it still has all that the leader
+    /// has, and that is noted. `now` must be read before.
     #[must_use]
     pub fn rests(&self, key: &Key, partition: &PartitionHandle, wanted: &Wanted, now: Moment) -> bool {
-        let Some(memo) = self.0.get(key) else { return false };
+        let Some(memo) = self.memos.get(key) else { return false };
         let same = Arc::ptr_eq(&memo.published, &partition.published)
             && memo.leader_epoch == partition.published.role().leader_epoch
             && memo.offset == wanted.offset
@@ -121,20 +132,20 @@ impl Told {
                 let published = Arc::clone(&partition.published);
                 let (offset, last_epoch) = (wanted.offset, wanted.last_fetched_epoch);
                 let leader_epoch = wanted.current_leader_epoch;
-                self.0.insert(key.clone(), Memo { published, leader_epoch, offset, last_epoch, seen });
+                self.memos.insert(key.clone(), Memo { published, leader_epoch, offset, last_epoch, seen });
             }
-            None => drop(self.0.remove(key)),
+            None => drop(self.memos.remove(key)),
         }
     }
 
     /// The session has these partitions no more.
     pub fn forget(&mut self, keys: &[Key]) {
-        keys.iter().for_each(|key| drop(self.0.remove(key)));
+        keys.iter().for_each(|key| drop(self.memos.remove(key)));
     }
 
     /// The session ended.
     pub fn clear(&mut self) {
-        self.0.clear();
+        self.memos.clear();
     }
 }
 

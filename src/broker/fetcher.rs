@@ -1,5 +1,5 @@
-//! Copies partitions from one leader: the connection of this broker's followers to another broker (Kafka's replica fetcher). A shell
-//! around [`machine::follower`](crate::machine::follower).
+//! Copies partitions from one leader: the connection of this broker's followers to another broker (Kafka's replica fetcher). A
+//! shell around [`machine::follower`](crate::machine::follower).
 //!
 //! *State owned*: the connection, where each partition's mailbox is. *Who calls*: [`fetchers`](super::fetchers).
 //! What the leader sent goes to the partitions' mailboxes together, and they answer together.
@@ -79,8 +79,8 @@ pub enum Change {
     Retire,
 }
 
-/// Changes that a fetcher has not taken in yet: beside its mailbox, because a request of the controller may bring as many as there are
-/// partitions. It takes them in together.
+/// Changes that a fetcher has not taken in yet: beside its mailbox, because a request of the controller may bring as many as
+/// there are partitions. It takes them in together.
 #[derive(Debug, Default)]
 pub struct Changes(Mutex<Vec<Change>>);
 

@@ -1,5 +1,5 @@
-//! Who copies what (Kafka's `ReplicaFetcherManager`): `num.replica.fetchers` fetchers to every leader, over which the partitions are
-//! spread as Kafka does. They live on the loops in turn.
+//! Who copies what (Kafka's `ReplicaFetcherManager`): `num.replica.fetchers` fetchers to every leader, over which the partitions
+//! are spread as Kafka does. They live on the loops in turn.
 //!
 //! *State owned*: the fetchers, which of them has which partition. *Owner*: the replicas actor.
 
@@ -105,9 +105,14 @@ impl Fetchers {
         if std::mem::replace(&mut self.count, count) == count {
             return false;
         }
+        self.retire();
+        true
+    }
+
+    /// Ends all.
+    pub fn retire(&mut self) {
         std::mem::take(&mut self.running).into_values().for_each(|fetcher| fetcher.tell(Change::Retire));
         self.of.clear();
-        true
     }
 
     fn start(&mut self, id: FetcherId, notice: DeathNotice) -> Running {

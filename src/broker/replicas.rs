@@ -876,6 +876,7 @@ impl Replicas {
     }
 
     fn shutdown(&mut self, reply: oneshot::Sender<bool>, ctx: &mut Context<Self>) {
+        self.fetchers.retire();
         let high_watermarks = self.replicas.iter().filter_map(|(id, replica)| {
             let handle = replica.handle.clone()?;
             Some((id.clone(), handle))

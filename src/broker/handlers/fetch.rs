@@ -190,6 +190,8 @@ type Parted = BTreeMap<Key, Result<(LeaderEpoch, Offset), ErrorCode>>;
 /// Tells every partition how far a follower is, which the high watermark depends on, and compares the logs (KIP-595). Of a follower that
 /// has everything, and had before, only the time is noted.
 async fn tell_progress(env: &Env, told: &mut Told, wanted: &[(&Key, &Wanted)], replica: BrokerId) -> Parted {
+    told.by(replica);
+    // Before any look at a log's end: who has all that is there then had it now.
     let now = env.ports.clock.moment();
     let mut asked = Vec::new();
     for &(key, wanted) in wanted {

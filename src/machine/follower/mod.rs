@@ -1,8 +1,8 @@
 //! What the followers of one leader do: when it is asked, for what, and what becomes of its answers (Kafka's replica fetcher).
 //!
 //! *Owner*: a fetcher, which talks to the leader and to the partitions here, and performs what this decides.
-//! *Invariant*: one fetch is under way at most, and none begins while a partition owes an answer: it asks for what comes behind what
-//! every partition has. What does not change costs nothing: the leader remembers it (KIP-227), and nobody here looks at it.
+//! *Invariant*: one fetch is under way at most, and none begins while a partition owes an answer: it asks for what comes behind
+//! what every partition has. What does not change costs nothing: the leader remembers it (KIP-227), and nobody here looks at it.
 //! *Does not know*: bytes, sockets, versions of requests. What the leader sent is an opaque `Records` here.
 //!
 //! Source: Kafka 3.9 `AbstractFetcherThread.scala`, `FetchSessionHandler.java`, KIP-595.
@@ -19,8 +19,8 @@ mod session;
 #[cfg(test)]
 mod tests;
 
-/// Wait after a partition's first failure; it doubles up to [`Rules::backoff_max`]. While a leadership changes one broker hears of it
-/// before the other, and that is over at once.
+/// Wait after a partition's first failure; it doubles up to [`Rules::backoff_max`]. While a leadership changes one broker hears
+/// of it before the other, and that is over at once.
 const FIRST_BACKOFF: Duration = Duration::from_millis(20);
 
 /// The followers of one leader.
@@ -192,8 +192,8 @@ pub enum Event<Records> {
     },
     /// A partition has this leader no more.
     Leave(TopicPartition),
-    /// Partitions did what [`Effect::FindPosition`], [`Effect::Replicate`] or [`Effect::Truncate`] asked of them, and say where they go
-    /// on: one answer to each.
+    /// Partitions did what [`Effect::FindPosition`], [`Effect::Replicate`] or [`Effect::Truncate`] asked of them, and say where
+    /// they go on: one answer to each.
     Told(Vec<(Asked, Result<FetchPosition, ErrorCode>)>),
     /// What the leader says to [`Effect::FindOffsets`]: one answer to each.
     Offsets(Vec<(Asked, LeaderLog)>),

@@ -1,7 +1,8 @@
-//! The follower's side of an incremental fetch session (KIP-227): the leader is told once what is wanted, and then only what changed.
+//! The follower's side of an incremental fetch session (KIP-227): the leader is told once what is wanted, and then only what
+//! changed.
 //!
-//! *Invariant*: after every request the leader's session holds exactly what `known` says; when that is not sure the next request is a full
-//! one, which replaces the session.
+//! *Invariant*: after every request the leader's session holds exactly what `known` says; when that is not sure the next request
+//! is a full one, which replaces the session.
 //!
 //! Source: Kafka 3.9 `FetchSessionHandler.java`.
 

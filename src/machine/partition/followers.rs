@@ -1,7 +1,7 @@
 //! The leader's followers: how far each is, and which of them are in sync.
 //!
-//! *Invariant*: the ISR changes only when the controller has said so; until then a member that is to join counts, and one that is to
-//! leave counts too.
+//! *Invariant*: the ISR changes only when the controller has said so; until then a member that is to join counts, and one that is
+//! to leave counts too.
 
 use std::time::Duration;
 
@@ -62,8 +62,8 @@ impl<Ticket> Partition<Ticket> {
         }
     }
 
-    /// Whether a follower is a member of the ISR, has all that there is, and is to stay: while it asks for the same again and again, only
-    /// the last moment at which it did matters ([`Event::CaughtUp`](super::Event::CaughtUp)).
+    /// Whether a follower is a member of the ISR, has all that there is, and is to stay: while it asks for the same again and
+    /// again, only the last moment at which it did matters ([`Event::CaughtUp`](super::Event::CaughtUp)).
     #[must_use]
     pub fn rests(&self, replica: BrokerId) -> bool {
         let Role::Leader { leadership, followers, wish: None, .. } = &self.role else { return false };
