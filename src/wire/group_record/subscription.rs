@@ -6,7 +6,7 @@ use std::collections::BTreeSet;
 
 use bytes::Bytes;
 
-use crate::wire::{DecodeError, Decoder, Dialect, Field as _, Str};
+use crate::wire::{DecodeError, Decoder, Dialect, Field, Str};
 
 /// The topics that a member of a `consumer` group subscribes to, from the metadata that it sent. `None` when the bytes are
 /// no such subscription: then nobody knows, and it may be any topic.
@@ -25,6 +25,6 @@ fn read(metadata: &Bytes) -> Result<Option<Vec<Str>>, DecodeError> {
         return Ok(None);
     }
     let topics = Vec::<Str>::take(&mut input, dialect)?;
-    Option::<Bytes>::take(&mut input, dialect)?;
+    <Option<Bytes> as Field>::take(&mut input, dialect)?;
     Ok(Some(topics))
 }

@@ -72,13 +72,8 @@ fn a_group_is_written_as_kafka_writes_it() {
     let encoded = GroupRecord::Group(key.clone(), Some(group_value())).encode().expect("short strings");
     assert_eq!(encoded.key, hex(GROUP_KEY));
     assert_eq!(encoded.value.as_deref(), Some(&hex(GROUP_VALUE)[..]));
-    let empty = GroupMetadataValue {
-        protocol: None,
-        leader: None,
-        members: vec![],
-        protocol_type: "".into(),
-        ..group_value()
-    };
+    let empty =
+        GroupMetadataValue { protocol: None, leader: None, members: vec![], protocol_type: "".into(), ..group_value() };
     let encoded = GroupRecord::Group(key, Some(empty)).encode().expect("short strings");
     let expected = "0003 0000 00000005 ffff ffff 0000000000000009 00000000";
     assert_eq!(encoded.value.as_deref(), Some(&hex(expected)[..]));
