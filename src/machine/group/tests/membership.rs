@@ -120,7 +120,7 @@ fn the_protocol_that_all_speak_and_most_prefer_is_chosen() {
     assert_eq!(desk.join("d", speaks(4, &[])), ["d: INCONSISTENT_GROUP_PROTOCOL "]);
     let connect = Join { protocol_type: "connect".into(), ..old_join(4) };
     assert_eq!(desk.join("d", connect), ["d: INCONSISTENT_GROUP_PROTOCOL "]);
-    let said = desk.wait(60);
+    let said = desk.wait(6);
     assert_eq!(said[0], "a: c-1 joined 1 by sticky led by c-1 [c-1 c-2 c-3]");
     let wrong = |kind: &str, protocol: &str| Sync {
         version: 5,

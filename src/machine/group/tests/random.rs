@@ -7,7 +7,7 @@ use std::collections::BTreeMap;
 use super::*;
 
 /// Lives, and steps of each. They take about a second.
-const LIVES: u64 = 300;
+const LIVES: u64 = 150;
 const STEPS: usize = 400;
 
 /// SplitMix64.
@@ -42,8 +42,8 @@ struct Life {
     desk: Desk,
     random: Random,
     clients: Vec<Client>,
-    /// What was assigned to whom: by which incarnation of the coordinator, in which generation.
-    assigned: BTreeMap<(i32, i32), BTreeMap<Vec<u8>, Str>>,
+    /// What was assigned to whom in each generation, whichever coordinator said so.
+    assigned: BTreeMap<i32, BTreeMap<Vec<u8>, Str>>,
     /// The last acknowledged commit of each partition, and what was tried after it.
     acknowledged: BTreeMap<i32, i64>,
     tried: BTreeMap<i32, Vec<i64>>,
@@ -53,6 +53,11 @@ struct Life {
     next_offset: i64,
     commits: BTreeMap<String, (i32, i64)>,
     seed: u8,
+    deletions: u32,
+    /// Generations that were distributed in groups that are gone.
+    distributed: usize,
+    /// Whether writes that time out are in the log all the same.
+    is_unsure: bool,
 }
 
 impl Life {
@@ -82,6 +87,9 @@ impl Life {
             next_offset: 0,
             commits: BTreeMap::new(),
             seed: 0,
+            deletions: 0,
+            distributed: 0,
+            is_unsure: seed.is_multiple_of(2),
         }
     }
 
@@ -122,12 +130,12 @@ impl Life {
         }
         let ticket = self.ticket(index);
         let request = match self.random.below(12) {
-            0 => {
+            0 if self.random.one_in(4) => {
                 // It dies, and starts without knowing anything.
                 self.clients[index] = Client { instance: client.instance, ..Client::default() };
                 return;
             }
-            1 => Request::Leave(Leave {
+            1 if self.random.one_in(3) => Request::Leave(Leave {
                 group: "g".into(),
                 members: vec![Leaving { member_id: client.member_id, instance_id: client.instance }],
             }),
@@ -144,7 +152,11 @@ impl Life {
             }
             5..=7 if client.generation >= 0 && !client.member_id.is_empty() => {
                 self.clients[index].waits = Some(ticket.clone());
-                let to = client.assign_to.iter().zip(0_u8..);
+                // A leader is free to assign otherwise when it is asked again.
+                let mut to = client.assign_to.clone();
+                let by = usize::from(self.random.one_in(2)).min(to.len());
+                to.rotate_left(by);
+                let to = to.iter().zip(0_u8..);
                 Request::Sync(Sync {
                     group: "g".into(),
                     version: 3,
@@ -190,7 +202,7 @@ impl Life {
                 let (write, ..) = self.desk.in_flight.remove(0);
                 self.desk.step(Event::Written(write, Err(ErrorCode::NotEnoughReplicas)))
             }
-            1 => {
+            1 if self.is_unsure => {
                 // It is in the log all the same.
                 let (write, _, records) = self.desk.in_flight.remove(0);
                 for record in records.iter() {
@@ -224,6 +236,11 @@ impl Life {
         effects.extend(self.desk.step(Event::Loaded(LeaderEpoch(self.epoch))));
         self.take(effects);
         assert!(self.answered.values().all(|count| *count == 1), "somebody still waits for the last coordinator");
+        if self.desk.coordinator.groups.get("g").is_none_or(|group| group.generation == 0) {
+            // A deletion that nobody heard of: generations begin anew.
+            self.distributed += self.assigned.len();
+            self.assigned.clear();
+        }
         // A commit that nobody heard of may count now.
         for partition in 0..3 {
             let known = self.desk.offset("t", partition);
@@ -237,7 +254,12 @@ impl Life {
     fn administrator(&mut self) {
         let ticket = self.ticket(9);
         let request = match self.random.below(3) {
-            0 => Request::Delete { group: "none".into() },
+            0 => {
+                for partition in 0..3 {
+                    self.tried.entry(partition).or_default().push(-1);
+                }
+                Request::Delete { group: "g".into() }
+            }
             1 => Request::DeleteOffsets { group: "g".into(), partitions: vec![("t".into(), 7)] },
             _ => leave(&[("", Some("i1"))]),
         };
@@ -263,6 +285,13 @@ impl Life {
                     }
                 }
                 Reply::Heartbeat(ErrorCode::UnknownMemberId | ErrorCode::FencedInstanceId) => self.forget(index),
+                Reply::Delete(ErrorCode::None) => {
+                    self.deletions += 1;
+                    self.distributed += self.assigned.len();
+                    self.assigned.clear();
+                    self.acknowledged.clear();
+                    self.tried.clear();
+                }
                 Reply::Heartbeat(_) | Reply::Leave(_) | Reply::Delete(_) | Reply::DeleteOffsets(_) => {}
             }
         }
@@ -300,7 +329,7 @@ impl Life {
             client.waits = None;
         }
         if sync.error == ErrorCode::None && waited && !sync.assignment.is_empty() {
-            let of = self.assigned.entry((self.epoch, client.generation)).or_default();
+            let of = self.assigned.entry(client.generation).or_default();
             let name = client.instance.clone().unwrap_or_else(|| client.member_id.clone());
             let owner = of.entry(sync.assignment.to_vec()).or_insert_with(|| name.clone());
             assert_eq!(*owner, name, "two read the same in generation {}", client.generation);
@@ -320,13 +349,14 @@ impl Life {
 fn no_partition_has_two_owners_and_no_acknowledged_commit_is_lost() {
     let mut stable = 0_u32;
     let mut assigned = 0;
+    let mut deletions = 0;
     for seed in 0..LIVES {
         let mut life = Life::new(seed);
         for _ in 0..STEPS {
             life.step();
             stable += u32::from(life.desk.state() == "Stable");
         }
-        assigned += life.assigned.len();
+        assigned += life.distributed + life.assigned.len();
         // Everything under way ends, and everybody is answered.
         while !life.desk.in_flight.is_empty() {
             let effects = life.desk.commit_effects();
@@ -344,13 +374,14 @@ fn no_partition_has_two_owners_and_no_acknowledged_commit_is_lost() {
         assert!(life.answered.values().all(|count| *count == 1), "seed {seed}: somebody was never answered");
         assert!(life.desk.state() == "Empty" || life.desk.state() == "Dead", "seed {seed}: nobody is left");
         assert!(life.desk.coordinator.timers.len() == 0, "seed {seed}: a timer for nobody");
-        durable_is_what_the_log_says(&life.desk);
+        deletions += life.deletions;
+        if !life.is_unsure {
+            durable_is_what_the_log_says(&life.desk);
+        }
     }
     let steps = u32::try_from(STEPS).expect("few") * u32::try_from(LIVES).expect("few");
-    assert!(
-        steps / 50 < stable && 300 < assigned,
-        "too little happens: {stable} of {steps} stable, {assigned} assigned"
-    );
+    let much = steps / 20 < stable && 150 < assigned && 5 < deletions;
+    assert!(much, "too little happens: {stable} of {steps} stable, {assigned} assigned, {deletions} deleted");
 }
 
 fn durable_is_what_the_log_says(desk: &Desk) {
@@ -358,8 +389,13 @@ fn durable_is_what_the_log_says(desk: &Desk) {
     let mut effects = Vec::new();
     other.step(desk.now(), Event::Load(LeaderEpoch(0)), &mut effects);
     other.step(desk.now(), Event::Replayed(LeaderEpoch(0), desk.log.clone()), &mut effects);
-    let (Some(ours), Some(replayed)) = (desk.coordinator.groups.get("g"), other.groups.get("g")) else { return };
-    // A write that timed out is in the log, and here only once it was loaded: later ones are the same.
-    let last_failed = replayed.metadata != ours.metadata;
-    assert!(!last_failed || replayed.metadata.is_some());
+    other.step(desk.now(), Event::Loaded(LeaderEpoch(0)), &mut effects);
+    let durable = |coordinator: &Coordinator<Ticket>| {
+        let group = coordinator.groups.get("g")?;
+        let offsets =
+            group.offsets.all_committed().map(|(topic, partition, it)| (topic.clone(), partition, it.clone()));
+        Some((group.metadata.clone(), offsets.collect::<Vec<_>>()))
+    };
+    let nothing = Some((None, vec![]));
+    assert_eq!(durable(&desk.coordinator).or_else(|| nothing.clone()), durable(&other).or(nothing));
 }
