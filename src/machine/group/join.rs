@@ -9,7 +9,8 @@ use super::members::{Member, Terms};
 use super::timers::Timer;
 use super::writes::{Purpose, StaticRejoin};
 use super::{
-    Group, NEW_MEMBER_JOIN_TIMEOUT, PENDING_MEMBERS_PER_GROUP_MAX, PROTOCOLS_PER_MEMBER_MAX, Phase, Step, api,
+    Group, NEW_MEMBER_JOIN_TIMEOUT, PENDING_MEMBERS_PER_GROUP_MAX, PROTOCOLS_PER_MEMBER_MAX, Phase, Step,
+    WRITES_IN_FLIGHT_MAX, api,
 };
 use crate::model::ErrorCode;
 use crate::wire::Str;
@@ -27,6 +28,7 @@ impl<T> Group<T> {
     pub(super) fn join(&mut self, ticket: T, join: &Join, step: &mut Step<'_, T>) {
         if !self.accepts(&join.member_id, step) {
             self.drop_member(&join.member_id, step);
+            self.drop_pending_member(&join.member_id, step);
             let reply = JoinReply::refused(Str::default(), ErrorCode::GroupMaxSizeReached);
             step.reply(ticket, Reply::Join(reply));
         } else if let Err(error) = self.check_protocols(join) {
@@ -82,6 +84,10 @@ impl<T> Group<T> {
         }
         match &join.instance_id {
             Some(instance_id) => match self.members.static_id(instance_id).cloned() {
+                Some(_) if WRITES_IN_FLIGHT_MAX <= step.writes.len() => {
+                    let reply = JoinReply::refused(Str::default(), ErrorCode::CoordinatorNotAvailable);
+                    step.reply(ticket, Reply::Join(reply));
+                }
                 Some(old) => self.replace_static_member(ticket, &old, &member_id, join, step),
                 None => self.add_member(ticket, member_id, join, step),
             },
@@ -100,8 +106,7 @@ impl<T> Group<T> {
     }
 
     fn add_member(&mut self, ticket: T, member_id: Str, join: &Join, step: &mut Step<'_, T>) {
-        self.pending_members.remove(&member_id);
-        step.timers.cancel(&self.id, Timer::Pending(member_id.clone()));
+        self.drop_pending_member(&member_id, step);
         if let Phase::PreparingRebalance { initial: Some(wait) } = &mut self.phase
             && self.generation == 0
         {
@@ -117,6 +122,15 @@ impl<T> Group<T> {
         self.leader.get_or_insert_with(|| member_id.clone());
         step.set_timer(&self.id, Timer::Session(member_id), NEW_MEMBER_JOIN_TIMEOUT);
         self.maybe_prepare_rebalance(step);
+    }
+
+    /// A member id that was given out is used, or will not be. Says whether it was.
+    pub(super) fn drop_pending_member(&mut self, member_id: &str, step: &mut Step<'_, T>) -> bool {
+        let was_pending = self.pending_members.remove(member_id);
+        if was_pending {
+            step.timers.cancel(&self.id, Timer::Pending(Str::from(member_id)));
+        }
+        was_pending
     }
 
     fn rejoin(&mut self, ticket: T, join: &Join, step: &mut Step<'_, T>) {

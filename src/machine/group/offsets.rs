@@ -73,6 +73,12 @@ impl Offsets {
         committed.chain(self.pending.keys().cloned()).chain(transactional.cloned()).collect()
     }
 
+    /// `false` when it is certain that there is nothing of these topics, found out quickly.
+    fn may_have(&self, topics: &BTreeSet<Str>) -> bool {
+        let under_way = !self.pending.is_empty() || !self.transactional.is_empty();
+        under_way || topics.iter().any(|topic| self.committed.contains_key(topic))
+    }
+
     pub(super) fn replay(&mut self, at: Offset, key: &OffsetCommitKey, value: Option<&OffsetCommitValue>) {
         match value {
             Some(value) => self.set(&key.topic, key.partition, Committed { at, value: value.clone() }),
@@ -321,8 +327,8 @@ impl<T> Group<T> {
             GroupRecord::Offset(key, None)
         };
         let mut records = keys.iter().map(tombstone).collect::<Vec<_>>();
-        let nothing_else = self.offsets.keys().is_subset(keys);
-        let dies = self.phase == Phase::Empty && self.pending_members.is_empty() && nothing_else;
+        let is_unused = self.phase == Phase::Empty && self.pending_members.is_empty();
+        let dies = is_unused && self.offsets.keys().is_subset(keys);
         if dies && (0 < self.generation || self.metadata.is_some()) {
             records.push(GroupRecord::Group(GroupMetadataKey { group: self.id.clone() }, None));
         }
@@ -369,7 +375,7 @@ impl<T> Group<T> {
     }
 
     fn topics_deleted(&mut self, topics: &BTreeSet<Str>, step: &mut Step<'_, T>) {
-        if self.is_dead() {
+        if self.is_dead() || !self.offsets.may_have(topics) {
             return;
         }
         let keys = self.offsets.keys().into_iter().filter(|(topic, _)| topics.contains(topic)).collect::<BTreeSet<_>>();

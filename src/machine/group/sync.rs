@@ -142,8 +142,7 @@ impl<T> Group<T> {
         let member_id = if leaving.member_id.is_empty() {
             let named = instance_id.and_then(|instance_id| self.members.static_id(instance_id));
             named.cloned().ok_or(ErrorCode::UnknownMemberId)?
-        } else if self.pending_members.remove(leaving.member_id.as_str()) {
-            step.timers.cancel(&self.id, Timer::Pending(owned(&leaving.member_id)));
+        } else if self.drop_pending_member(&leaving.member_id, step) {
             self.try_complete_join(step);
             return Ok(());
         } else {

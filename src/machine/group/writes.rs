@@ -213,6 +213,8 @@ impl<T> Group<T> {
             return;
         }
         let ticket = self.members.take_join(&rejoin.new);
+        // While it waited it was excused, however long that took.
+        self.restart_session(&rejoin.new, step);
         let reply = match result {
             Ok(()) if rejoin.can_skip_assignment => {
                 let leads = self.is_leader(&rejoin.new);

@@ -317,3 +317,26 @@ fn what_was_promised_and_never_taken_leaves_nothing_behind() {
     desk.wait(10);
     assert_eq!((desk.coordinator.groups.len(), desk.coordinator.timers.len()), (0, 0));
 }
+
+#[test]
+fn a_promised_id_that_finds_no_room_is_not_waited_for() {
+    let mut desk = Desk::stable(Rules { group_size_max: 2, ..rules() }, 2);
+    let (one, two, three) = (id("c", 1), id("c", 2), id("c", 3));
+    desk.join("a", join(&one, 0));
+    assert_eq!(desk.join("c", join("", 3)), ["c: MEMBER_ID_REQUIRED c-3"]);
+    assert_eq!(desk.join("b", join(&two, 0)), [""; 0], "the third may come");
+    let said = desk.join("c", join(&three, 0));
+    assert_eq!(said.len(), 3, "{said:?}");
+    assert_eq!(said[0], "c: GROUP_MAX_SIZE_REACHED ");
+    assert_eq!(desk.state(), "CompletingRebalance");
+}
+
+#[test]
+fn promised_ids_are_bounded() {
+    let mut desk = Desk::new(rules());
+    for number in 0..u16::try_from(PENDING_MEMBERS_PER_GROUP_MAX).expect("some thousands") {
+        let random = std::array::from_fn(|at| number.to_be_bytes()[at % 2] ^ u8::try_from(at).expect("few"));
+        desk.join("a", Join { random, ..join("", 0) });
+    }
+    assert_eq!(desk.join("b", join("", 255)), ["b: COORDINATOR_NOT_AVAILABLE "]);
+}

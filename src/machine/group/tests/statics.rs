@@ -119,3 +119,19 @@ fn an_administrator_removes_them_by_name() {
     assert_eq!(desk.state(), "PreparingRebalance");
     assert_eq!(desk.coordinator.groups["g"].members.len(), 1);
 }
+
+#[test]
+fn one_that_waited_long_for_its_write_is_watched_again() {
+    let mut desk = stable_statics();
+    desk.join("b", named("", 3, "j"));
+    for _ in 0..4 {
+        desk.wait(5);
+        desk.ask("h", heartbeat(&id("i", 1), 1));
+    }
+    assert_eq!(desk.commit(), ["b: j-3 joined 1 by range led by i-1 []"]);
+    desk.wait(9);
+    assert_eq!(desk.state(), "Stable");
+    desk.ask("h", heartbeat(&id("i", 1), 1));
+    desk.wait(1);
+    assert_eq!(desk.state(), "PreparingRebalance", "it was silent");
+}
