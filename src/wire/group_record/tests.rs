@@ -1,4 +1,5 @@
-//! Bytes as Kafka 3.9 writes them, spelled out from the schemas, and every version read.
+//! The bytes that Kafka 3.9.1's own classes write for these values, in every version (`MessageUtil.toVersionPrefixedByteBuffer`,
+//! `ConsumerProtocol.serializeSubscription`).
 
 use super::*;
 use crate::wire::arbitrary::Random;
@@ -174,6 +175,9 @@ fn topics_of_a_subscription_are_found_in_every_version() {
     let topics = |text: &str| subscribed_topics(&hex(text).into());
     let expected = Some(["a".into(), "bc".into()].into_iter().collect());
     assert_eq!(topics("0000 00000002 0001 61 0002 6263 ffffffff"), expected);
+    assert_eq!(topics("0001 00000002 0001 61 0002 6263 ffffffff 00000000"), expected);
+    assert_eq!(topics("0002 00000002 0001 61 0002 6263 ffffffff 00000000 ffffffff"), expected);
+    assert_eq!(topics("0003 00000002 0001 61 0002 6263 ffffffff 00000000 ffffffff ffff"), expected);
     assert_eq!(topics("0003 00000002 0001 61 0002 6263 00000001 09 00000000 0000002a ffff"), expected);
     assert_eq!(topics("0000 00000000 ffffffff"), Some([].into_iter().collect()));
     assert_eq!(topics(""), None);
