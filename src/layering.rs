@@ -7,7 +7,7 @@ use std::path::{Path, PathBuf};
 const MAY_USE: &[(&str, &[&str])] = &[
     ("model", &[]),
     ("wire", &["model"]),
-    ("machine", &["model", "wire::record"]),
+    ("machine", &["model", "wire::record", "wire::group_record", "wire::Str"]),
     ("storage", &["model", "wire::record"]),
     ("coordination", &["model", "storage::disk"]),
     ("net", &["model", "wire"]),

@@ -8,6 +8,7 @@ pub mod assignment;
 pub mod controller;
 pub mod fetch_session;
 pub mod follower;
+pub mod group;
 pub mod homing;
 pub mod isr_change;
 pub mod partition;

@@ -21,6 +21,7 @@ mod decoder;
 mod encoder;
 mod field;
 mod frame;
+pub mod group_record;
 pub mod message;
 pub mod record;
 mod text;
