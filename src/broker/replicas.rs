@@ -807,6 +807,7 @@ impl Replicas {
                 recovery_point: published.log.recovery_point(),
                 log_start: published.log.log_start_offset(),
                 high_watermark: published.high_watermark(),
+                first_dirty: published.log.first_dirty_offset(),
             };
             Some((id.clone(), offsets))
         });
@@ -827,6 +828,7 @@ impl Replicas {
                 recovery_point,
                 log_start: published.log.log_start_offset(),
                 high_watermark: published.high_watermark(),
+                first_dirty: published.log.first_dirty_offset(),
             });
             (id, offsets)
         });

@@ -2,6 +2,7 @@
 #![allow(clippy::unwrap_used, clippy::expect_used, clippy::indexing_slicing, reason = "tests")]
 
 mod appending;
+mod cleaning;
 mod crashes;
 mod damage;
 mod kafka;
@@ -34,6 +35,7 @@ fn options(config: LogConfig) -> OpenOptions {
         config,
         recovery_point: Offset(0),
         log_start_offset: Offset(0),
+        first_dirty_offset: None,
         clean_shutdown: false,
         rewrite_unflushed: false,
         now: Timestamp(1_000_000),
