@@ -29,6 +29,7 @@ use crate::telemetry::{Event as _, event};
 
 pub mod admin;
 pub mod arrival;
+pub mod cleaner;
 pub mod config_watch;
 pub mod connection;
 pub mod connection_quotas;

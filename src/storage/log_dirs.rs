@@ -732,8 +732,7 @@ impl CheckpointTask {
                 (OffsetCheckpoint::Replication, &files.high_watermarks),
                 (OffsetCheckpoint::Cleaner, &files.first_dirty),
             ];
-            let mut files =
-                files.into_iter().filter(|(file, _)| *file != OffsetCheckpoint::Cleaner || *compacted);
+            let mut files = files.into_iter().filter(|(file, _)| *file != OffsetCheckpoint::Cleaner || *compacted);
             let error = files.find_map(|(file, offsets)| file.save(&*self.disk, path, offsets).err());
             failed.extend(error.map(|error| (*place, DiskError::new("write checkpoints of", path, &error))));
         }

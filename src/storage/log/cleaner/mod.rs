@@ -77,6 +77,9 @@ pub enum CleanError {
     /// There is no memory for the keys, or `log.cleaner.dedupe.buffer.size` does not even suffice for one batch.
     #[error("there is no room for the keys: log.cleaner.dedupe.buffer.size is too small")]
     NoRoom,
+    /// The work ended in the middle: a fault of the program.
+    #[error("the cleaner panicked")]
+    Panicked,
     /// What is written anew would be larger than a segment may be.
     #[error("{} would be too large", path.display())]
     TooLarge {
@@ -107,6 +110,7 @@ impl CleanError {
             Self::Read(ReadError::Corrupt(_) | ReadError::OutOfRange { .. })
             | Self::OldFormat { .. }
             | Self::NoRoom
+            | Self::Panicked
             | Self::TooLarge { .. } => false,
         }
     }
@@ -221,7 +225,7 @@ impl Cleaning {
         let delay = i64::try_from(config.delete_retention.as_millis()).unwrap_or(i64::MAX);
         let filter = Filter {
             map,
-            latest: Offset(-1),
+            latest: Offset(first_dirty.0 - 1),
             round_end: end,
             producers: begun.producers,
             transactions: Transactions::new(view.aborted_transactions(first_dirty, end)),
@@ -274,7 +278,7 @@ impl Cleaning {
     fn map(&mut self) -> Result<Step, CleanError> {
         let Phase::Mapping { at, reader } = &mut self.phase else { return Ok(Step::Worked) };
         let Some((segment, end)) = self.segments.get(*at) else {
-            self.begin_writing()?;
+            self.begin_writing();
             return Ok(Step::Worked);
         };
         let reader = match reader {
@@ -294,23 +298,21 @@ impl Cleaning {
         let fits = note_keys(&mut self.filter, self.first_dirty, &header, batch);
         if fits.map_err(|reason| reader.corrupt_before(&reason))? {
             self.filter.latest = header.last_offset();
+        } else if self.first_dirty <= self.filter.latest {
+            self.begin_writing();
         } else {
-            self.begin_writing()?;
+            return Err(CleanError::NoRoom);
         }
         Ok(Step::Worked)
     }
 
     /// The map is complete, or full.
-    fn begin_writing(&mut self) -> Result<(), CleanError> {
+    fn begin_writing(&mut self) {
         let end = self.filter.latest.next();
-        if end <= self.first_dirty {
-            return Err(CleanError::NoRoom);
-        }
         self.done.end = end;
         let first = self.segments.first().map_or(end, |(segment, _)| segment.base_offset());
         self.filter.transactions = Transactions::new(self.view.aborted_transactions(first, Offset(i64::MAX)));
         self.phase = Phase::Writing { groups: self.groups(end), current: None };
-        Ok(())
     }
 
     /// The segments that begin below `end`, in groups that fit into one segment each, by its size, index and offsets.

@@ -5,6 +5,7 @@
 use std::sync::Arc;
 
 use super::CleanError;
+use crate::model::Offset;
 use crate::storage::disk::DiskFile;
 use crate::storage::log::types::Corruption;
 use crate::storage::log::view::LogView;
@@ -23,6 +24,8 @@ pub(super) struct Reader {
     /// Of the next batch.
     position: u64,
     end: u64,
+    /// The next batch begins there or behind it.
+    expected: Offset,
     buffer: Vec<u8>,
     buffer_at: u64,
     buffer_bytes: usize,
@@ -38,6 +41,7 @@ impl Reader {
             file: Arc::clone(&open.file),
             position: 0,
             end: segment.size(),
+            expected: segment.base_offset(),
             buffer: Vec::new(),
             buffer_at: 0,
             buffer_bytes: buffer_bytes.max(BATCH_HEADER_BYTES),
@@ -62,6 +66,12 @@ impl Reader {
         if let Err(error) = verify_crc(&header, self.bytes(header.len)?) {
             return Err(self.corrupt(&error.to_string()));
         }
+        // Neither is covered by the CRC.
+        let follows = self.expected <= header.base_offset && header.base_offset <= header.last_offset();
+        if !follows || self.segment.tail().0 <= header.last_offset() {
+            return Err(self.corrupt(&format!("it says that it begins at offset {}", header.base_offset)));
+        }
+        self.expected = header.last_offset().next();
         let skip = usize::try_from(position - self.buffer_at).unwrap_or(usize::MAX);
         self.position += header.len as u64;
         Ok(Some((header, self.buffer.get(skip..skip.saturating_add(header.len)).unwrap_or_default())))
@@ -75,8 +85,7 @@ impl Reader {
     }
 
     fn corrupt(&self, reason: &str) -> CleanError {
-        let corruption =
-            Corruption { path: self.segment.path(), position: self.position, reason: reason.to_owned() };
+        let corruption = Corruption { path: self.segment.path(), position: self.position, reason: reason.to_owned() };
         CleanError::Read(corruption.into())
     }
 
@@ -84,8 +93,8 @@ impl Reader {
     fn bytes(&mut self, want: usize) -> Result<&[u8], CleanError> {
         let left = usize::try_from(self.end - self.position).unwrap_or(usize::MAX);
         let want = want.min(left);
-        let at_hand = self.buffer_at <= self.position
-            && self.position + want as u64 <= self.buffer_at + self.buffer.len() as u64;
+        let at_hand =
+            self.buffer_at <= self.position && self.position + want as u64 <= self.buffer_at + self.buffer.len() as u64;
         if !at_hand {
             self.buffer.resize(want.max(self.buffer_bytes).min(left), 0);
             self.buffer_at = self.position;

@@ -10,7 +10,7 @@ use std::sync::Arc;
 
 use super::filter::LastTrace;
 use super::writer::{KINDS, path_at};
-use super::{Begun, CleanedSegment};
+use super::{Begun, CleanedSegment, remove_cleaned};
 use crate::model::{Moment, Offset};
 use crate::storage::filename::{FileKind, Stage};
 use crate::storage::log::retention::rename_deleted;
@@ -48,6 +48,8 @@ impl Log {
         let is_same = listed.len() == replaced.len() && listed.iter().zip(&replaced).all(|(a, b)| Arc::ptr_eq(a, b));
         let is_closed = at.saturating_add(replaced.len()) < segments.len();
         if generation != self.unflushed.generation || self.failure.is_some() || !is_same || !is_closed {
+            // What stays goes when the log is cleaned or opened the next time.
+            let _ = remove_cleaned(&self.view);
             return Ok(None);
         }
         let opened = replaced.iter().map(|old| {

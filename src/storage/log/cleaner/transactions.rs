@@ -37,11 +37,7 @@ impl Transactions {
     /// Knows all transactions that were aborted and touch the offsets to be walked.
     pub(super) fn new(mut aborted: Vec<AbortedTransaction>) -> Self {
         aborted.sort_by_key(|aborted| aborted.first_offset);
-        Self {
-            aborted: aborted.into_iter().peekable(),
-            open_aborted: BTreeMap::new(),
-            open_committed: BTreeSet::new(),
-        }
+        Self { aborted: aborted.into_iter().peekable(), open_aborted: BTreeMap::new(), open_committed: BTreeSet::new() }
     }
 
     /// The next batch of data; whether its transaction was aborted.

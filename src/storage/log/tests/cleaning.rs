@@ -165,11 +165,8 @@ fn nothing_is_due_above_what_is_stable_durable_and_old_enough() {
     let little = view.cleanable(Offset(7), &compacted(), Timestamp(2_000)).unwrap();
     assert!(!little.is_due(&LogConfig { cleanable_ratio_min: 0.6, ..compacted() }), "{little:?}");
     assert!(little.is_due(&LogConfig { cleanable_ratio_min: 0.3, ..compacted() }), "{little:?}");
-    let hurried = LogConfig {
-        cleanable_ratio_min: 0.99,
-        compaction_lag_max: Some(Duration::from_millis(100)),
-        ..compacted()
-    };
+    let hurried =
+        LogConfig { cleanable_ratio_min: 0.99, compaction_lag_max: Some(Duration::from_millis(100)), ..compacted() };
     let overdue = view.cleanable(Offset(7), &hurried, Timestamp(2_000)).unwrap();
     assert!(overdue.overdue && overdue.is_due(&hurried));
 }
@@ -325,8 +322,7 @@ fn a_log_that_was_cut_meanwhile_is_left_alone() {
     let view = log.view();
     let cleanable = view.cleanable(Offset(4), &compacted(), Timestamp(0)).unwrap();
     let begun = log.begin_cleaning();
-    let mut cleaning =
-        Cleaning::new(view, &cleanable, begun.clone(), compacted(), MEANS, Timestamp(0)).unwrap();
+    let mut cleaning = Cleaning::new(view, &cleanable, begun.clone(), compacted(), MEANS, Timestamp(0)).unwrap();
     let Step::Replace(cleaned) = cleaning.step().unwrap().0 else { panic!("one group") };
     log.truncate_to(Offset(2), Timestamp(0)).unwrap();
     assert!(log.replace_segments(cleaned, Moment::default()).unwrap().is_none());
