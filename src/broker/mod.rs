@@ -30,6 +30,7 @@ use crate::telemetry::{Event as _, event};
 pub mod admin;
 pub mod arrival;
 pub mod caught_up;
+pub mod cleaner;
 pub mod config_watch;
 pub mod connection;
 pub mod connection_quotas;

@@ -5,6 +5,8 @@
 //! Everything that arrived in one turn of the mailbox is appended with one write, and answered with one message per
 //! connection.
 
+mod cleaning;
+
 use std::sync::Arc;
 use std::time::Duration;
 
@@ -12,6 +14,7 @@ use actix::{Actor, ActorFutureExt as _, Addr, AsyncContext as _, Context, Handle
 use bytes::Bytes;
 use tokio::sync::oneshot;
 
+pub use self::cleaning::CleaningStep;
 use super::caught_up::{CaughtUp, Resting};
 use super::directory::{Published, Role};
 use super::inbox::Inbox;
@@ -222,6 +225,8 @@ pub enum PartitionCommand {
         /// Hears where to go on.
         reply: oneshot::Sender<Result<FetchPosition, ErrorCode>>,
     },
+    /// Something that compaction needs.
+    Clean(CleaningStep),
     /// Write out everything and end. Answers the log, closed, as its recovery point; `None` when that failed.
     Close {
         /// Who hears of it.
@@ -953,6 +958,7 @@ impl Handler<PartitionCommand> for PartitionActor {
             PartitionCommand::FetchPosition { leader_epoch, reply } => self.fetch_position(leader_epoch, reply, ctx),
             PartitionCommand::Replicate(replication) => self.replicate(replication, ctx),
             PartitionCommand::Truncate { leader_epoch, to, reply } => self.truncate(leader_epoch, to, reply, ctx),
+            PartitionCommand::Clean(step) => self.clean(step, ctx),
             PartitionCommand::Close { reply, discard } => {
                 let _gone = reply.send(self.close(discard, ctx));
             }

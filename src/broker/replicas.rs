@@ -16,6 +16,7 @@ use futures::future::{OptionFuture, join_all};
 use futures::stream::{self, StreamExt as _};
 use tokio::sync::{oneshot, watch};
 
+use super::cleaner::Cleaner;
 use super::directory::{self, Directory, PartitionHandle, Published};
 use super::fetcher::{FetcherId, Follow};
 use super::fetchers::{Fetchers, FetchersParts};
@@ -70,6 +71,8 @@ pub struct Replicas {
     /// Those that were taken out of service while the broker ran.
     failed_dirs: BTreeSet<LogDirIndex>,
     next_home: usize,
+    /// The checkpoints are being written.
+    checkpointing: bool,
     _notice: DeathNotice,
 }
 
@@ -224,6 +227,8 @@ pub enum ReplicasCommand {
         /// How.
         error: DiskError,
     },
+    /// The cleaner put segments into place: these files are to be removed. `None`: it is done with a log, which is to be noted.
+    Cleaned(Option<PendingDelete>),
     /// Flush and close everything, and write the clean-shutdown markers.
     Shutdown {
         /// Whether all was written.
@@ -304,6 +309,7 @@ impl Replicas {
             failures,
             failed_dirs: BTreeSet::new(),
             next_home: 0,
+            checkpointing: false,
             _notice: notice,
         }
     }
@@ -835,15 +841,33 @@ impl Replicas {
         if let Some(interval) = checkpoint {
             ctx.run_interval(interval, |actor, ctx| {
                 actor.housekeep(Chore::Checkpoint, ctx);
-                let task = actor.checkpoint();
-                let work = actor.placement.blocking(move || task.map(CheckpointTask::run));
-                ctx.spawn(work.into_actor(actor).map(|failed, _, ctx| {
-                    let failed = failed.flatten().unwrap_or_default();
-                    report_checkpoint(&failed);
-                    failed.into_iter().for_each(|(dir, error)| suspect(dir, error, ctx));
-                }));
+                actor.write_checkpoints(ctx);
             });
         }
+        let cleaner = Cleaner {
+            directory: self.directory.clone(),
+            settings: self.settings.clone(),
+            ports: self.ports.clone(),
+            placement: self.placement.clone(),
+            replicas: ctx.address(),
+            uncleanable: BTreeMap::new(),
+        };
+        ctx.spawn(cleaner.run().into_actor(self));
+    }
+
+    /// One at a time; if one is being written, the next round will do.
+    fn write_checkpoints(&mut self, ctx: &mut Context<Self>) {
+        if std::mem::replace(&mut self.checkpointing, true) {
+            return;
+        }
+        let task = self.checkpoint();
+        let work = self.placement.blocking(move || task.map(CheckpointTask::run));
+        ctx.spawn(work.into_actor(self).map(|failed, actor, ctx| {
+            actor.checkpointing = false;
+            let failed = failed.flatten().unwrap_or_default();
+            report_checkpoint(&failed);
+            failed.into_iter().for_each(|(dir, error)| suspect(dir, error, ctx));
+        }));
     }
 
     fn housekeep(&self, chore: Chore, ctx: &mut Context<Self>) {
@@ -867,6 +891,7 @@ impl Replicas {
                 recovery_point: published.log.recovery_point(),
                 log_start: published.log.log_start_offset(),
                 high_watermark: published.high_watermark(),
+                first_dirty: published.log.first_dirty_offset(),
             };
             Some((id.clone(), offsets))
         });
@@ -888,6 +913,7 @@ impl Replicas {
                 recovery_point,
                 log_start: published.log.log_start_offset(),
                 high_watermark: published.high_watermark(),
+                first_dirty: published.log.first_dirty_offset(),
             });
             (id, offsets)
         });
@@ -1046,6 +1072,8 @@ impl Handler<ReplicasCommand> for Replicas {
             ReplicasCommand::FollowAgain(leader) => self.follow_again(leader, ctx),
             ReplicasCommand::Reopen(id) => self.reopen(id, ctx),
             ReplicasCommand::DirFailed { dir, error } => self.dir_failed(dir, error, ctx),
+            ReplicasCommand::Cleaned(Some(pending)) => self.delete_later(pending, ctx),
+            ReplicasCommand::Cleaned(None) => self.write_checkpoints(ctx),
             ReplicasCommand::Shutdown { reply } => self.shutdown(reply, ctx),
         }
     }

@@ -216,7 +216,7 @@ impl TopicSettings {
 fn log_config(broker: &BrokerConfig, topic: &TopicConfig) -> LogConfig {
     LogConfig {
         segment_bytes: topic.segment_bytes,
-        segment_age: topic.segment_age_max,
+        segment_age: topic.roll_age_max(),
         segment_jitter: topic.segment_jitter_max,
         segment_index_bytes: topic.segment_index_bytes,
         index_interval_bytes: topic.index_interval_bytes,
@@ -224,6 +224,10 @@ fn log_config(broker: &BrokerConfig, topic: &TopicConfig) -> LogConfig {
         retention_bytes: topic.retention_bytes,
         file_delete_delay: topic.file_delete_delay,
         cleanup_policy: CleanupPolicy { delete: topic.cleanup_policy.delete, compact: topic.cleanup_policy.compact },
+        delete_retention: topic.delete_retention,
+        compaction_lag_min: topic.compaction_lag_min,
+        compaction_lag_max: topic.compaction_lag_max,
+        cleanable_ratio_min: topic.cleanable_ratio_min,
         preallocate: topic.preallocate,
         producer_expiration: broker.log.producer_id_expiration,
     }

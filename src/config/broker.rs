@@ -40,6 +40,8 @@ pub struct BrokerConfig {
     pub connections: ConnectionConfig,
     /// How logs are looked after.
     pub log: LogConfig,
+    /// How logs are compacted.
+    pub cleaner: CleanerConfig,
     /// How replicas are kept in sync.
     pub replication: ReplicationConfig,
     /// What becomes of topics.
@@ -156,6 +158,23 @@ pub struct LogConfig {
     pub producer_id_expiration_check_interval: Duration,
 }
 
+/// How logs are compacted.
+#[derive(Clone, PartialEq, Debug)]
+pub struct CleanerConfig {
+    /// `log.cleaner.enable`.
+    pub enable: bool,
+    /// `log.cleaner.io.max.bytes.per.second`: read and written.
+    pub bytes_per_second: f64,
+    /// `log.cleaner.dedupe.buffer.size`.
+    pub map_bytes: u64,
+    /// `log.cleaner.io.buffer.load.factor`: of that.
+    pub map_load_factor: f64,
+    /// `log.cleaner.io.buffer.size`.
+    pub buffer_bytes: usize,
+    /// `log.cleaner.backoff.ms`.
+    pub backoff: Duration,
+}
+
 /// How replicas are kept in sync, and how a broker leaves its replicas to others.
 #[derive(Clone, PartialEq, Eq, Debug)]
 pub struct ReplicationConfig {
@@ -241,6 +260,7 @@ impl BrokerConfig {
             log_dirs: log_dirs(read, &mut checks),
             connections: connections(settings, &mut checks),
             log: log(read),
+            cleaner: cleaner(read),
             replication: replication(read),
             topics: TopicRules {
                 auto_create: read.flag("auto.create.topics.enable"),
@@ -615,6 +635,22 @@ fn replication(read: Reader<'_>) -> ReplicationConfig {
         controlled_shutdown: read.flag("controlled.shutdown.enable"),
         controlled_shutdown_tries: size(read, "controlled.shutdown.max.retries"),
         controlled_shutdown_backoff: milliseconds(read, "controlled.shutdown.retry.backoff.ms"),
+    }
+}
+
+fn cleaner(read: Reader<'_>) -> CleanerConfig {
+    let double = |name: &str, default: f64| match read.value(name) {
+        Some(Value::Double(number)) => number,
+        _ => default,
+    };
+    let bytes = |name: &str| u64::try_from(read.number(name).unwrap_or_default()).unwrap_or_default();
+    CleanerConfig {
+        enable: read.flag("log.cleaner.enable"),
+        bytes_per_second: double("log.cleaner.io.max.bytes.per.second", f64::MAX),
+        map_bytes: bytes("log.cleaner.dedupe.buffer.size"),
+        map_load_factor: double("log.cleaner.io.buffer.load.factor", 0.9),
+        buffer_bytes: size(read, "log.cleaner.io.buffer.size"),
+        backoff: milliseconds(read, "log.cleaner.backoff.ms"),
     }
 }
 

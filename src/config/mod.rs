@@ -25,8 +25,8 @@ pub use alter::{
     BrokerScope, Change, Operation, Refusal, Wanted, alter_broker, alter_topic, broker_scope, new_topic, usable,
 };
 pub use broker::{
-    BrokerConfig, Conflict, ConnectionConfig, LogConfig, LoggingConfig, LoginScheme, ReplicationConfig, TopicRules,
-    ZooKeeperConfig, ZooKeeperLogin, ZooKeeperTls,
+    BrokerConfig, CleanerConfig, Conflict, ConnectionConfig, LogConfig, LoggingConfig, LoginScheme, ReplicationConfig,
+    TopicRules, ZooKeeperConfig, ZooKeeperLogin, ZooKeeperTls,
 };
 pub use describe::{ConfigSource, Described, Synonym, describe_broker, describe_broker_defaults, describe_topic};
 pub use document::{help, quickstart_properties, server_properties};

@@ -152,6 +152,7 @@ impl LoadJob {
             config,
             recovery_point: self.known.recovery_point,
             log_start_offset: self.known.log_start,
+            first_dirty_offset: self.known.first_dirty,
             clean_shutdown: self.clean_shutdown,
             rewrite_unflushed: self.rewrite_unflushed,
             now,
@@ -176,6 +177,8 @@ pub struct PartitionOffsets {
     pub log_start: Offset,
     /// Of the partition.
     pub high_watermark: Offset,
+    /// [`LogView::first_dirty_offset`](crate::storage::log::LogView::first_dirty_offset).
+    pub first_dirty: Option<Offset>,
 }
 
 /// What a partition had published when its actor died, which the checkpoints need not know yet: clients were told, so that it
@@ -227,6 +230,8 @@ struct LogDir {
     clean_shutdown: bool,
     /// A partition could not be loaded: the dir is not marked as closed in order, lest the next start trust it.
     tainted: Arc<AtomicBool>,
+    /// A log was compacted here: from then on the cleaner's checkpoint is written with the others.
+    compacted: AtomicBool,
     /// Folders of deleted partitions.
     leftovers: Vec<PathBuf>,
 }
@@ -277,6 +282,7 @@ impl LogDirs {
             meta: None,
             clean_shutdown: false,
             tainted: Arc::default(),
+            compacted: AtomicBool::default(),
             leftovers: Vec::new(),
         };
         match self.read_dir(&mut dir) {
@@ -367,7 +373,7 @@ impl LogDirs {
     /// they say of partitions that are gone is kept too, so that a namesake can be kept from it.
     fn read_checkpoints(&mut self, here: LogDirIndex) -> Result<(), DiskError> {
         let Some(dir) = self.dirs.get(here.0).filter(|dir| dir.failure.is_none()) else { return Ok(()) };
-        for file in [OffsetCheckpoint::RecoveryPoint, OffsetCheckpoint::LogStart, OffsetCheckpoint::Replication] {
+        for file in OffsetCheckpoint::ALL {
             let offsets = match file.load(&*self.disk, &dir.path) {
                 Ok(offsets) => offsets,
                 Err(CheckpointError::Io(error)) if error.kind() != io::ErrorKind::InvalidData => {
@@ -378,6 +384,9 @@ impl LogDirs {
                     continue;
                 }
             };
+            if file == OffsetCheckpoint::Cleaner && !offsets.is_empty() {
+                dir.compacted.store(true, Ordering::Release);
+            }
             let mut known = lock(&self.known);
             for (partition, offset) in offsets.into_iter().filter(|(_, offset)| Offset(0) <= *offset) {
                 if self.partitions.get(&partition).is_none_or(|place| *place == here) {
@@ -386,7 +395,7 @@ impl LogDirs {
                         OffsetCheckpoint::RecoveryPoint => known.recovery_point = offset,
                         OffsetCheckpoint::LogStart => known.log_start = offset,
                         OffsetCheckpoint::Replication => known.high_watermark = offset,
-                        OffsetCheckpoint::Cleaner => {}
+                        OffsetCheckpoint::Cleaner => known.first_dirty = Some(offset),
                     }
                 }
             }
@@ -647,9 +656,15 @@ impl LogDirs {
             if Offset(0) < offsets.log_start {
                 files.log_starts.insert(partition.clone(), offsets.log_start);
             }
+            files.first_dirty.extend(offsets.first_dirty.map(|offset| (partition.clone(), offset)));
         }
         let working = self.dirs.iter().zip(files).enumerate().filter(|(_, (dir, _))| dir.failure.is_none());
-        let dirs = working.map(|(at, (dir, files))| (LogDirIndex(at), dir.path.clone(), files)).collect();
+        let dirs = working.map(|(at, (dir, mut files))| {
+            files.compacted = !files.first_dirty.is_empty() || dir.compacted.load(Ordering::Acquire);
+            dir.compacted.store(files.compacted, Ordering::Release);
+            (LogDirIndex(at), dir.path.clone(), files)
+        });
+        let dirs = dirs.collect();
         CheckpointTask { disk: Arc::clone(&self.disk), dirs }
     }
 
@@ -692,6 +707,9 @@ struct Checkpoints {
     recovery_points: Offsets,
     log_starts: Offsets,
     high_watermarks: Offsets,
+    first_dirty: Offsets,
+    /// Whether the cleaner has something to note, or had.
+    compacted: bool,
 }
 
 /// Checkpoint files to be written on a thread that may wait.
@@ -707,12 +725,15 @@ impl CheckpointTask {
     pub fn run(self) -> Vec<(LogDirIndex, DiskError)> {
         let mut failed = Vec::new();
         for (place, path, files) in &self.dirs {
+            let compacted = &files.compacted;
             let files = [
                 (OffsetCheckpoint::RecoveryPoint, &files.recovery_points),
                 (OffsetCheckpoint::LogStart, &files.log_starts),
                 (OffsetCheckpoint::Replication, &files.high_watermarks),
+                (OffsetCheckpoint::Cleaner, &files.first_dirty),
             ];
-            let error = files.into_iter().find_map(|(file, offsets)| file.save(&*self.disk, path, offsets).err());
+            let mut files = files.into_iter().filter(|(file, _)| *file != OffsetCheckpoint::Cleaner || *compacted);
+            let error = files.find_map(|(file, offsets)| file.save(&*self.disk, path, offsets).err());
             failed.extend(error.map(|error| (*place, DiskError::new("write checkpoints of", path, &error))));
         }
         failed

@@ -139,6 +139,8 @@ pub(crate) struct Segment {
     /// When its file last changed.
     modified: AtomicI64,
     used: AtomicBool,
+    /// Another segment has its place, and the names of its files.
+    retired: AtomicBool,
     /// Transactions that were aborted by a marker in this segment: few, and asked for with every READ_COMMITTED fetch.
     pub(crate) transactions: TransactionIndex,
 }
@@ -203,6 +205,7 @@ impl Segment {
             open: RwLock::new(open),
             let_go: Mutex::default(),
             used: AtomicBool::new(false),
+            retired: AtomicBool::new(false),
         };
         segment.publish(end_offset, size);
         segment
@@ -264,8 +267,21 @@ impl Segment {
         self.replace_open(None);
     }
 
+    /// From now on it is read through `open` only, as long as somebody holds it: its files get other names, and theirs will be
+    /// those of another segment.
+    pub(crate) fn retire(&self, open: Arc<OpenSegment>) {
+        let mut slot = self.open.write().unwrap_or_else(PoisonError::into_inner);
+        self.retired.store(true, Ordering::Release);
+        *slot = Some(open);
+    }
+
     fn replace_open(&self, open: Option<Arc<OpenSegment>>) {
-        let old = std::mem::replace(&mut *self.open.write().unwrap_or_else(PoisonError::into_inner), open);
+        let mut slot = self.open.write().unwrap_or_else(PoisonError::into_inner);
+        if self.retired.load(Ordering::Acquire) {
+            return;
+        }
+        let old = std::mem::replace(&mut *slot, open);
+        drop(slot);
         let Some(old) = old else { return };
         let mut let_go = self.let_go.lock().unwrap_or_else(PoisonError::into_inner);
         let_go.retain(|file| 0 < file.strong_count());
@@ -313,6 +329,11 @@ impl Segment {
         let index_bytes = indexes.bytes();
         let open = Arc::new(OpenSegment { file, indexes });
         self.replace_open(Some(Arc::clone(&open)));
+        if self.retired.load(Ordering::Acquire) {
+            // What was opened may be the file of the segment that has its place.
+            let open = self.open.read().unwrap_or_else(PoisonError::into_inner).clone();
+            return open.ok_or_else(|| SegmentError::Disk(io::ErrorKind::NotFound.into()));
+        }
         files.opened(self, index_bytes);
         Ok(open)
     }

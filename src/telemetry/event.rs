@@ -222,6 +222,15 @@ events! {
     /// Old segments could not be removed.
     ERROR RetentionFailed "retention_failed" { partition: TopicPartition, cause: String }
         "cannot remove old segments of {partition}: {cause}";
+    /// A log was compacted.
+    INFO LogCleaned "log_cleaned" { partition: TopicPartition, end: Offset, before: u64, after: u64 }
+        "{partition} is compacted up to {end}: {before} bytes became {after}";
+    /// A log could not be compacted now, and will be tried again.
+    WARN CleaningFailed "cleaning_failed" { partition: TopicPartition, cause: String }
+        "{partition} cannot be compacted now: {cause}";
+    /// A log cannot be compacted, and will not be tried again until it was opened anew. It grows; nothing of it is lost.
+    ERROR LogUncleanable "log_uncleanable" { partition: TopicPartition, cause: String }
+        "{partition} is not compacted any more and grows, until it is opened anew: {cause}";
     /// Files that are no longer needed could not be removed.
     ERROR DeleteFailed "delete_failed" { cause: String }
         "cannot delete files: {cause}";

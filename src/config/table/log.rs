@@ -74,30 +74,30 @@ keys! {
     /// How long after the start retention, flusher and cleaner first run.
     "log.initial.task.delay.ms": Long, default("30000"), at_least(0), unit("ms"), low, internal, inert;
     /// Whether compaction runs.
-    "log.cleaner.enable": Boolean, default("true"), medium, inert;
+    "log.cleaner.enable": Boolean, default("true"), medium, works;
     /// Threads that compact.
     "log.cleaner.threads": Int, default("1"), at_least(0), unit("threads"), medium, cluster_wide, inert;
     /// Bytes that compaction may read and write in a second.
     "log.cleaner.io.max.bytes.per.second": Double, default("1.7976931348623157E308"), unit("bytes/s"), medium,
-        cluster_wide, inert;
+        cluster_wide, works;
     /// Memory for the keys of the logs being compacted, over all threads.
-    "log.cleaner.dedupe.buffer.size": Long, default("134217728"), unit("bytes"), medium, cluster_wide, inert;
+    "log.cleaner.dedupe.buffer.size": Long, default("134217728"), unit("bytes"), medium, cluster_wide, works;
     /// Memory for the records being compacted, over all threads.
-    "log.cleaner.io.buffer.size": Int, default("524288"), at_least(0), unit("bytes"), medium, cluster_wide, inert;
+    "log.cleaner.io.buffer.size": Int, default("524288"), at_least(0), unit("bytes"), medium, cluster_wide, works;
     /// How full the table of keys may get.
-    "log.cleaner.io.buffer.load.factor": Double, default("0.9"), medium, cluster_wide, inert;
+    "log.cleaner.io.buffer.load.factor": Double, default("0.9"), medium, cluster_wide, works;
     /// How long an idle cleaner waits.
-    "log.cleaner.backoff.ms": Long, default("15000"), at_least(0), unit("ms"), medium, cluster_wide, inert;
+    "log.cleaner.backoff.ms": Long, default("15000"), at_least(0), unit("ms"), medium, cluster_wide, works;
     /// Share of a log that must be dirty before it is compacted.
-    "log.cleaner.min.cleanable.ratio": Double, default("0.5"), between_doubles(0.0, 1.0), medium, cluster_wide, inert;
+    "log.cleaner.min.cleanable.ratio": Double, default("0.5"), between_doubles(0.0, 1.0), medium, cluster_wide, works;
     /// How long compaction keeps the mark of a deleted key.
     "log.cleaner.delete.retention.ms": Long, default("86400000"), at_least(0), unit("ms"), medium, cluster_wide,
-        inert;
+        works;
     /// How long a record is safe from compaction.
-    "log.cleaner.min.compaction.lag.ms": Long, default("0"), at_least(0), unit("ms"), medium, cluster_wide, inert;
+    "log.cleaner.min.compaction.lag.ms": Long, default("0"), at_least(0), unit("ms"), medium, cluster_wide, works;
     /// How long a record may at most wait for compaction.
     "log.cleaner.max.compaction.lag.ms": Long, default("9223372036854775807"), at_least(1), unit("ms"), medium,
-        cluster_wide, inert;
+        cluster_wide, works;
     /// How long the last sequence of an idle idempotent producer is remembered.
     "producer.id.expiration.ms": Int, default("86400000"), at_least(1), unit("ms"), low, cluster_wide, works;
     /// How often idle producers are looked for.

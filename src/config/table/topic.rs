@@ -34,19 +34,19 @@ keys! {
         broker_key("log.index.interval.bytes"), works;
     /// How long compaction keeps the mark of a deleted key.
     "delete.retention.ms": Long, default("86400000"), at_least(0), unit("ms"), medium,
-        broker_key("log.cleaner.delete.retention.ms"), inert;
+        broker_key("log.cleaner.delete.retention.ms"), works;
     /// How long a record is safe from compaction.
     "min.compaction.lag.ms": Long, default("0"), at_least(0), unit("ms"), medium,
-        broker_key("log.cleaner.min.compaction.lag.ms"), inert;
+        broker_key("log.cleaner.min.compaction.lag.ms"), works;
     /// How long a record may at most wait for compaction.
     "max.compaction.lag.ms": Long, default("9223372036854775807"), at_least(1), unit("ms"), medium,
-        broker_key("log.cleaner.max.compaction.lag.ms"), inert;
+        broker_key("log.cleaner.max.compaction.lag.ms"), works;
     /// How long a deleted segment's files stay, renamed, for readers that still have them.
     "file.delete.delay.ms": Long, default("60000"), at_least(0), unit("ms"), medium,
         broker_key("log.segment.delete.delay.ms"), works;
     /// Share of the log that must be dirty before it is compacted.
     "min.cleanable.dirty.ratio": Double, default("0.5"), between_doubles(0.0, 1.0), medium,
-        broker_key("log.cleaner.min.cleanable.ratio"), inert;
+        broker_key("log.cleaner.min.cleanable.ratio"), works;
     /// What becomes of old segments: `delete` drops them, `compact` keeps the last record of each key; both may be
     /// set.
     "cleanup.policy": List, default("delete"), one_of(&["compact", "delete"]), medium,

@@ -15,7 +15,7 @@ pub struct CleanupPolicy {
 }
 
 /// Settings of one log (`LogConfig.java`). The broker's defaults and the topic's own are already merged.
-#[derive(Clone, PartialEq, Eq, Debug)]
+#[derive(Clone, PartialEq, Debug)]
 pub struct LogConfig {
     /// `segment.bytes`: a segment never grows beyond it.
     pub segment_bytes: u32,
@@ -36,6 +36,14 @@ pub struct LogConfig {
     pub file_delete_delay: Duration,
     /// `cleanup.policy`.
     pub cleanup_policy: CleanupPolicy,
+    /// `delete.retention.ms`: how long compaction keeps tombstones, for readers that began before them.
+    pub delete_retention: Duration,
+    /// `min.compaction.lag.ms`: younger records are safe from compaction.
+    pub compaction_lag_min: Duration,
+    /// `max.compaction.lag.ms`: older records are compacted however few they are; `None` is never for that.
+    pub compaction_lag_max: Option<Duration>,
+    /// `min.cleanable.dirty.ratio`, 0 to 1: compaction waits until more of the log than this is dirty.
+    pub cleanable_ratio_min: f64,
     /// `preallocate`: the room of a whole segment is reserved when it is made.
     pub preallocate: bool,
     /// `producer.id.expiration.ms`: a producer that was silent for so long is forgotten.
@@ -55,6 +63,10 @@ impl Default for LogConfig {
             retention_bytes: None,
             file_delete_delay: Duration::from_secs(60),
             cleanup_policy: CleanupPolicy { delete: true, compact: false },
+            delete_retention: HOUR * 24,
+            compaction_lag_min: Duration::ZERO,
+            compaction_lag_max: None,
+            cleanable_ratio_min: 0.5,
             preallocate: false,
             producer_expiration: HOUR * 24,
         }

@@ -101,7 +101,13 @@ fn tidy(disk: &dyn Disk, dir: &Path, entries: &[Entry]) -> Result<bool, OpenErro
     let is_index = |kind| matches!(kind, FileKind::Index | FileKind::TimeIndex | FileKind::TransactionIndex);
     let orphans = names.iter().filter(|name| name.stage == Stage::Live && is_index(name.kind));
     unwanted.extend(orphans.filter(|name| !live.contains(&name.offset) && !swapped.contains(&name.offset)));
-    for name in &unwanted {
+    // What was being swapped goes for good before that by which it is known to be worth nothing.
+    unwanted.sort_by_key(|name| name.stage != Stage::Swap);
+    for (at, name) in unwanted.iter().enumerate() {
+        let earlier = at.checked_sub(1).and_then(|before| unwanted.get(before));
+        if name.stage != Stage::Swap && earlier.is_some_and(|earlier| earlier.stage == Stage::Swap) {
+            sync_dir(disk, dir)?;
+        }
         remove(disk, &dir.join(name.to_string()))?;
     }
     finish_swap(disk, dir, &swaps, &names)?;
@@ -118,7 +124,8 @@ fn finish_deletion(disk: &dyn Disk, dir: &Path, entries: &[Entry], settled: Offs
     let mut first = None;
     for (base, next) in live.iter().zip(live.iter().skip(1)).filter(|(_, next)| **next <= settled) {
         let mut witnesses = deleted.range(base.next()..*next).peekable();
-        if witnesses.peek().is_none() {
+        // Compaction leaves a segment beside its former self.
+        if witnesses.peek().is_none() || deleted.contains(base) {
             continue;
         }
         let mut end = end_of(disk, dir, *base, Stage::Live)?;
@@ -140,7 +147,7 @@ fn finish_deletion(disk: &dyn Disk, dir: &Path, entries: &[Entry], settled: Offs
         remove(disk, &dir.join(name.to_string()))?;
     }
     // The witnesses go afterwards.
-    disk.sync_dir(dir).map_err(|error| OpenError::Disk(DiskError::new("sync", dir, &error)))?;
+    sync_dir(disk, dir)?;
     Ok(true)
 }
 
@@ -176,10 +183,16 @@ fn finish_swap(
     for name in names.iter().filter(replaced) {
         remove(disk, &dir.join(name.to_string()))?;
     }
+    // Else a crash could leave some of them beside what took their place.
+    sync_dir(disk, dir)?;
     for name in swaps {
         let (from, to) = (dir.join(name.to_string()), dir.join(name.at(Stage::Live).to_string()));
         disk.rename(&from, &to).map_err(|error| OpenError::Disk(DiskError::new("rename", &from, &error)))?;
     }
+    sync_dir(disk, dir)
+}
+
+fn sync_dir(disk: &dyn Disk, dir: &Path) -> Result<(), OpenError> {
     disk.sync_dir(dir).map_err(|error| OpenError::Disk(DiskError::new("sync", dir, &error)))
 }
 

@@ -11,6 +11,7 @@
 
 mod active;
 mod append;
+pub mod cleaner;
 mod config;
 mod flush;
 mod listing;
@@ -98,6 +99,7 @@ impl Log {
             log.unflushed.epochs_changed();
         }
         log.view.set_recovery_point(log.unflushed.recovery_point);
+        log.view.set_first_dirty(options.first_dirty_offset);
         log.choose_segment_age();
         log
     }

@@ -237,7 +237,7 @@ impl Loader<'_> {
     /// Renames the files of segments, so that they are not seen any more but can still be looked at until the next start.
     fn set_aside(&mut self, files: &[SegmentFile]) -> Result<(), OpenError> {
         for file in files {
-            rename_deleted(&*self.disk, &self.dir, file.base_offset).map_err(OpenError::Disk)?;
+            rename_deleted(&*self.disk, &self.dir, file.base_offset, &FileKind::ALL).map_err(OpenError::Disk)?;
         }
         self.unflushed.names_changed();
         self.disk.sync_dir(&self.dir).map_err(|error| failed("sync", &self.dir, &error))
@@ -450,6 +450,6 @@ impl Loader<'_> {
 
     /// Whether offsets may jump: compaction leaves gaps, and followers copy them.
     fn gaps(&self) -> bool {
-        self.options.config.cleanup_policy.compact
+        self.options.is_compacted()
     }
 }

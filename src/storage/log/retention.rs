@@ -107,7 +107,8 @@ impl Log {
     fn set_aside(&mut self, gone: &[Arc<Segment>]) -> Result<Vec<PathBuf>, DiskError> {
         let mut renamed = Vec::new();
         for segment in gone {
-            renamed.extend(rename_deleted(&*self.view.disk, &self.view.dir, segment.base_offset())?);
+            let base = segment.base_offset();
+            renamed.extend(rename_deleted(&*self.view.disk, &self.view.dir, base, &FileKind::ALL)?);
             self.unflushed.set_aside(segment.base_offset());
         }
         self.unflushed.names_changed();
@@ -115,11 +116,16 @@ impl Log {
     }
 }
 
-/// Renames the files of a segment to `.deleted`, the producer snapshot that was taken before it included; the new names.
-pub(super) fn rename_deleted(disk: &dyn Disk, dir: &Path, base: Offset) -> Result<Vec<PathBuf>, DiskError> {
+/// Renames files of a segment to `.deleted`, those that there are; the new names. The producer snapshot was taken before it.
+pub(super) fn rename_deleted<'k>(
+    disk: &dyn Disk,
+    dir: &Path,
+    base: Offset,
+    kinds: impl IntoIterator<Item = &'k FileKind>,
+) -> Result<Vec<PathBuf>, DiskError> {
     let mut renamed = Vec::new();
-    for kind in FileKind::ALL {
-        let name = SegmentFileName::live(base, kind);
+    for kind in kinds {
+        let name = SegmentFileName::live(base, *kind);
         let (from, to) = (dir.join(name.to_string()), dir.join(name.at(Stage::Deleted).to_string()));
         match disk.rename(&from, &to) {
             Ok(()) => renamed.push(to),

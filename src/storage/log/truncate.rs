@@ -95,6 +95,7 @@ impl Log {
             config: self.config.clone(),
             recovery_point: self.unflushed.recovery_point,
             log_start_offset: log_start,
+            first_dirty_offset: self.view.first_dirty_offset(),
             clean_shutdown: true,
             rewrite_unflushed: false,
             now,
@@ -123,6 +124,8 @@ impl Log {
         self.unflushed.epochs_changed();
         self.view.set_recovery_point(self.unflushed.recovery_point);
         self.view.set_log_start(self.log_start);
+        // What comes in the place of what was cut is not clean.
+        self.view.set_first_dirty(self.view.first_dirty_offset().map(|offset| offset.min(self.next_offset)));
         self.view.set_segments(fresh.view.segments());
         Ok(())
     }

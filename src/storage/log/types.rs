@@ -172,7 +172,12 @@ fn cut_down(disk: &dyn Disk, path: &Path) -> io::Result<()> {
 impl OpenOptions {
     /// Below this offset a crash tore nothing: everything was flushed, and names with it. Compaction leaves holes anywhere.
     pub(super) fn settled(&self) -> Offset {
-        if self.config.cleanup_policy.compact { Offset(0) } else { self.recovery_point }
+        if self.is_compacted() { Offset(0) } else { self.recovery_point }
+    }
+
+    /// Whether compaction may have been here, under these settings or earlier ones.
+    pub(super) fn is_compacted(&self) -> bool {
+        self.config.cleanup_policy.compact || self.first_dirty_offset.is_some()
     }
 }
 
@@ -268,6 +273,8 @@ pub struct OpenOptions {
     pub recovery_point: Offset,
     /// From `log-start-offset-checkpoint`; 0 when it has no entry.
     pub log_start_offset: Offset,
+    /// From `cleaner-offset-checkpoint`; `None` when it has no entry. Everything below was compacted.
+    pub first_dirty_offset: Option<Offset>,
     /// The log dir had its clean-shutdown marker: nothing is scanned.
     pub clean_shutdown: bool,
     /// The log failed to flush in this process: what lies above the recovery point is written once more, because the

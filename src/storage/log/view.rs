@@ -30,6 +30,8 @@ pub struct LogView {
     segments: RwLock<SegmentList>,
     log_start: AtomicI64,
     recovery_point: AtomicI64,
+    /// Negative: none.
+    first_dirty: AtomicI64,
 }
 
 impl LogView {
@@ -47,6 +49,7 @@ impl LogView {
             segments: RwLock::new(segments),
             log_start: AtomicI64::new(log_start.0),
             recovery_point: AtomicI64::new(0),
+            first_dirty: AtomicI64::new(Offset::NONE.0),
         }
     }
 
@@ -64,6 +67,16 @@ impl LogView {
 
     pub(super) fn set_recovery_point(&self, offset: Offset) {
         self.recovery_point.store(offset.0, Ordering::Release);
+    }
+
+    pub(super) fn set_first_dirty(&self, offset: Option<Offset>) {
+        self.first_dirty.store(offset.unwrap_or(Offset::NONE).0, Ordering::Release);
+    }
+
+    /// Everything below was compacted; `None` when that never happened.
+    #[must_use]
+    pub fn first_dirty_offset(&self) -> Option<Offset> {
+        Some(Offset(self.first_dirty.load(Ordering::Acquire))).filter(|offset| Offset(0) <= *offset)
     }
 
     /// Everything below is durable.

@@ -132,6 +132,18 @@ impl Attributes {
         Self(self.0 | Self::CONTROL)
     }
 
+    /// The same, where the base timestamp is the delete horizon.
+    #[must_use]
+    pub const fn with_delete_horizon(self) -> Self {
+        Self(self.0 | Self::DELETE_HORIZON)
+    }
+
+    /// What stays of them when a batch loses all its records: neither codec nor delete horizon.
+    #[must_use]
+    pub const fn emptied(self) -> Self {
+        Self(self.0 & (Self::LOG_APPEND_TIME | Self::TRANSACTIONAL | Self::CONTROL))
+    }
+
     /// Part of a transaction.
     #[must_use]
     pub const fn is_transactional(self) -> bool {

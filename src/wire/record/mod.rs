@@ -12,6 +12,7 @@ mod compression;
 mod control;
 mod patch;
 mod records;
+mod retain;
 mod validate;
 mod varint;
 
