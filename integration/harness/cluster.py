@@ -28,11 +28,11 @@ class Cluster:
         until(30, lambda: len(self.ask(admin.brokers)) == len(kinds), "every broker is known")
 
     def add(self, kind, **properties):
-        """Another broker, not started. In its properties IN_FOLDER stands for its folder."""
+        """Another broker, not started. In its properties IN_FOLDER stands for its folder, NUMBER for its id."""
         number = len(self.brokers)
         place = self.folder / f"broker-{number}"
         wanted = {**self.properties, **properties, "broker.id": number}
-        wanted = {key: str(value).replace("IN_FOLDER", str(place)) for key, value in wanted.items()}
+        wanted = {key: str(value).replace("IN_FOLDER", str(place)).replace("NUMBER", str(number)) for key, value in wanted.items()}
         self.brokers.append(Broker(kind, place, self.zookeeper.address, wanted))
         return self.brokers[-1]
 

@@ -128,6 +128,8 @@ pub struct Role {
     pub leader_epoch: LeaderEpoch,
     /// Where the log ended when we began to lead; `None`: we do not.
     pub epoch_start: Option<Offset>,
+    /// Whether another broker leads and we copy from it. Neither after the session with the coordinator has ended: then nobody here knows.
+    pub following: bool,
 }
 
 impl Role {
@@ -161,7 +163,7 @@ impl Published {
         Self {
             topic_id,
             log,
-            role: ArcSwap::from_pointee(Role { leader_epoch: LeaderEpoch::NONE, epoch_start: None }),
+            role: ArcSwap::from_pointee(Role { leader_epoch: LeaderEpoch::NONE, epoch_start: None, following: false }),
             settings: ArcSwap::new(settings),
             high_watermark: AtomicI64::new(high_watermark.0),
             last_stable_offset: AtomicI64::new(high_watermark.0),

@@ -704,17 +704,19 @@ impl PartitionActor {
         {
             log.start_leader_epoch(leadership.leader_epoch);
         }
-        self.role_changed(Event::Assigned(leadership), ctx);
+        let is_led = leadership.leader != BrokerId::NONE;
+        self.role_changed(Event::Assigned(leadership), is_led, ctx);
     }
 
-    fn role_changed(&mut self, event: Event<Answer>, ctx: &mut Context<Self>) {
+    fn role_changed(&mut self, event: Event<Answer>, is_led: bool, ctx: &mut Context<Self>) {
         self.hear_of_resting(ctx);
         self.resting.take_all();
         self.step(event, ctx);
         self.answers.send();
         self.publish(self.machine.high_watermark());
         let (leader_epoch, epoch_start) = (self.machine.leader_epoch(), self.machine.epoch_start());
-        self.published.set_role(Role { leader_epoch, epoch_start });
+        let following = is_led && epoch_start.is_none();
+        self.published.set_role(Role { leader_epoch, epoch_start, following });
     }
 
     fn configure(&mut self, settings: Arc<TopicSettings>, ctx: &mut Context<Self>) {
@@ -927,7 +929,7 @@ impl Handler<PartitionCommand> for PartitionActor {
         match command {
             PartitionCommand::Append { items } => self.append(items, ctx),
             PartitionCommand::Assign(leadership) => self.assign(leadership, ctx),
-            PartitionCommand::Fence => self.role_changed(Event::Fenced, ctx),
+            PartitionCommand::Fence => self.role_changed(Event::Fenced, false, ctx),
             PartitionCommand::Configure(settings) => self.configure(settings, ctx),
             PartitionCommand::DeleteRecords { before, reply } => {
                 let _gone = reply.send(self.delete_records(before, ctx));

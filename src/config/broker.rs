@@ -15,6 +15,10 @@ use super::settings::{Reader, Settings};
 use super::topic::{TopicConfig, TopicDefaults};
 use super::value::{Secret, Value};
 
+/// The values of `replica.selector.class`: consumers read from the leader, or from the nearest replica.
+const LEADER_SELECTOR: &str = "org.apache.kafka.common.replica.LeaderSelector";
+const RACK_AWARE_SELECTOR: &str = "org.apache.kafka.common.replica.RackAwareReplicaSelector";
+
 /// What the broker reads of its configuration. Each field names the key it comes from; `None` is "not set" or "no limit".
 #[derive(Clone, PartialEq, Debug)]
 pub struct BrokerConfig {
@@ -200,6 +204,8 @@ pub struct ReplicationConfig {
     pub imbalance_max: u32,
     /// `leader.imbalance.check.interval.seconds`.
     pub balance_interval: Duration,
+    /// `replica.selector.class`: consumers are sent to a replica in their own rack (KIP-392).
+    pub nearest_replica: bool,
     /// `controlled.shutdown.enable`.
     pub controlled_shutdown: bool,
     /// `controlled.shutdown.max.retries`.
@@ -321,6 +327,12 @@ impl BrokerConfig {
             wait <= read.number("replica.lag.time.max.ms"),
             "replica.fetch.wait.max.ms",
             "must not be above replica.lag.time.max.ms, or followers leave the in-sync replicas for nothing",
+        );
+        let selector = read.text("replica.selector.class").unwrap_or_default();
+        checks.hold(
+            ["", LEADER_SELECTOR, RACK_AWARE_SELECTOR].contains(&selector.as_str()),
+            "replica.selector.class",
+            "must be Kafka's LeaderSelector or RackAwareReplicaSelector in org.apache.kafka.common.replica",
         );
         let threads = read.number("log.cleaner.threads").unwrap_or(0);
         let buffer = read.number("log.cleaner.dedupe.buffer.size").unwrap_or(0);
@@ -632,6 +644,7 @@ fn replication(read: Reader<'_>) -> ReplicationConfig {
         balance_interval: Duration::from_secs(
             read.number("leader.imbalance.check.interval.seconds").and_then(|n| u64::try_from(n).ok()).unwrap_or(300),
         ),
+        nearest_replica: read.text("replica.selector.class").is_some_and(|class| class == RACK_AWARE_SELECTOR),
         controlled_shutdown: read.flag("controlled.shutdown.enable"),
         controlled_shutdown_tries: size(read, "controlled.shutdown.max.retries"),
         controlled_shutdown_backoff: milliseconds(read, "controlled.shutdown.retry.backoff.ms"),

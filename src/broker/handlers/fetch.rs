@@ -39,6 +39,9 @@ const WAIT_MAX: Duration = Duration::from_secs(300);
 /// The first version whose answers name the leader where another one is asked, as Kafka does (KIP-951).
 const NAMES_LEADER_FROM: i16 = 16;
 
+/// The first version in which consumers may read from followers, and say where they are (KIP-392).
+const FOLLOWERS_FROM: i16 = 11;
+
 /// `READ_COMMITTED`.
 const READ_COMMITTED: i8 = 1;
 
@@ -69,6 +72,8 @@ struct Limits<'s> {
     bytes_max: usize,
     /// The version can say where the leader is (KIP-951).
     names_leader: bool,
+    /// A consumer that may read from followers: its rack, which may be none (KIP-392).
+    rack: Option<&'s str>,
     /// What was answered before: a partition of which nothing is new is left out.
     answered: Option<&'s Sessions>,
 }
@@ -114,6 +119,7 @@ async fn fetch(env: &Env, peer: &mut Peer, version: i16, request: &FetchRequest)
         read_committed: request.isolation_level == READ_COMMITTED,
         bytes_max: bytes_max(env, version, request),
         names_leader: NAMES_LEADER_FROM <= version,
+        rack: (FOLLOWERS_FROM <= version && replica(version, request).is_none()).then_some(request.rack_id.as_str()),
         answered: incremental.then_some(&peer.sessions),
     };
     if incremental {
@@ -234,8 +240,12 @@ async fn look(env: &Env, wanted: &[(&Key, &Wanted)], limits: &Limits<'_>, parted
                 continue;
             }
         };
-        if let Err(error) = fence(&partition, wanted.current_leader_epoch) {
+        if let Err(error) = may_read(&partition, wanted, limits) {
             look.fail(key, index, error, env, limits);
+            continue;
+        }
+        if let Some(nearest) = nearest(env, key, &partition, wanted, limits) {
+            look.preferred(key, &partition, nearest);
             continue;
         }
         match parted.get(key) {
@@ -318,6 +328,22 @@ impl Look {
             last_stable_offset: published.last_stable_offset().0,
             log_start_offset: published.log.log_start_offset().0,
             diverging_epoch: EpochEndOffset { epoch: epoch.0, end_offset: end.0 },
+            records: Payload::EMPTY,
+            ..Default::default()
+        };
+        self.partitions.push((key.clone(), data, None));
+        self.urgent = true;
+    }
+
+    /// A replica that is nearer to the consumer has it too: it goes there.
+    fn preferred(&mut self, key: &Key, partition: &PartitionHandle, nearest: BrokerId) {
+        let published = &partition.published;
+        let data = PartitionData {
+            partition_index: key.1.0,
+            high_watermark: published.high_watermark().0,
+            last_stable_offset: published.last_stable_offset().0,
+            log_start_offset: published.log.log_start_offset().0,
+            preferred_read_replica: nearest.0,
             records: Payload::EMPTY,
             ..Default::default()
         };
@@ -415,6 +441,46 @@ fn find(env: &Env, key: &Key) -> Result<PartitionHandle, ErrorCode> {
         return Err(ErrorCode::InconsistentTopicId);
     }
     Ok(partition)
+}
+
+/// Whether this broker may answer: it leads, or it follows and is asked by a consumer that knows such replicas.
+///
+/// # Errors
+/// The code for the client.
+fn may_read(partition: &PartitionHandle, wanted: &Wanted, limits: &Limits<'_>) -> Result<(), ErrorCode> {
+    match fence(partition, wanted.current_leader_epoch) {
+        Err(ErrorCode::NotLeaderOrFollower) if limits.rack.is_some() && partition.published.role().following => Ok(()),
+        outcome => outcome,
+    }
+}
+
+/// The replica in the consumer's rack that it should read from, when that is not this one. A member of the ISR has all that the
+/// consumer can ask for; how far each is, Kafka compares, and takes the one that is furthest.
+fn nearest(
+    env: &Env,
+    key: &Key,
+    partition: &PartitionHandle,
+    wanted: &Wanted,
+    limits: &Limits<'_>,
+) -> Option<BrokerId> {
+    let rack = limits.rack.filter(|rack| !rack.is_empty())?;
+    let published = &partition.published;
+    if !env.settings.broker().replication.nearest_replica || !published.role().leading() {
+        return None;
+    }
+    let image = env.metadata.load();
+    let topic = match &key.0 {
+        TopicKey::Name(name) => image.topics.get(name.as_str()),
+        TopicKey::Id(id) => image.topic_by_id(*id).map(|(_, topic)| topic),
+    };
+    let known = topic?.partitions.get(&key.1)?;
+    let is_there = |id: &BrokerId| image.brokers.get(id).is_some_and(|broker| broker.rack.as_deref() == Some(rack));
+    // What is not committed, or gone, the leader judges itself.
+    if is_there(&env.local) || !(published.log.log_start_offset()..=published.high_watermark()).contains(&wanted.offset)
+    {
+        return None;
+    }
+    known.state.isr.iter().copied().find(|id| is_there(id) && !known.offline.contains(id))
 }
 
 /// Compares the client's leader epoch with ours (KIP-320), and whether we lead at all.

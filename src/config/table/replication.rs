@@ -41,8 +41,8 @@ keys! {
     /// How often KRaft looks for partitions to elect uncleanly.
     "unclean.leader.election.interval.ms": Long, default("300000"), at_least(1), unit("ms"), medium, internal,
         obsolete;
-    /// Class that chooses which replica a consumer reads from.
-    "replica.selector.class": String, medium, inert;
+    /// Class that chooses which replica a consumer reads from: that of Kafka's leader (the default) or rack-aware selector.
+    "replica.selector.class": String, medium, works;
     /// Bytes that leaders send to throttled followers in a second. Only set while the broker runs.
     "leader.replication.throttled.rate": Long, default("9223372036854775807"), at_least(0), unit("bytes/s"), medium,
         cluster_wide, only_dynamic, inert;
