@@ -86,9 +86,12 @@ class Cluster:
 
     def content(self, topic, partition=0):
         """All (offset, value) up to the high watermark."""
+        # A leader that was just elected does not know yet how far all is committed.
+        end = lambda: self.ask(lambda c: admin.offset(c, topic, partition=partition), of=self.leader(topic, partition))  # noqa: E731
+        until(20, lambda: end()[0] == 0, "the leader knows its high watermark")
         leader = self.leader(topic, partition)
         with self.brokers[leader].connect() as connection:
-            end, at, found = admin.offset(connection, topic, partition=partition)[1], 0, []
+            end, at, found = end()[1], 0, []
             while at < end:
                 error, _, data = admin.fetch(connection, topic, at, partition)
                 assert error == 0

@@ -80,7 +80,7 @@ impl<Ticket> Partition<Ticket> {
     }
 
     pub(super) fn isr_altered(&mut self, now: Moment, answer: IsrAnswer) {
-        let Role::Leader { leadership, wish, no_wish_before, .. } = &mut self.role else { return };
+        let Role::Leader { leadership, followers, wish, no_wish_before, .. } = &mut self.role else { return };
         match answer {
             Ok(state) => {
                 let newer = leadership.partition_epoch <= state.partition_epoch;
@@ -92,7 +92,11 @@ impl<Ticket> Partition<Ticket> {
             }
             // The state that holds is the one that was known. The same may be granted later.
             Err(ErrorCode::IneligibleReplica | ErrorCode::OperationNotAttempted) => {
-                *wish = None;
+                let refused = wish.take().unwrap_or_default();
+                for id in refused.iter().filter(|id| !leadership.isr.contains(id)) {
+                    // Until it is heard of again.
+                    followers.insert(*id, Follower::unknown(None));
+                }
                 *no_wish_before = now.after(REFUSED_PAUSE);
             }
             // Somebody else changed the state: the controller will say so.

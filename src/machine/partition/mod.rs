@@ -444,7 +444,7 @@ impl<Ticket> Partition<Ticket> {
     }
 
     fn advance_high_watermark(&mut self, now: Moment, effects: &mut Vec<Effect<Ticket>>) {
-        let Role::Leader { leadership, followers, wish, .. } = &self.role else { return };
+        let Role::Leader { leadership, followers, wish, no_wish_before, .. } = &self.role else { return };
         if leadership.isr.len() < self.effective_min_isr(leadership) {
             return;
         }
@@ -452,10 +452,11 @@ impl<Ticket> Partition<Ticket> {
             Durability::Flushed => self.log.flushed.min(self.log.end),
             Durability::PageCache => self.log.end,
         };
-        // A follower that is about to join counts already, or it would chase the high watermark for ever.
+        // A follower that is about to join counts already, or it would chase the high watermark for ever. Not one that the controller
+        // does not let join: its broker stops, or is gone, and everybody would wait for it until it is late.
         let counts = |(id, follower): &(&BrokerId, &Follower)| {
             let maximal = leadership.isr.contains(id) || wish.as_ref().is_some_and(|wish| wish.contains(id));
-            maximal || follower.caught_up_within(self.rules.lag_max, now)
+            maximal || (*no_wish_before <= now && follower.caught_up_within(self.rules.lag_max, now))
         };
         let counted = followers.iter().filter(counts).map(|(_, follower)| follower.end).fold(ours, Offset::min);
         if self.high_watermark < counted {

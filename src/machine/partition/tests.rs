@@ -255,9 +255,35 @@ fn a_follower_that_falls_behind_leaves_the_isr_when_the_controller_says_so() {
     assert_eq!(p.at(35, fetched(3, 4)), [wished(&[1, 2, 3], 1)]);
     p.at(36, Event::Appended { end: Offset(5), waits: vec![] });
     assert_eq!(p.at(36, fetched(2, 5)), [], "3 counts already");
-    assert_eq!(p.at(37, Event::IsrAltered(Err(ErrorCode::IneligibleReplica))), [], "not at once again");
+    let refused = || Event::IsrAltered(Err(ErrorCode::IneligibleReplica));
+    assert_eq!(
+        p.at(37, refused()),
+        [Effect::HighWatermarkMoved(Offset(5))],
+        "it counts no more, and is not wished for at once again"
+    );
     p.at(37, fetched(3, 5));
     assert_eq!(p.at(38, fetched(3, 5)), [wished(&[1, 2, 3], 1)], "asked again");
+}
+
+/// A broker that stops follows those that lead in its place for a moment.
+#[test]
+fn nobody_waits_for_a_follower_that_may_not_join() {
+    let mut p = leader_of_three(Durability::PageCache);
+    p.at(0, altered(&[1, 2], 1));
+    assert_eq!(p.at(1, fetched(3, 0)).len(), 1, "it is wished for");
+    p.at(1, Event::IsrAltered(Err(ErrorCode::IneligibleReplica)));
+    p.at(1, fetched(3, 0));
+    // It is gone by now.
+    p.at(1, Event::Appended { end: Offset(4), waits: vec![wait(4, 90, "a")] });
+    assert_eq!(p.at(1, fetched(2, 4)), [Effect::HighWatermarkMoved(Offset(4)), Effect::Acknowledge("a")]);
+    p.at(2, Event::Appended { end: Offset(5), waits: vec![wait(5, 90, "b")] });
+    p.at(2, fetched(2, 5));
+    let acknowledged = [Effect::HighWatermarkMoved(Offset(5)), Effect::Acknowledge("b")];
+    assert_eq!(
+        p.at(2, Event::IsrAltered(Err(ErrorCode::IneligibleReplica))),
+        acknowledged,
+        "once it was refused again"
+    );
 }
 
 #[test]
