@@ -333,6 +333,10 @@ impl Serving {
         self.submit().await;
         // Most answers fit the socket's buffer: then nobody waits for it to become writable.
         self.writer.try_flush()?;
+        if self.has_stopped() {
+            // The answer that was owed has just gone: nothing would wake it any more.
+            return Ok(());
+        }
         match self.wake().await {
             Woken::Outcomes => {
                 self.take_outcomes();
