@@ -155,8 +155,7 @@ impl IsrChanges {
             if matches!(answer, Err(ErrorCode::NotController | ErrorCode::UnknownServerError)) {
                 continue;
             }
-            let current = self.wishes.get(&change.partition).is_some_and(|wish| wish.change == change);
-            if let Some(wish) = self.wishes.remove(&change.partition).filter(|_| current) {
+            if let Some(wish) = take_answered(&mut self.wishes, &change, |wish| &wish.change) {
                 told.push(wish.partition.send(PartitionCommand::IsrAltered(answer)));
             }
         }
@@ -176,6 +175,16 @@ async fn connect(
     let mut link = Link::open(ports, address, &local.to_string(), PATIENCE).await?;
     let version = link.offered(PATIENCE).await?.newest::<AlterPartitionRequest>(ALTER_PARTITION)?;
     Ok(Connection { controller, link, version })
+}
+
+/// The wish that was answered; another one of the same partition that came meanwhile stays, to be asked for.
+fn take_answered<W>(
+    wishes: &mut BTreeMap<TopicPartition, W>,
+    answered: &IsrChange,
+    change: impl Fn(&W) -> &IsrChange,
+) -> Option<W> {
+    let current = wishes.get(&answered.partition).is_some_and(|wish| change(wish) == answered);
+    if current { wishes.remove(&answered.partition) } else { None }
 }
 
 async fn alter(
@@ -323,5 +332,23 @@ mod tests {
         let by_id = answers(2, &response);
         let found = by_id.get(&("", TopicId([b'a'; 16]), 1)).map(|found| answer_of(found));
         assert_eq!(found, Some(Err(ErrorCode::InvalidUpdateVersion)));
+    }
+
+    #[test]
+    fn the_answer_to_an_earlier_wish_leaves_the_newer_one() {
+        let topic = TopicName::new("t").expect("a legal name");
+        let partition = TopicPartition { topic, partition: PartitionIndex(0) };
+        let wish = |leader_epoch| IsrChange {
+            partition: partition.clone(),
+            topic_id: TopicId::ZERO,
+            leader_epoch: LeaderEpoch(leader_epoch),
+            partition_epoch: PartitionEpoch(0),
+            isr: vec![BrokerId(1)],
+            recovering: false,
+        };
+        let mut wishes = BTreeMap::from([(partition.clone(), wish(2))]);
+        assert_eq!(take_answered(&mut wishes, &wish(1), |wish| wish), None);
+        assert_eq!(take_answered(&mut wishes, &wish(2), |wish| wish), Some(wish(2)));
+        assert!(wishes.is_empty());
     }
 }

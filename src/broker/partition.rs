@@ -27,7 +27,7 @@ use crate::machine::follower::{CutTo, FetchPosition};
 use crate::machine::isr_change::{IsrAnswer, IsrChange};
 use crate::machine::partition::{Effect, Event, Leadership, LogBounds, Partition, Wait};
 use crate::model::{
-    BrokerId, Durability, ErrorCode, LeaderEpoch, Moment, Offset, PartitionEpoch, Timestamp, TopicPartition,
+    BrokerId, Bug, Durability, ErrorCode, LeaderEpoch, Moment, Offset, PartitionEpoch, Timestamp, TopicPartition,
 };
 use crate::storage::log::{
     AppendError, Appended, FlushOutcome, FlushTask, Log, NewBatch, Origin, PendingDelete, ReadError,
@@ -58,6 +58,7 @@ pub struct PartitionActor {
     turn: Turn,
     answers: Answers,
     isr_changes: Addr<IsrChanges>,
+    after_cut: AfterCut,
     /// Fetchers that wait until all that was appended is flushed.
     positions: Vec<oneshot::Sender<Result<FetchPosition, ErrorCode>>>,
     effects: Vec<Effect<Answer>>,
@@ -282,6 +283,9 @@ pub struct AppendItem {
     pub all_until: Option<Moment>,
 }
 
+/// What is to be done, on the disk pool, when the log was cut and before anything is appended; whether it worked.
+pub type AfterCut = Arc<dyn Fn() -> bool + Send + Sync>;
+
 /// What a partition actor is made of.
 pub struct PartitionParts {
     /// Which partition.
@@ -300,6 +304,8 @@ pub struct PartitionParts {
     pub placement: Placement,
     /// Asks the controller for another ISR.
     pub isr_changes: Addr<IsrChanges>,
+    /// See there.
+    pub after_cut: AfterCut,
     /// Tells the supervisor of an untimely end.
     pub notice: DeathNotice,
 }
@@ -308,7 +314,18 @@ impl PartitionActor {
     /// An actor that has not heard from the controller.
     #[must_use]
     pub fn new(parts: PartitionParts) -> Self {
-        let PartitionParts { id, local, log, published, high_watermark, ports, placement, isr_changes, notice } = parts;
+        let PartitionParts {
+            id,
+            local,
+            log,
+            published,
+            high_watermark,
+            ports,
+            placement,
+            isr_changes,
+            after_cut,
+            notice,
+        } = parts;
         let rules = published.settings().leader;
         let machine = Partition::new(local, bounds(&log), high_watermark, rules);
         Self {
@@ -321,6 +338,7 @@ impl PartitionActor {
             turn: Turn::default(),
             answers: Answers::default(),
             isr_changes,
+            after_cut,
             positions: Vec::new(),
             effects: Vec::new(),
             resting: Resting::default(),
@@ -524,12 +542,12 @@ impl PartitionActor {
             return Err(ErrorCode::UnknownLeaderEpoch);
         }
         let log = self.log.as_ref().ok_or(ErrorCode::KafkaStorageError)?;
-        if last_epoch != LeaderEpoch::NONE {
+        if last_epoch != LeaderEpoch::NONE && !Bug::B2.is_back() {
             let (epoch, end) = log.end_offset_for_epoch(last_epoch).ok_or(ErrorCode::OffsetOutOfRange)?;
             if offset < log.log_start_offset() {
                 return Err(ErrorCode::OffsetOutOfRange);
             }
-            if epoch < last_epoch || end < offset {
+            if (epoch < last_epoch && !Bug::B3.is_back()) || end < offset {
                 return Ok(Progress::Parted(epoch, end));
             }
         }
@@ -617,7 +635,7 @@ impl PartitionActor {
             self.positions.clear();
             return;
         };
-        let flushed = self.published.settings().leader.durability == Durability::Flushed;
+        let flushed = self.published.settings().leader.durability == Durability::Flushed && !Bug::B14.is_back();
         if self.positions.is_empty() || (flushed && log.recovery_point() < log.log_end_offset()) {
             return;
         }
@@ -646,7 +664,7 @@ impl PartitionActor {
             .log
             .as_ref()
             .is_some_and(|log| log.latest_leader_epoch().is_none() && high_watermark < log.log_end_offset());
-        if ahead {
+        if ahead || Bug::B1.is_back() || Bug::B2.is_back() {
             // Without epochs nobody can say where the logs part; up to the high watermark they are one.
             self.truncate(leader_epoch, CutTo::Offset(high_watermark), reply, ctx);
             return;
@@ -678,13 +696,16 @@ impl PartitionActor {
         };
         let now = self.ports.clock.timestamp();
         event::LogTruncated { partition: self.id.clone(), end: log.log_end_offset(), cut: format!("{to:?}") }.emit();
+        let after_cut = Arc::clone(&self.after_cut);
         let work = self.placement.blocking(move || {
             let mut log = log;
+            let before = log.recovery_point();
             let cut = cut(&mut log, to, now);
-            (log, cut)
+            let is_noted = log.recovery_point() == before || after_cut();
+            (log, cut.is_ok() && is_noted)
         });
         ctx.wait(work.into_actor(self).map(move |done, actor, ctx| {
-            let Some((log, Ok(()))) = done else {
+            let Some((log, true)) = done else {
                 let _gone = reply.send(Err(ErrorCode::KafkaStorageError));
                 actor.give_up(ctx);
                 return;
@@ -878,7 +899,8 @@ fn cut(log: &mut Log, to: CutTo, now: Timestamp) -> Result<(), ReadError> {
         CutTo::Anew(offset) => log.truncate_fully_and_start_at(offset, now),
         CutTo::Divergence(epoch, theirs) => {
             let offset = match log.end_offset_for_epoch(epoch) {
-                Some((ours, our_end)) if ours != epoch => our_end,
+                Some((ours, our_end)) if ours != epoch && !Bug::B3.is_back() => our_end,
+                Some(_) if Bug::B3.is_back() => theirs,
                 Some((_, our_end)) => our_end.min(theirs),
                 None => theirs,
             };

@@ -23,7 +23,7 @@ use super::fetchers::{Fetchers, FetchersParts};
 use super::image::Metadata;
 use super::isr_changes::IsrChanges;
 use super::membership::Membership;
-use super::partition::{Chore, PartitionActor, PartitionCommand, PartitionParts};
+use super::partition::{AfterCut, Chore, PartitionActor, PartitionCommand, PartitionParts};
 use super::placement::{LoopId, Placement};
 use super::ports::{Ports, random};
 use super::settings::SettingsStore;
@@ -33,12 +33,12 @@ use crate::machine::controller::PartitionNotice;
 use crate::machine::partition::Leadership;
 use crate::machine::restart::{DEATHS_MAX, Intensity, Verdict};
 use crate::model::{
-    BrokerId, ControllerEpoch, Durability, ErrorCode, LeaderEpoch, Offset, PartitionIndex, Timestamp, TopicId,
+    BrokerId, Bug, ControllerEpoch, Durability, ErrorCode, LeaderEpoch, Offset, PartitionIndex, Timestamp, TopicId,
     TopicName, TopicPartition,
 };
 use crate::storage::log::{DiskError, Log, OpenError, OpenReport, PendingDelete};
 use crate::storage::log_dirs::{
-    CheckpointTask, LastWords, LoadJob, LoadedPartition, LogDirDescription, LogDirIndex, LogDirs, PartitionOffsets,
+    LastWords, LoadJob, LoadedPartition, LogDirDescription, LogDirIndex, LogDirs, PartitionOffsets,
 };
 use crate::telemetry::{Event as _, event};
 
@@ -440,6 +440,7 @@ impl Replicas {
             ports: self.ports.clone(),
             placement: self.placement.clone(),
             isr_changes: self.neighbours.isr_changes.clone(),
+            after_cut: checkpoint_of_cut(Arc::clone(&self.dirs), id.clone(), Arc::clone(&published)),
             notice: death_notice(ctx, &id, replica.incarnation),
         };
         let addr = self.placement.start(home, move |_| PartitionActor::new(parts));
@@ -699,7 +700,7 @@ impl Replicas {
     fn fence(&mut self, reply: oneshot::Sender<()>, ctx: &mut Context<Self>) {
         let mut told = Vec::new();
         for replica in self.replicas.values_mut() {
-            replica.leadership = None;
+            replica.leadership.take_if(|_| !Bug::B13.is_back());
             if let Some(handle) = &replica.handle {
                 told.push(handle.addr.send(PartitionCommand::Fence));
             }
@@ -722,8 +723,11 @@ impl Replicas {
         };
         if let Some(handle) = replica.handle.take() {
             let published = &handle.published;
-            replica.last_words =
-                LastWords { log_start: published.log.log_start_offset(), high_watermark: published.high_watermark() };
+            replica.last_words = LastWords {
+                recovery_point: Some(published.log.recovery_point()),
+                log_start: published.log.log_start_offset(),
+                high_watermark: published.high_watermark(),
+            };
         }
         let verdict = replica.deaths.died(now);
         event::ActorDied { actor: "partition", name: id.to_string(), cause: death.to_string() }.emit();
@@ -860,11 +864,10 @@ impl Replicas {
         if std::mem::replace(&mut self.checkpointing, true) {
             return;
         }
-        let task = self.checkpoint();
-        let work = self.placement.blocking(move || task.map(CheckpointTask::run));
+        let work = self.placement.blocking(self.checkpoint());
         ctx.spawn(work.into_actor(self).map(|failed, actor, ctx| {
             actor.checkpointing = false;
-            let failed = failed.flatten().unwrap_or_default();
+            let failed = failed.unwrap_or_default();
             report_checkpoint(&failed);
             failed.into_iter().for_each(|(dir, error)| suspect(dir, error, ctx));
         }));
@@ -883,21 +886,20 @@ impl Replicas {
         }
     }
 
-    /// Checkpoints from what the partitions publish. `None` while the log dirs are busy: the next round will do.
-    fn checkpoint(&self) -> Option<CheckpointTask> {
-        let offsets = self.replicas.iter().filter_map(|(id, replica)| {
+    /// Writes checkpoints of what the partitions publish by then. For the disk pool.
+    fn checkpoint(&self) -> impl FnOnce() -> Vec<(LogDirIndex, DiskError)> + Send + use<> {
+        let published = self.replicas.iter().filter_map(|(id, replica)| {
             let published = &replica.handle.as_ref()?.published;
-            let offsets = PartitionOffsets {
-                recovery_point: published.log.recovery_point(),
-                log_start: published.log.log_start_offset(),
-                high_watermark: published.high_watermark(),
-                first_dirty: published.log.first_dirty_offset(),
-            };
-            Some((id.clone(), offsets))
+            Some((id.clone(), Arc::clone(published)))
         });
-        let offsets = offsets.collect();
-        let dirs = self.dirs.try_lock().ok()?;
-        Some(dirs.as_ref()?.checkpoint_task(offsets))
+        let published = published.collect::<Vec<_>>();
+        let dirs = Arc::clone(&self.dirs);
+        move || {
+            // One after the other, and no older offsets behind newer ones.
+            let dirs = dirs.lock().unwrap_or_else(PoisonError::into_inner);
+            let offsets = published.into_iter().map(|(id, published)| (id, offsets_of(&published)));
+            dirs.as_ref().map(|dirs| dirs.checkpoint_task(offsets.collect()).run()).unwrap_or_default()
+        }
     }
 
     fn shutdown(&mut self, reply: oneshot::Sender<bool>, ctx: &mut Context<Self>) {
@@ -944,6 +946,25 @@ impl Replica {
             offline: false,
         }
     }
+}
+
+fn offsets_of(published: &Published) -> PartitionOffsets {
+    PartitionOffsets {
+        recovery_point: published.log.recovery_point(),
+        log_start: published.log.log_start_offset(),
+        high_watermark: published.high_watermark(),
+        first_dirty: published.log.first_dirty_offset(),
+    }
+}
+
+/// Writes the checkpoint of a log that was cut: until it says so, a crash would take what is appended in place of what was cut for
+/// flushed. For the disk pool.
+fn checkpoint_of_cut(dirs: Arc<Mutex<Option<LogDirs>>>, id: TopicPartition, published: Arc<Published>) -> AfterCut {
+    Arc::new(move || {
+        let dirs = dirs.lock().unwrap_or_else(PoisonError::into_inner);
+        let offsets = BTreeMap::from([(id.clone(), offsets_of(&published))]);
+        dirs.as_ref().is_some_and(|dirs| dirs.checkpoint_task(offsets).run().is_empty())
+    })
 }
 
 /// The last checkpoint, and the clean-shutdown marker when every log was closed.

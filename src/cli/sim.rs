@@ -41,6 +41,10 @@ pub(super) struct Arguments {
     /// Go on after a seed that shows a bug
     #[arg(long)]
     keep_going: bool,
+    /// Put a known bug back, or all of them one after the other, and see whether a seed finds it
+    #[cfg(feature = "bugs")]
+    #[arg(long, value_name = "BUG|all", requires = "cluster", conflicts_with_all = ["trace", "twice", "keep_going"])]
+    bug: Option<String>,
 }
 
 fn seeds(text: &str) -> Result<Range<u64>, String> {
@@ -57,6 +61,10 @@ fn seeds(text: &str) -> Result<Range<u64>, String> {
 pub(super) fn run(arguments: &Arguments, output: &mut Output) -> Result<(), Failure> {
     if arguments.trace {
         telemetry::init("info", Format::Text).map_err(Failure::new)?;
+    }
+    #[cfg(feature = "bugs")]
+    if let Some(name) = &arguments.bug {
+        return find_bugs(name, &arguments.seeds, output);
     }
     let run_seed = if arguments.cluster { cluster::run } else { run::run };
     let clock = OsClock::start();
@@ -84,6 +92,33 @@ pub(super) fn run(arguments: &Arguments, output: &mut Output) -> Result<(), Fail
     let rate = done as f64 / took.as_secs_f64();
     output.line(format_args!("{done} seeds, {failed} failed, {rate:.1} seeds/s: {statistics}"))?;
     if failed == 0 { Ok(()) } else { Err(Failure::Damaged) }
+}
+
+/// Puts bugs back one at a time, and says which seed finds each.
+#[cfg(feature = "bugs")]
+fn find_bugs(name: &str, seeds: &Range<u64>, output: &mut Output) -> Result<(), Failure> {
+    use crate::model::Bug;
+    let wanted = Bug::ALL.iter().filter(|bug| name.eq_ignore_ascii_case("all") || bug.to_string() == name);
+    let wanted = wanted.copied().collect::<Vec<_>>();
+    if wanted.is_empty() {
+        let known = Bug::ALL.iter().map(ToString::to_string).collect::<Vec<_>>().join(", ");
+        return Err(Failure::new(format!("there is no bug {name}; there are {known}")));
+    }
+    let mut missed = false;
+    for bug in wanted {
+        Bug::put_back(Some(bug));
+        let mut outcomes = seeds.clone().map(|seed| cluster::run(seed, &Trace::default()));
+        match outcomes.find_map(|outcome| Some((outcome.seed, outcome.violations.into_iter().next()?))) {
+            Some((seed, violation)) => output.line(format_args!("{bug} is found by seed {seed}: {violation}"))?,
+            None => {
+                missed = true;
+                output.line(format_args!("{bug} is not found by seeds {seeds:?}"))?;
+            }
+        }
+        output.flush()?;
+    }
+    Bug::put_back(None);
+    if missed { Err(Failure::Damaged) } else { Ok(()) }
 }
 
 /// Tells what is wrong with a seed; whether nothing is.

@@ -48,7 +48,12 @@ struct Ensemble {
     store: Option<Store>,
     pending: Pending,
     watchers: Vec<Watcher>,
+    /// Hears of every transaction that took effect.
+    witness: Option<Witness>,
 }
+
+/// Who hears of every transaction, in the order of their effect. For the simulator.
+pub type Witness = Box<dyn FnMut(&[Op])>;
 
 /// What was applied and is not durable yet, oldest first.
 #[derive(Default)]
@@ -116,6 +121,12 @@ impl Embedded {
     #[must_use]
     pub fn another_session(&self) -> Self {
         Self { ensemble: Rc::clone(&self.ensemble), session: Rc::new(Session::closed()) }.connected()
+    }
+
+    /// Lets `witness` hear of every transaction from now on.
+    #[cfg(any(test, feature = "sim"))]
+    pub fn witnessed_by(&self, witness: Witness) {
+        self.ensemble.borrow_mut().witness = Some(witness);
     }
 
     fn connected(self) -> Self {
@@ -208,7 +219,7 @@ impl Session {
 
 impl Ensemble {
     fn new(tree: Tree, zxid: i64, clock: Arc<dyn Clock>, store: Option<Store>) -> Self {
-        Self { tree, zxid, clock, store, pending: Pending::default(), watchers: Vec::new() }
+        Self { tree, zxid, clock, store, pending: Pending::default(), watchers: Vec::new(), witness: None }
     }
 
     /// A session's id is the number of the transaction that opens it: logged, so that no later run gives it out again.
@@ -228,6 +239,9 @@ impl Ensemble {
         let (results, change) = self.tree.transact(ops, session, stamp)?;
         if !change.effects.is_empty() {
             self.push(stamp, change.effects, Some(change.undo));
+            if let Some(witness) = &mut self.witness {
+                witness(ops);
+            }
         }
         Ok(results)
     }

@@ -8,9 +8,11 @@ mod ids;
 mod time;
 mod topic;
 
+pub mod bug;
 pub mod durability;
 pub mod limits;
 
+pub use bug::Bug;
 pub use durability::Durability;
 pub use errors::ErrorCode;
 pub use ids::{

@@ -26,6 +26,8 @@ pub enum Trouble {
 /// One connection.
 pub struct Client {
     name: String,
+    /// The broker at the other end.
+    pub broker: i32,
     stream: DuplexStream,
     trace: Trace,
     next: i32,
@@ -36,7 +38,13 @@ impl Client {
     /// A client that calls itself `name`.
     #[must_use]
     pub fn new(stream: DuplexStream, trace: &Trace, name: &str) -> Self {
-        Self { name: name.to_owned(), stream, trace: trace.clone(), next: 0, buffer: BytesMut::new() }
+        Self { name: name.to_owned(), broker: -1, stream, trace: trace.clone(), next: 0, buffer: BytesMut::new() }
+    }
+
+    /// The same, where the broker at the other end is known.
+    #[must_use]
+    pub fn with(self, broker: i32) -> Self {
+        Self { broker, ..self }
     }
 
     /// Asks and waits.

@@ -4,6 +4,8 @@ use std::cell::RefCell;
 use std::collections::BTreeMap;
 use std::rc::Rc;
 
+use futures::future::OptionFuture;
+
 use super::client::{Client, Trouble};
 use super::life::{Life, RECOVERY_PATIENCE};
 use super::oracle::{Audit, Keeps, Place, Span, Violation};
@@ -11,10 +13,12 @@ use crate::model::ErrorCode;
 use crate::wire::Payload;
 use crate::wire::message::fetch::{FetchPartition, FetchRequest, FetchTopic, PartitionData};
 use crate::wire::message::list_offsets::{ListOffsetsPartition, ListOffsetsRequest, ListOffsetsTopic};
+use crate::wire::message::metadata::{MetadataRequest, MetadataRequestTopic};
 use crate::wire::record::{Batches, DecompressionLimit, verify_crc};
 
 const FETCH: i16 = 12;
 const LIST_OFFSETS: i16 = 7;
+const METADATA: i16 = 9;
 
 /// ListOffsets of the end and of the beginning.
 const LATEST: i64 = -1;
@@ -26,6 +30,9 @@ const LIMIT: DecompressionLimit = DecompressionLimit { bytes_max: 1 << 20 };
 /// Where a consumer stands in each of its partitions.
 pub type Positions = Rc<RefCell<BTreeMap<Place, i64>>>;
 
+/// Leader epochs of partitions.
+type Epochs = BTreeMap<Place, i32>;
+
 /// Offsets and values.
 type Records = Vec<(i64, Vec<u8>)>;
 
@@ -34,7 +41,21 @@ pub async fn run(life: Rc<Life>, name: &'static str, positions: Positions) {
     loop {
         let place = positions.borrow().keys().next().cloned();
         let mut client = life.connect(name, place.as_ref()).await;
-        let Err(trouble) = read(&life, &mut client, &positions).await;
+        let epochs = match life.oracle.borrow().is_replicated() {
+            true => Some(leader_epochs(&mut client, &positions)),
+            false => None,
+        };
+        let epochs = OptionFuture::from(epochs).await.unwrap_or_else(|| Ok(BTreeMap::new()));
+        let is_old = |(place, epoch): (&Place, &i32)| *epoch < life.oracle.borrow().newest_epoch(place);
+        let trouble = match epochs {
+            // As clients do: what a broker says that knows less of the cluster is not listened to.
+            Ok(epochs) if epochs.iter().any(is_old) => Trouble::Disconnected,
+            Ok(epochs) => {
+                let Err(trouble) = read(&life, &mut client, &positions, &epochs).await;
+                trouble
+            }
+            Err(trouble) => trouble,
+        };
         life.trouble(&trouble);
         life.pause(200).await;
     }
@@ -44,19 +65,54 @@ pub async fn run(life: Rc<Life>, name: &'static str, positions: Positions) {
     clippy::wildcard_enum_match_arm,
     reason = "the protocol has a hundred codes; two or three mean something here"
 )]
-async fn read(life: &Life, client: &mut Client, positions: &Positions) -> Result<std::convert::Infallible, Trouble> {
+async fn read(
+    life: &Life,
+    client: &mut Client,
+    positions: &Positions,
+    epochs: &Epochs,
+) -> Result<std::convert::Infallible, Trouble> {
+    let mut served = false;
     loop {
+        // Once it was served under an epoch, the broker has to refuse what is asked under an earlier one.
+        let too_old = served && !epochs.is_empty() && life.percent(10);
         let wanted = positions.borrow().iter().map(|(place, position)| (place.clone(), *position)).collect::<Vec<_>>();
         let bytes_max = if life.percent(30) { 1 } else { 1_000 + i32::try_from(life.below(50_000)).unwrap_or(0) };
         let was_full = life.disk_is_full.get();
-        let request = fetch_request(&wanted, bytes_max, 200);
+        let mut request = fetch_request(&wanted, bytes_max, 200);
+        let asked_under =
+            |place: &Place| epochs.get(place).map_or(-1, |epoch| epoch.saturating_sub(i32::from(too_old)));
+        for topic in &mut request.topics {
+            for partition in &mut topic.partitions {
+                let place = Place { topic: topic.topic.as_str().to_owned(), partition: partition.partition };
+                partition.current_leader_epoch = asked_under(&place);
+            }
+        }
         let asked = life.now();
         let answers = fetch(client, &request).await?;
         let when = life.since(asked);
         for (place, answer) in answers {
             let Some((_, position)) = wanted.iter().find(|(wanted, _)| *wanted == place) else { continue };
             match answer.error_code {
-                ErrorCode::None => take(life, (&place, *position), &answer, when, positions)?,
+                ErrorCode::None => {
+                    let known = life.oracle.borrow().violations().len();
+                    if let Some(&epoch) = epochs.get(&place).filter(|_| 0 <= asked_under(&place)) {
+                        let mut oracle = life.oracle.borrow_mut();
+                        oracle.unfenced(&place, asked_under(&place), epoch);
+                        oracle.leads(&place, epoch, client.broker);
+                        oracle.high_watermark_under(&place, epoch, answer.high_watermark, when);
+                    }
+                    served = true;
+                    take(life, (&place, *position), &answer, when, positions)?;
+                    for violation in life.oracle.borrow().violations().iter().skip(known) {
+                        life.trace.note(format_args!("violation: {violation}, said broker {}", client.broker));
+                    }
+                }
+                ErrorCode::FencedLeaderEpoch if too_old => {}
+                ErrorCode::NotLeaderOrFollower | ErrorCode::FencedLeaderEpoch | ErrorCode::UnknownLeaderEpoch
+                    if !epochs.is_empty() =>
+                {
+                    return Err(Trouble::Disconnected);
+                }
                 ErrorCode::OffsetOutOfRange => begin_again(life, client, &place, *position, positions).await?,
                 error => {
                     let still_full = was_full && life.disk_is_full.get();
@@ -74,6 +130,21 @@ async fn read(life: &Life, client: &mut Client, positions: &Positions) -> Result
             life.pause(100).await;
         }
     }
+}
+
+/// Under which epochs partitions are led, as the broker at the other end knows.
+async fn leader_epochs(client: &mut Client, positions: &Positions) -> Result<Epochs, Trouble> {
+    let places = positions.borrow().keys().cloned().collect::<Vec<_>>();
+    let named = |place: &Place| MetadataRequestTopic { name: Some(place.topic.as_str().into()), ..Default::default() };
+    let topics = Some(places.iter().map(named).collect());
+    let answer = client.call(METADATA, &MetadataRequest { topics, ..Default::default() }).await?;
+    let epochs = answer.topics.iter().flat_map(|topic| {
+        let name = topic.name.as_ref().map_or("", |name| name.as_str());
+        topic.partitions.iter().map(move |partition| {
+            (Place { topic: name.to_owned(), partition: partition.partition_index }, partition.leader_epoch)
+        })
+    });
+    Ok(epochs.filter(|(place, _)| places.contains(place)).collect())
 }
 
 fn take(

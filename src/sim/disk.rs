@@ -21,6 +21,8 @@ pub struct WatchedDisk {
     power: Power,
     clock: Arc<dyn Clock>,
     failures: FlushFailures,
+    /// Whose it is, where there are several.
+    owner: String,
 }
 
 impl fmt::Debug for WatchedDisk {
@@ -75,17 +77,23 @@ impl WatchedDisk {
     /// Watches `disk` for one life.
     #[must_use]
     pub fn new(disk: SimDisk, trace: Trace, power: Power, clock: Arc<dyn Clock>, failures: FlushFailures) -> Self {
-        Self { disk, trace, power, clock, failures }
+        Self { disk, trace, power, clock, failures, owner: String::new() }
+    }
+
+    /// The same, named in the trace.
+    #[must_use]
+    pub fn of(self, owner: &str) -> Self {
+        Self { owner: format!("{owner}:"), ..self }
     }
 
     fn watch<T>(&self, path: &Path, what: fmt::Arguments<'_>, call: impl FnOnce() -> io::Result<T>) -> io::Result<T> {
         self.disk.set_time(self.clock.timestamp());
         let result = call();
         if self.power.is_on() {
-            let name = path.display();
+            let (owner, name) = (&self.owner, path.display());
             match &result {
-                Ok(_) => self.trace.note(format_args!("disk {name} {what}")),
-                Err(error) => self.trace.note(format_args!("disk {name} {what} failed: {:?}", error.kind())),
+                Ok(_) => self.trace.note(format_args!("disk {owner}{name} {what}")),
+                Err(error) => self.trace.note(format_args!("disk {owner}{name} {what} failed: {:?}", error.kind())),
             }
             if self.disk.is_down() {
                 self.power.cut();

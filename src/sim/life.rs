@@ -22,8 +22,9 @@ pub const RECOVERY_PATIENCE: Duration = Duration::from_secs(90);
 
 /// How clients get to a broker.
 pub trait Way {
-    /// Connects to whoever serves a partition, or to the controller where none is named; `None` when there is nobody now.
-    fn connect<'a>(&'a self, place: Option<&'a Place>) -> LocalBoxFuture<'a, Option<DuplexStream>>;
+    /// Connects to whoever serves a partition, or to the controller where none is named, and says who that is; `None` when there
+    /// is nobody now.
+    fn connect<'a>(&'a self, place: Option<&'a Place>) -> LocalBoxFuture<'a, Option<(DuplexStream, i32)>>;
 }
 
 /// See the module.
@@ -74,8 +75,8 @@ impl Life {
     /// Connects to whoever serves a partition, or to the controller, however often it takes.
     pub async fn connect(&self, name: &str, place: Option<&Place>) -> Client {
         loop {
-            if let Some(stream) = self.way.connect(place).await {
-                return Client::new(stream, &self.trace, name);
+            if let Some((stream, broker)) = self.way.connect(place).await {
+                return Client::new(stream, &self.trace, name).with(broker);
             }
             self.pause(200).await;
         }

@@ -12,6 +12,7 @@ use super::life::{Life, RECOVERY_PATIENCE};
 use super::network::Network;
 use super::oracle::{Place, Violation};
 use super::passing;
+use super::run::BAD_CONNECTION;
 use crate::coordination::faulty::{FaultRates, Faulty};
 use crate::storage::disk::Disk as _;
 use crate::storage::disk::sim::{Fault, Operation, SimDisk};
@@ -32,15 +33,6 @@ pub struct Victims {
     /// Faults so far in this life.
     pub faults: RefCell<BTreeMap<Place, u32>>,
 }
-
-/// How bad the connection to the coordinator is while it is bad.
-const BAD_CONNECTION: FaultRates = FaultRates {
-    lost_requests: 60,
-    lost_replies: 60,
-    expiries: 10,
-    away_max: Duration::from_millis(800),
-    delay_max: Duration::from_millis(20),
-};
 
 /// Breaks one thing after the other until the life ends. Every fault ends by itself.
 pub async fn run(life: Rc<Life>, victims: Rc<Victims>) {

@@ -95,8 +95,8 @@ impl Network {
 }
 
 impl Way for Network {
-    fn connect<'a>(&'a self, _: Option<&'a Place>) -> LocalBoxFuture<'a, Option<DuplexStream>> {
-        Box::pin(self.connect())
+    fn connect<'a>(&'a self, _: Option<&'a Place>) -> LocalBoxFuture<'a, Option<(DuplexStream, i32)>> {
+        Box::pin(async { Some((self.connect().await?, 1)) })
     }
 }
 

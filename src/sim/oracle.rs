@@ -9,6 +9,9 @@ use std::fmt;
 
 use crate::model::Moment;
 
+#[cfg(test)]
+mod tests;
+
 /// One partition of one topic.
 #[derive(Clone, PartialEq, Eq, PartialOrd, Ord, Debug)]
 pub struct Place {
@@ -146,6 +149,10 @@ pub enum Violation {
     Refused { place: Place, error: String },
     #[error("{place}: the producer that sent everything in order is told {error}")]
     Forgotten { place: Place, error: String },
+    #[error("{place}: brokers {first} and {second} both lead under leader epoch {leader_epoch}")]
+    TwoLeaders { place: Place, leader_epoch: i32, first: i32, second: i32 },
+    #[error("{place}: a fetch under leader epoch {asked} is served by a broker that knows {known}")]
+    Unfenced { place: Place, asked: i32, known: i32 },
     #[error("topic {topic}: {what}")]
     Topic { topic: String, what: String },
     #[error("{0}")]
@@ -197,6 +204,9 @@ pub struct Oracle {
     logs: BTreeMap<Place, Log>,
     violations: Vec<Violation>,
     replicated: bool,
+    /// Who led under each leader epoch, and the high watermark that was told then.
+    leaders: BTreeMap<(Place, i32), i32>,
+    marks: BTreeMap<(Place, i32), Mark>,
     /// Records acknowledged, and records read, for the statistics.
     pub acknowledged: u64,
     /// See [`Self::acknowledged`].
@@ -207,6 +217,52 @@ impl Oracle {
     /// There are several replicas: after a change of leader the high watermark that is told may be older (KIP-207).
     pub fn replicated(&mut self) {
         self.replicated = true;
+    }
+
+    /// Whether there are several replicas.
+    #[must_use]
+    pub fn is_replicated(&self) -> bool {
+        self.replicated
+    }
+
+    /// A broker said, or showed by serving it, that it leads a partition under an epoch.
+    pub fn leads(&mut self, place: &Place, leader_epoch: i32, broker: i32) {
+        let first = *self.leaders.entry((place.clone(), leader_epoch)).or_insert(broker);
+        if first != broker {
+            self.violations.push(Violation::TwoLeaders { place: place.clone(), leader_epoch, first, second: broker });
+        }
+    }
+
+    /// The newest epoch under which somebody was seen to lead; −1 before the first.
+    #[must_use]
+    pub fn newest_epoch(&self, place: &Place) -> i32 {
+        let epochs = self.leaders.keys().filter(|(known, _)| known == place).map(|(_, epoch)| *epoch);
+        epochs.max().unwrap_or(-1)
+    }
+
+    /// A high watermark was told by the leader of an epoch: within that it never goes back.
+    pub fn high_watermark_under(&mut self, place: &Place, leader_epoch: i32, high_watermark: i64, when: Span) {
+        if high_watermark == -1 || !self.logs.contains_key(place) {
+            return;
+        }
+        let mark = self.marks.entry((place.clone(), leader_epoch)).or_default();
+        if let Some(from) = mark.tell(high_watermark, when) {
+            let what = "high watermark of one leader epoch";
+            self.violations.push(Violation::WentBack { place: place.clone(), what, from, to: high_watermark });
+        }
+    }
+
+    /// A broker's process ended: under the leader epochs of its leaderships it may go on with an older high watermark.
+    pub fn ended(&mut self, broker: i32) {
+        let leaders = &self.leaders;
+        self.marks.retain(|led, _| leaders.get(led) != Some(&broker));
+    }
+
+    /// A fetch was served under `asked` although the same broker had served one under the later epoch `known` before.
+    pub fn unfenced(&mut self, place: &Place, asked: i32, known: i32) {
+        if asked < known {
+            self.violations.push(Violation::Unfenced { place: place.clone(), asked, known });
+        }
     }
 
     /// A partition that is there from now on.
@@ -229,6 +285,8 @@ impl Oracle {
     /// A partition that may be gone from now on: nothing more is asked of it.
     pub fn forget(&mut self, place: &Place) {
         self.logs.remove(place);
+        self.leaders.retain(|(known, _), _| known != place);
+        self.marks.retain(|(known, _), _| known != place);
     }
 
     /// What a topic promises from now on. Nothing may be acknowledged meanwhile of which nobody knows under which setting:
@@ -265,7 +323,7 @@ impl Oracle {
     /// Whether a log may have ended further on once: one that promised less than `flushed` at any time.
     #[must_use]
     pub fn may_shrink(&self, place: &Place) -> bool {
-        self.logs.get(place).is_none_or(|log| log.was_weak)
+        self.logs.get(place).is_none_or(|log| log.was_weak && !self.replicated)
     }
 
     /// A record is about to be sent.
@@ -479,238 +537,4 @@ impl Log {
 fn show(value: &[u8]) -> String {
     let end = value.iter().position(|&byte| byte == b'|').unwrap_or(value.len().min(40));
     String::from_utf8_lossy(value.get(..end).unwrap_or(value)).into_owned()
-}
-
-#[cfg(test)]
-mod tests {
-    use super::*;
-
-    const FLUSHED: Promise = Promise { flushed: true, keeps: Keeps::All };
-    const PAGE_CACHE: Promise = Promise { flushed: false, keeps: Keeps::All };
-
-    /// Asked for and heard at once.
-    fn at(second: u64) -> Span {
-        let moment = Moment(std::time::Duration::from_secs(second));
-        Span { asked: moment, heard: moment }
-    }
-
-    fn place() -> Place {
-        Place { topic: "t".to_owned(), partition: 0 }
-    }
-
-    fn origin(number: u64, idempotent: bool) -> Origin {
-        Origin { producer: 1, number, idempotent }
-    }
-
-    fn value(number: u64) -> Vec<u8> {
-        format!("v{number}").into_bytes()
-    }
-
-    fn records(values: &[u64]) -> Vec<(i64, Vec<u8>)> {
-        (0..).zip(values.iter().map(|&number| value(number))).collect()
-    }
-
-    /// Values 0 to 3 were sent, 0 and 1 acknowledged at their offsets.
-    fn history(promise: Promise, strength: Strength, idempotent: bool) -> Oracle {
-        let mut oracle = Oracle::default();
-        oracle.created(place(), promise);
-        (0..4).for_each(|number| oracle.sent(&place(), &value(number), origin(number, idempotent)));
-        oracle.acknowledged(&place(), 0, &[value(0), value(1)], strength);
-        oracle
-    }
-
-    fn audit(oracle: &mut Oracle, values: &[u64]) {
-        let records = records(values);
-        let high_watermark = i64::try_from(values.len()).expect("few");
-        oracle.audit(&place(), &Audit { start: 0, high_watermark, records: &records, when: at(1) });
-    }
-
-    fn audited(mut oracle: Oracle, end: End, values: &[u64]) -> Vec<Violation> {
-        oracle.restarted(end);
-        audit(&mut oracle, values);
-        oracle.violations
-    }
-
-    #[test]
-    fn a_good_history_is_good() {
-        for promise in [FLUSHED, PAGE_CACHE] {
-            for values in [&[0, 1][..], &[0, 1, 2], &[0, 1, 2, 3]] {
-                assert_eq!(audited(history(promise, Strength::Firm, true), End::Process, values), []);
-            }
-        }
-        assert_eq!(audited(history(FLUSHED, Strength::Firm, true), End::Power, &[0, 1, 2]), []);
-        assert_eq!(audited(history(PAGE_CACHE, Strength::Firm, true), End::Power, &[0]), []);
-        assert_eq!(audited(history(FLUSHED, Strength::Weak, true), End::Power, &[0]), []);
-        assert_eq!(audited(history(FLUSHED, Strength::Firm, false), End::Power, &[0, 1, 2, 2, 1]), [], "plain retries");
-    }
-
-    #[test]
-    fn an_acknowledged_record_that_is_gone_is_lost() {
-        let lost = [Violation::Lost { place: place(), offset: 1, value: "v1".to_owned() }];
-        assert_eq!(audited(history(FLUSHED, Strength::Firm, true), End::Power, &[0]), lost);
-        assert_eq!(audited(history(PAGE_CACHE, Strength::Firm, true), End::Process, &[0]), lost);
-        assert_eq!(audited(history(FLUSHED, Strength::Weak, true), End::Process, &[0]), lost);
-    }
-
-    #[test]
-    fn a_record_that_nobody_sent_is_invented() {
-        let found = audited(history(FLUSHED, Strength::Firm, true), End::Power, &[0, 1, 9]);
-        assert_eq!(found, [Violation::Invented { place: place(), offset: 2, value: "v9".to_owned() }]);
-    }
-
-    #[test]
-    fn a_record_elsewhere_is_a_change_of_that_offset() {
-        let found = audited(history(FLUSHED, Strength::Firm, false), End::Power, &[0, 0, 1]);
-        let changed = Violation::Changed { place: place(), offset: 1, was: "v1".to_owned(), is: "v0".to_owned() };
-        assert!(found.contains(&changed), "{found:?}");
-    }
-
-    #[test]
-    fn an_offset_that_was_read_keeps_its_value() {
-        let mut oracle = history(FLUSHED, Strength::Firm, true);
-        oracle.fetched(&place(), &Audit { start: 2, high_watermark: 3, records: &[(2, value(2))], when: at(1) });
-        oracle.restarted(End::Power);
-        oracle.fetched(&place(), &Audit { start: 2, high_watermark: 3, records: &[(2, value(3))], when: at(1) });
-        let changed = Violation::Changed { place: place(), offset: 2, was: "v2".to_owned(), is: "v3".to_owned() };
-        assert_eq!(oracle.violations, [changed]);
-    }
-
-    #[test]
-    fn an_idempotent_record_is_there_once() {
-        let found = audited(history(FLUSHED, Strength::Firm, true), End::Power, &[0, 1, 2, 2]);
-        assert_eq!(found, [Violation::Twice { place: place(), value: "v2".to_owned(), first: 2, second: 3 }]);
-        let mut oracle = history(FLUSHED, Strength::Firm, true);
-        oracle.acknowledged(&place(), 5, &[value(1)], Strength::Firm);
-        assert_eq!(
-            oracle.violations,
-            [Violation::Twice { place: place(), value: "v1".to_owned(), first: 1, second: 5 }]
-        );
-    }
-
-    #[test]
-    fn a_producers_records_come_in_its_order() {
-        for idempotent in [true, false] {
-            let found = audited(history(FLUSHED, Strength::Firm, idempotent), End::Power, &[0, 1, 3, 2]);
-            assert_eq!(found, [Violation::Reordered { place: place(), producer: 1, earlier: 2, later: 3 }]);
-        }
-    }
-
-    #[test]
-    fn a_fetch_brings_the_next_offset_and_only_what_is_committed() {
-        let mut oracle = history(FLUSHED, Strength::Firm, true);
-        oracle.fetched(
-            &place(),
-            &Audit { start: 0, high_watermark: 3, records: &[(0, value(0)), (2, value(2))], when: at(1) },
-        );
-        assert_eq!(oracle.violations, [Violation::Gap { place: place(), after: 0, found: 2 }]);
-        let mut oracle = history(FLUSHED, Strength::Firm, true);
-        oracle.fetched(
-            &place(),
-            &Audit { start: 0, high_watermark: 1, records: &[(0, value(0)), (1, value(1))], when: at(1) },
-        );
-        assert_eq!(oracle.violations, [Violation::Uncommitted { place: place(), offset: 1, high_watermark: 1 }]);
-    }
-
-    #[test]
-    fn offsets_do_not_go_back() {
-        let mut oracle = history(FLUSHED, Strength::Firm, true);
-        oracle.high_watermark(&place(), 4, at(1));
-        oracle.restarted(End::Power);
-        oracle.high_watermark(&place(), 3, at(2));
-        let what = "high watermark";
-        assert_eq!(oracle.violations, [Violation::WentBack { place: place(), what, from: 4, to: 3 }]);
-
-        let mut oracle = Oracle::default();
-        oracle.created(place(), Promise { flushed: true, keeps: Keeps::ForAWhile });
-        oracle.log_starts(&place(), 2, at(3));
-        oracle.restarted(End::Process);
-        oracle.log_starts(&place(), 1, at(4));
-        assert_eq!(oracle.violations, []);
-        oracle.log_starts(&place(), 2, at(5));
-        oracle.log_starts(&place(), 1, at(6));
-        let what = "log start offset";
-        assert_eq!(oracle.violations, [Violation::WentBack { place: place(), what, from: 2, to: 1 }]);
-    }
-
-    #[test]
-    fn a_stop_in_good_order_keeps_the_log_start() {
-        let mut oracle = Oracle::default();
-        oracle.created(place(), Promise { flushed: true, keeps: Keeps::ForAWhile });
-        oracle.log_starts(&place(), 2, at(3));
-        oracle.restarted(End::Clean);
-        oracle.log_starts(&place(), 1, at(4));
-        let what = "log start offset";
-        assert_eq!(oracle.violations, [Violation::WentBack { place: place(), what, from: 2, to: 1 }]);
-    }
-
-    #[test]
-    fn a_flush_covers_all_that_came_before() {
-        let mut oracle = history(FLUSHED, Strength::Weak, true);
-        oracle.acknowledged(&place(), 2, &[value(2)], Strength::Firm);
-        let lost = [Violation::Lost { place: place(), offset: 1, value: "v1".to_owned() }];
-        assert!(audited(oracle, End::Power, &[0]).starts_with(&lost));
-    }
-
-    #[test]
-    fn a_topic_promises_what_its_setting_is_when_it_acknowledges() {
-        let mut oracle = history(PAGE_CACHE, Strength::Firm, true);
-        oracle.durability("t", true);
-        assert_eq!(audited(oracle, End::Power, &[0]), [], "nothing was acknowledged since");
-        let mut oracle = history(PAGE_CACHE, Strength::Firm, true);
-        oracle.durability("t", true);
-        oracle.acknowledged(&place(), 2, &[value(2)], Strength::Firm);
-        oracle.durability("t", false);
-        oracle.acknowledged(&place(), 3, &[value(3)], Strength::Firm);
-        oracle.high_watermark(&place(), 4, at(0));
-        oracle.restarted(End::Power);
-        audit(&mut oracle, &[0, 1, 2]);
-        assert_eq!(oracle.violations, [], "the last one was not promised");
-        oracle.restarted(End::Power);
-        audit(&mut oracle, &[0, 1]);
-        let lost = Violation::Lost { place: place(), offset: 2, value: "v2".to_owned() };
-        assert!(oracle.violations.contains(&lost), "{:?}", oracle.violations);
-    }
-
-    #[test]
-    fn what_was_written_to_a_namesake_is_invented() {
-        let mut oracle = history(FLUSHED, Strength::Firm, true);
-        oracle.forget(&place());
-        audit(&mut oracle, &[]);
-        assert_eq!(oracle.violations, [], "a deleted partition owes nothing");
-        oracle.created(place(), FLUSHED);
-        audit(&mut oracle, &[0]);
-        assert_eq!(oracle.violations, [Violation::Invented { place: place(), offset: 0, value: "v0".to_owned() }]);
-    }
-
-    #[test]
-    fn answers_may_overtake_each_other() {
-        let mut oracle = history(FLUSHED, Strength::Firm, true);
-        oracle.high_watermark(&place(), 4, at(5));
-        oracle.high_watermark(&place(), 3, Span { asked: at(4).asked, heard: at(6).heard });
-        assert_eq!(oracle.violations, []);
-    }
-
-    #[test]
-    fn only_what_was_asked_for_is_deleted() {
-        let mut oracle = history(FLUSHED, Strength::Firm, true);
-        oracle.log_starts(&place(), 1, at(7));
-        assert_eq!(oracle.violations, [Violation::Removed { place: place(), start: 1, allowed: 0 }]);
-        let mut oracle = Oracle::default();
-        oracle.created(place(), Promise { flushed: true, keeps: Keeps::UntilDeleted });
-        oracle.deleting(&place(), 2);
-        oracle.log_starts(&place(), 2, at(8));
-        assert_eq!(oracle.violations, []);
-        oracle.log_starts(&place(), 3, at(9));
-        assert_eq!(oracle.violations, [Violation::Removed { place: place(), start: 3, allowed: 2 }]);
-    }
-
-    #[test]
-    fn after_a_failed_flush_only_flushed_topics_promise() {
-        let mut oracle = history(PAGE_CACHE, Strength::Firm, true);
-        oracle.flush_failed(&place());
-        assert_eq!(audited(oracle, End::Process, &[0]), []);
-        let mut oracle = history(FLUSHED, Strength::Firm, true);
-        oracle.flush_failed(&place());
-        assert_eq!(audited(oracle, End::Power, &[0]).len(), 1, "the acknowledged one is lost");
-    }
 }

@@ -110,6 +110,14 @@ pub async fn write(life: &Life, client: &mut Client, fates: &RefCell<Fates>) -> 
     let known = known.into_iter().filter(is_there).collect::<Vec<_>>();
     let pick = usize::try_from(life.below(u64::try_from(known.len()).unwrap_or(0))).unwrap_or(0);
     let Some(place) = known.get(pick) else { return Ok(()) };
+    write_to(life, client, place).await
+}
+
+/// A few records go to a partition.
+///
+/// # Errors
+/// [`Trouble`].
+pub async fn write_to(life: &Life, client: &mut Client, place: &Place) -> Result<(), Trouble> {
     let mut builder = BatchBuilder::new(Codec::None);
     let timestamp = life.clock.timestamp();
     let mut values = Vec::new();

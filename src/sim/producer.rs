@@ -21,6 +21,9 @@ const INIT_PRODUCER_ID: i16 = 4;
 /// How long the broker may wait for a commit.
 const TIMEOUT_MS: i32 = 10_000;
 
+/// How often a leader of a cluster that is healed may say that it does not know a producer.
+const STRANGERS_MAX: u32 = 20;
+
 /// How it sends.
 #[derive(Clone, Debug)]
 pub struct Habits {
@@ -58,6 +61,8 @@ struct Lane {
     unacknowledged: VecDeque<Batch>,
     /// How many of them were sent on this connection.
     under_way: usize,
+    /// How often the first was called out of order since everything is healed.
+    strangers: u32,
 }
 
 #[derive(Clone, Debug)]
@@ -76,8 +81,14 @@ impl Producer {
     /// A producer for these partitions.
     #[must_use]
     pub fn new(number: u64, habits: Habits, places: impl IntoIterator<Item = Place>) -> Self {
-        let lane =
-            |place| Lane { place, next_sequence: 0, next_value: 0, unacknowledged: VecDeque::new(), under_way: 0 };
+        let lane = |place| Lane {
+            place,
+            next_sequence: 0,
+            next_value: 0,
+            unacknowledged: VecDeque::new(),
+            under_way: 0,
+            strangers: 0,
+        };
         Self { habits, number, id: None, lanes: places.into_iter().map(lane).collect() }
     }
 
@@ -278,10 +289,18 @@ fn take(
             ErrorCode::OutOfOrderSequenceNumber | ErrorCode::DuplicateSequenceNumber | ErrorCode::UnknownProducerId => {
                 // With one request under way the broker knows where it was, if it kept its promise. Of several, the
                 // snapshot that it started from names only the last (as in Kafka).
+                // In a cluster it may be one that leads no more who says so, and knows no better: once all is healed it must be
+                // somebody else, and the same batch is taken.
+                let replicated = life.oracle.borrow().is_replicated();
+                lane.strangers = if life.draining.get() { lane.strangers.saturating_add(1) } else { 0 };
+                if replicated && habits.in_flight_max == 1 && lane.strangers < STRANGERS_MAX {
+                    trouble = Some(Trouble::Disconnected);
+                    continue;
+                }
                 anew = true;
                 let flushed =
                     life.oracle.borrow().places().any(|(place, promise)| *place == lane.place && promise.flushed);
-                if habits.in_flight_max == 1 && flushed {
+                if habits.in_flight_max == 1 && (flushed || replicated) {
                     let error = answer.error_code.to_string();
                     life.violation(Violation::Forgotten { place: lane.place.clone(), error });
                 }

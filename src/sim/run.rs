@@ -57,6 +57,15 @@ const DISK_DELAY_MAX_MS: u64 = 15;
 /// Longest life in ms, if nothing else ends it.
 const LIFE_MAX_MS: u64 = 4_000;
 
+/// How bad the connection to the coordinator is while it is bad.
+pub(super) const BAD_CONNECTION: FaultRates = FaultRates {
+    lost_requests: 60,
+    lost_replies: 60,
+    expiries: 10,
+    away_max: Duration::from_millis(800),
+    delay_max: Duration::from_millis(20),
+};
+
 /// What came of a run.
 #[derive(Clone, Debug)]
 pub struct Outcome {

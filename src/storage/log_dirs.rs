@@ -185,6 +185,8 @@ pub struct PartitionOffsets {
 /// must not go back while the broker lives.
 #[derive(Clone, Copy, PartialEq, Eq, Debug, Default)]
 pub struct LastWords {
+    /// [`Log::recovery_point`], where the log was open: a log that was cut has a lower one than the last checkpoint says.
+    pub recovery_point: Option<Offset>,
     /// [`Log::log_start_offset`].
     pub log_start: Offset,
     /// Of the partition. A log that was cut behind it ends below.
@@ -300,7 +302,7 @@ impl LogDirs {
     fn read_dir(&mut self, dir: &mut LogDir) -> Result<(), Trouble> {
         let path = dir.path.clone();
         let disk = Arc::clone(&self.disk);
-        disk.create_dir_all(&path).map_err(|error| trouble("make", &path, &error))?;
+        make_dir(&*disk, &path)?;
         dir._lock = match disk.lock(&path.join(LOCK_FILE_NAME)) {
             Ok(lock) => Some(lock),
             Err(error) if error.kind() == io::ErrorKind::WouldBlock => {
@@ -527,6 +529,9 @@ impl LogDirs {
         let place = self.dir_of(partition)?;
         // Its last flush may have failed: what the page cache calls clean may not be on disk.
         let mut job = self.job(partition, place, false, true)?;
+        if let Some(recovery_point) = last_words.recovery_point {
+            job.known.recovery_point = job.known.recovery_point.min(recovery_point);
+        }
         job.known.log_start = job.known.log_start.max(last_words.log_start);
         job.known.high_watermark = job.known.high_watermark.max(last_words.high_watermark);
         Some(job.run(config, now))
@@ -746,6 +751,25 @@ enum Trouble {
     Start(LogDirsError),
     /// The dir is offline.
     Disk(DiskError),
+}
+
+/// Makes a log dir that is not there, for good: without the flush of the folders above it a power failure takes it away again, with
+/// all that was flushed in it.
+fn make_dir(disk: &dyn Disk, path: &Path) -> Result<(), Trouble> {
+    let failed = |error: io::Error| trouble("make", path, &error);
+    let mut made = Vec::new();
+    for folder in path.ancestors().filter(|folder| !folder.as_os_str().is_empty()) {
+        if disk.exists(folder).map_err(failed)? {
+            break;
+        }
+        made.push(folder);
+    }
+    disk.create_dir_all(path).map_err(failed)?;
+    for parent in made.into_iter().filter_map(Path::parent) {
+        let parent = if parent.as_os_str().is_empty() { Path::new(".") } else { parent };
+        disk.sync_dir(parent).map_err(failed)?;
+    }
+    Ok(())
 }
 
 fn trouble(doing: &str, path: &Path, error: &io::Error) -> Trouble {

@@ -21,7 +21,7 @@ use super::Unanswerable;
 use crate::machine::fetch_session::{
     Answered, Begun, Key, NO_SESSION, Request as SessionRequest, Sessions, TopicKey, Wanted,
 };
-use crate::model::{BrokerId, ErrorCode, LeaderEpoch, Offset, PartitionIndex, TopicId};
+use crate::model::{BrokerId, Bug, ErrorCode, LeaderEpoch, Offset, PartitionIndex, TopicId};
 use crate::storage::log::{Read, ReadError, ReadRequest, Slice, Wait};
 use crate::telemetry::{Event as _, event};
 use crate::wire::message::fetch::{
@@ -489,7 +489,7 @@ fn nearest(
 /// The code for the client.
 pub(in crate::broker) fn fence(partition: &PartitionHandle, theirs: LeaderEpoch) -> Result<(), ErrorCode> {
     let role = partition.published.role();
-    if theirs != LeaderEpoch::NONE {
+    if theirs != LeaderEpoch::NONE && !Bug::B5.is_back() {
         match theirs.cmp(&role.leader_epoch) {
             std::cmp::Ordering::Less => return Err(ErrorCode::FencedLeaderEpoch),
             std::cmp::Ordering::Greater => return Err(ErrorCode::UnknownLeaderEpoch),

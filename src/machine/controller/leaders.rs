@@ -18,6 +18,9 @@ impl Controller {
         self.silent.retain(stays);
         let known = before.keys().copied().filter(stays).collect::<BTreeSet<_>>();
         self.forget_offline(&started);
+        let bounced = started.iter().copied().filter(|id| before.contains_key(id)).collect::<BTreeSet<_>>();
+        let mut changes = self.bounces(&bounced);
+        let changed = changes.iter().map(|change| (change.topic.clone(), change.partition)).collect::<BTreeSet<_>>();
         effects.push(Effect::UpdateMetadata { to: known, partitions: vec![] });
         if !started.is_empty() {
             // It refuses to follow a leader that it does not know.
@@ -25,15 +28,39 @@ impl Controller {
             effects.push(Effect::UpdateMetadata { to: started.clone(), partitions });
         }
         for &broker in &started {
-            let partitions = self.notices(|notice| notice.assignment.replicas.contains(&broker));
+            // Of what changes it hears when that is written.
+            let stands = |notice: &PartitionNotice| !changed.contains(&(notice.topic.clone(), notice.partition));
+            let partitions = self.notices(|notice| notice.assignment.replicas.contains(&broker) && stands(notice));
             if !partitions.is_empty() {
                 effects.push(Effect::LeaderAndIsr { broker, partitions });
             }
         }
-        self.repair_all(effects);
+        let repairs = self.topics.keys().flat_map(|topic| self.repairs(topic));
+        changes.extend(repairs.filter(|change| !changed.contains(&(change.topic.clone(), change.partition))));
+        write_states(changes, effects);
         self.ask_unclean(self.topics.keys(), effects);
         let waiting = self.deletions.keys().cloned().collect::<Vec<_>>();
         waiting.iter().for_each(|topic| self.resume_deletion(topic, effects));
+    }
+
+    /// Other states where brokers lead or are in sync that were started again before anybody saw them gone (Kafka's bounced brokers):
+    /// one may have lost what it had not flushed, so others lead, and it joins when it has caught up. Where nobody else can lead it
+    /// does again, but as another leadership: it knows less of the last one than its followers.
+    fn bounces(&mut self, bounced: &BTreeSet<BrokerId>) -> Vec<StateChange> {
+        let live = self.brokers.clone();
+        self.brokers.retain(|id, _| !bounced.contains(id));
+        let concerned = self.with_states().filter(|(.., state)| state.isr.iter().any(|id| bounced.contains(id)));
+        let changes = concerned.filter_map(|(name, index, partition, state)| {
+            let by_others = self.repaired(partition, state).filter(|next| next.leader != BrokerId::NONE);
+            let again = || {
+                let isr = state.isr.iter().copied().filter(|id| bounced.contains(id) || self.holds(partition, *id));
+                bounced.contains(&state.leader).then(|| self.succeeding(state, state.leader, isr.collect()))
+            };
+            Some(change(name, index, state, by_others.or_else(again)?))
+        });
+        let changes = changes.collect();
+        self.brokers = live;
+        changes
     }
 
     pub(super) fn broker_silent(&mut self, broker: BrokerId, silent: bool, effects: &mut Vec<Effect>) {

@@ -12,8 +12,8 @@ use std::collections::{BTreeMap, BTreeSet};
 
 use super::isr_change::{IsrAnswer, IsrChange};
 use crate::model::{
-    BrokerEpoch, BrokerId, ControllerEpoch, ErrorCode, LeaderEpoch, PartitionEpoch, PartitionIndex, TopicId, TopicName,
-    TopicPartition,
+    BrokerEpoch, BrokerId, Bug, ControllerEpoch, ErrorCode, LeaderEpoch, PartitionEpoch, PartitionIndex, TopicId,
+    TopicName, TopicPartition,
 };
 
 mod balance;

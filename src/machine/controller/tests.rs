@@ -244,8 +244,21 @@ fn a_broker_that_was_started_again_is_told_everything_and_was_dead_in_between() 
     assert_eq!(effects[0], Effect::UpdateMetadata { to: known, partitions: vec![] });
     let Effect::UpdateMetadata { to, partitions } = &effects[1] else { panic!("{effects:?}") };
     assert_eq!((to.len(), partitions.len()), (1, 1), "it knows nothing yet");
-    let Effect::LeaderAndIsr { broker: BrokerId(1), partitions } = &effects[2] else { panic!("{effects:?}") };
+    assert_eq!(written(&effects), [(2, 1, ids(&[2, 3]))], "what it had not flushed may be lost");
+    let told = succeed(&mut c, &effects);
+    let hears = |effect: &&Effect| matches!(effect, Effect::LeaderAndIsr { broker: BrokerId(1), .. });
+    let Some(Effect::LeaderAndIsr { partitions, .. }) = told.iter().find(hears) else { panic!("{told:?}") };
     assert!(!partitions[0].is_new);
+    assert!(!effects.iter().any(|effect| hears(&effect)), "it must not lead under the old epoch: {effects:?}");
+}
+
+#[test]
+fn the_only_replica_in_sync_leads_anew_when_it_was_started_again() {
+    let mut c = three();
+    let effects = c.after(live(&[1]));
+    succeed(&mut c, &effects);
+    let effects = c.after(Event::Brokers(BTreeMap::from([(BrokerId(1), BrokerEpoch(40))])));
+    assert_eq!(written(&effects), [(1, 2, ids(&[1]))]);
 }
 
 #[test]

@@ -15,6 +15,14 @@ impl Controller {
     /// (law 10).
     pub(super) fn topic_vanished(&mut self, name: &TopicName, effects: &mut Vec<Effect>) {
         if let Some(topic) = self.topics.remove(name) {
+            if Bug::B28.is_back() {
+                let partitions = topic.partitions.keys().copied().collect::<Vec<_>>();
+                effects.extend(self.brokers.keys().map(|broker| Effect::DeleteReplicas {
+                    broker: *broker,
+                    topic: name.clone(),
+                    partitions: partitions.clone(),
+                }));
+            }
             effects.push(Effect::ForgetTopics(vec![topic.gone(name)]));
         }
         if self.deletions.remove(name).is_some() {

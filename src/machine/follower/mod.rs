@@ -12,7 +12,7 @@ use std::time::Duration;
 
 use self::session::Session;
 use super::fetch_session::TopicKey;
-use crate::model::{ErrorCode, LeaderEpoch, Moment, Offset, PartitionIndex, TopicId, TopicName, TopicPartition};
+use crate::model::{Bug, ErrorCode, LeaderEpoch, Moment, Offset, PartitionIndex, TopicId, TopicName, TopicPartition};
 
 mod session;
 
@@ -338,12 +338,20 @@ impl ReplicaFetcher {
     }
 
     fn follow(&mut self, now: Moment, partition: TopicPartition, topic_id: TopicId, leader_epoch: LeaderEpoch) {
+        let kept = self.partitions.get(&partition).map(|known| known.phase);
         self.leave(&partition);
         self.turns += 1;
-        let phase = Phase::Waiting { until: now };
+        let phase = match kept {
+            Some(Phase::Fetching(at)) if Bug::B4.is_back() => {
+                Phase::Fetching(FetchPosition { last_epoch: LeaderEpoch::NONE, ..at })
+            }
+            _ => Phase::Waiting { until: now },
+        };
         let followed =
             Followed { topic_id, leader_epoch, turn: self.turns, phase, failures: 0, told: None, fresh: true };
-        self.waiting.insert((now, partition.clone()));
+        if matches!(phase, Phase::Waiting { .. }) {
+            self.waiting.insert((now, partition.clone()));
+        }
         if !topic_id.is_zero() {
             self.names.insert(topic_id, partition.topic.clone());
         }
@@ -446,6 +454,7 @@ impl ReplicaFetcher {
             (ErrorCode::OffsetOutOfRange, _) => (Phase::Working { at, cut: true }, Effect::FindOffsets(asked)),
             (error, _) if error.is_error() => return self.failed(now, &partition, error, effects),
             (_, Some((epoch, end))) => {
+                assert!(!Bug::B15.is_back(), "this replica has more than its leader");
                 (Phase::Working { at, cut: true }, Effect::Truncate { asked, to: CutTo::Divergence(epoch, end) })
             }
             (_, None) => {

@@ -7,7 +7,7 @@ use std::time::Duration;
 
 use super::{Effect, Partition, Role};
 use crate::machine::isr_change::IsrAnswer;
-use crate::model::{BrokerId, ErrorCode, Moment, Offset};
+use crate::model::{BrokerId, Bug, ErrorCode, Moment, Offset};
 
 /// How long a leader waits after the controller refused a wish.
 const REFUSED_PAUSE: Duration = Duration::from_millis(500);
@@ -116,7 +116,8 @@ impl<Ticket> Partition<Ticket> {
         };
         let mut isr = leadership.isr.iter().copied().filter(stays).collect::<Vec<_>>();
         let joins = |(id, follower): &(&BrokerId, &Follower)| {
-            let has_all = high_watermark <= follower.end && *epoch_start <= follower.end;
+            let has_start = *epoch_start <= follower.end || Bug::B7.is_back();
+            let has_all = high_watermark <= follower.end && has_start;
             !leadership.isr.contains(id) && has_all && !is_late(follower, lag, now)
         };
         isr.extend(followers.iter().filter(joins).map(|(id, _)| *id));

@@ -15,7 +15,7 @@ use std::time::Duration;
 
 use self::followers::Follower;
 use super::isr_change::IsrAnswer;
-use crate::model::{BrokerId, Durability, ErrorCode, LeaderEpoch, Moment, Offset, PartitionEpoch};
+use crate::model::{BrokerId, Bug, Durability, ErrorCode, LeaderEpoch, Moment, Offset, PartitionEpoch};
 
 mod followers;
 
@@ -449,14 +449,15 @@ impl<Ticket> Partition<Ticket> {
             return;
         }
         let ours = match self.rules.durability {
-            Durability::Flushed => self.log.flushed.min(self.log.end),
-            Durability::PageCache => self.log.end,
+            Durability::Flushed if !Bug::B14.is_back() => self.log.flushed.min(self.log.end),
+            Durability::Flushed | Durability::PageCache => self.log.end,
         };
         // A follower that is about to join counts already, or it would chase the high watermark for ever. Not one that the controller
         // does not let join: its broker stops, or is gone, and everybody would wait for it until it is late.
         let counts = |(id, follower): &(&BrokerId, &Follower)| {
             let maximal = leadership.isr.contains(id) || wish.as_ref().is_some_and(|wish| wish.contains(id));
-            maximal || (*no_wish_before <= now && follower.caught_up_within(self.rules.lag_max, now))
+            let joins = *no_wish_before <= now && follower.caught_up_within(self.rules.lag_max, now);
+            if Bug::B6.is_back() { leadership.isr.contains(id) } else { maximal || joins }
         };
         let counted = followers.iter().filter(counts).map(|(_, follower)| follower.end).fold(ours, Offset::min);
         if self.high_watermark < counted {

@@ -61,6 +61,10 @@ struct State {
     doors: BTreeMap<i32, mpsc::Sender<(Incoming, SocketAddr)>>,
     /// Directions in which nothing arrives.
     blocked: BTreeSet<(Party, Party)>,
+    /// Directions that are slow: longest time in ms that a piece is under way there.
+    slow: BTreeMap<(Party, Party), u64>,
+    /// Brokers that live, and where other brokers find nobody who listens.
+    deaf: BTreeSet<i32>,
     links: Vec<Link>,
     next_port: u16,
 }
@@ -79,6 +83,8 @@ impl Fabric {
             dice: Dice::new(seed),
             doors: BTreeMap::new(),
             blocked: BTreeSet::new(),
+            slow: BTreeMap::new(),
+            deaf: BTreeSet::new(),
             links: Vec::new(),
             next_port: 1,
         };
@@ -98,7 +104,7 @@ impl Fabric {
         let mut state = self.0.lock();
         state.doors.remove(&broker);
         let gone = Party::Broker(broker);
-        state.cut_where(|link| link.ends.0 == gone || link.ends.1 == gone);
+        state.cut_where(|(one, other)| one == gone || other == gone);
     }
 
     /// From now on nothing that `from` sends reaches `to`.
@@ -107,9 +113,44 @@ impl Fabric {
         self.0.lock().blocked.insert((from, to));
     }
 
+    /// What `from` sends reaches `to` again.
+    pub fn unblock(&self, from: Party, to: Party) {
+        self.0.lock().blocked.remove(&(from, to));
+    }
+
+    /// What `from` sends to `to` takes up to so many ms, each piece for itself, but those of one connection stay in their order.
+    pub fn slow_down(&self, from: Party, to: Party, millis: u64) {
+        self.0.trace.note(format_args!("network {from:?} reaches {to:?} after up to {millis} ms"));
+        self.0.lock().slow.insert((from, to), millis);
+    }
+
+    /// That direction is as quick as all others again.
+    pub fn speed_up(&self, from: Party, to: Party) {
+        self.0.lock().slow.remove(&(from, to));
+    }
+
+    /// A broker that lives loses all connections with other brokers, and refuses new ones: it looks dead.
+    pub fn deafen(&self, broker: i32) {
+        self.0.trace.note(format_args!("network broker {broker} refuses connections"));
+        let mut state = self.0.lock();
+        state.deaf.insert(broker);
+        let deaf = Party::Broker(broker);
+        state.cut_where(|(one, other)| {
+            (one == deaf && other != Party::Clients) || (other == deaf && one != Party::Clients)
+        });
+    }
+
+    /// It takes connections again.
+    pub fn hear(&self, broker: i32) {
+        self.0.lock().deaf.remove(&broker);
+    }
+
     /// Everything reaches everybody again.
-    pub fn unblock_all(&self) {
-        self.0.lock().blocked.clear();
+    pub fn heal(&self) {
+        let mut state = self.0.lock();
+        state.blocked.clear();
+        state.slow.clear();
+        state.deaf.clear();
     }
 
     /// Breaks each connection with `percent` chance: what is under way is lost.
@@ -128,6 +169,9 @@ impl Fabric {
         let (theirs, far) = duplex(PIPE_BYTES);
         let (door, port) = {
             let mut state = self.0.lock();
+            if from != Party::Clients && state.deaf.contains(&broker) {
+                return None;
+            }
             let door = state.doors.get(&broker)?.clone();
             let port = state.next_port;
             state.next_port = port.wrapping_add(1).max(1);
@@ -158,7 +202,11 @@ impl Shared {
 
     /// The time that a piece takes, and as long as its direction is blocked.
     async fn travel(&self, from: Party, to: Party) {
-        let wait = self.lock().dice.below(DELAY_MAX_MS.saturating_add(1));
+        let wait = {
+            let mut state = self.lock();
+            let most = state.slow.get(&(from, to)).copied().unwrap_or(DELAY_MAX_MS);
+            state.dice.below(most.saturating_add(1))
+        };
         if wait != 0 {
             tokio::time::sleep(Duration::from_millis(wait)).await;
         }
@@ -174,9 +222,9 @@ impl Shared {
 }
 
 impl State {
-    fn cut_where(&mut self, mut which: impl FnMut(&Link) -> bool) {
+    fn cut_where(&mut self, mut which: impl FnMut((Party, Party)) -> bool) {
         self.links.retain(|link| {
-            let cut = which(link);
+            let cut = which(link.ends);
             if cut {
                 link.pumps.iter().for_each(AbortHandle::abort);
             }

@@ -4,6 +4,7 @@ use std::cell::Cell;
 use std::path::PathBuf;
 use std::rc::Rc;
 use std::sync::Arc;
+use std::sync::atomic::{AtomicU64, Ordering};
 use std::time::Duration;
 
 use tokio::sync::oneshot;
@@ -61,6 +62,10 @@ pub struct Node {
     pub id: i32,
     /// Its disk.
     pub disk: SimDisk,
+    /// What every piece of work of the disk pool takes in addition, in ms.
+    pub disk_is_slow: Arc<AtomicU64>,
+    /// Its disk failed: what was given up for that is served again after a restart.
+    pub was_faulted: bool,
     dice: Dice,
     text: String,
     life: Option<Life>,
@@ -85,7 +90,8 @@ impl Node {
         let text = format!(
             "broker.id={id}\nlisteners=PLAINTEXT://broker-{id}:{PORT}\nlog.dirs=/data\nauto.create.topics.enable=false\n{settings}"
         );
-        Self { id, disk: SimDisk::new(dice.below(u64::MAX)), dice, text, life: None }
+        let disk_is_slow = Arc::default();
+        Self { id, disk: SimDisk::new(dice.below(u64::MAX)), disk_is_slow, was_faulted: false, dice, text, life: None }
     }
 
     /// Whether its process lives.
@@ -129,7 +135,8 @@ impl Node {
             power.clone(),
             Arc::clone(&around.clock),
             FlushFailures::default(),
-        );
+        )
+        .of(&format!("broker-{}", self.id));
         let ports = Ports {
             disk: Arc::new(disk),
             clock: Arc::clone(&around.clock),
@@ -139,7 +146,11 @@ impl Node {
         let accepted = around.fabric.open(self.id);
         let door =
             Door { listener: "PLAINTEXT".to_owned(), advertised: (format!("broker-{}", self.id), PORT), accepted };
-        let placement = Placement::slow(disk_delay(self.dice.below(u64::MAX)));
+        let (delay, more) = (disk_delay(self.dice.below(u64::MAX)), Arc::clone(&self.disk_is_slow));
+        let placement = Placement::slow(move || {
+            let more = Duration::from_millis(more.load(Ordering::Relaxed));
+            delay().saturating_add(more)
+        });
         let (stop, stopped) = oneshot::channel();
         let (serves, ended) = (Rc::new(Cell::new(false)), Rc::new(Cell::new(false)));
         let process = process(

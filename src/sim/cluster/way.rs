@@ -54,7 +54,7 @@ impl Router {
 }
 
 impl Way for Router {
-    fn connect<'a>(&'a self, place: Option<&'a Place>) -> LocalBoxFuture<'a, Option<DuplexStream>> {
+    fn connect<'a>(&'a self, place: Option<&'a Place>) -> LocalBoxFuture<'a, Option<(DuplexStream, i32)>> {
         Box::pin(async move {
             let answer = self.ask_anybody(place.map(|place| place.topic.as_str())).await?;
             let broker = match place {
@@ -64,7 +64,8 @@ impl Way for Router {
                     partitions.into_iter().find(|partition| partition.partition_index == place.partition)?.leader_id
                 }
             };
-            tokio::time::timeout(METADATA_PATIENCE, self.fabric.connect(Party::Clients, broker)).await.ok().flatten()
+            let connected = tokio::time::timeout(METADATA_PATIENCE, self.fabric.connect(Party::Clients, broker));
+            Some((connected.await.ok().flatten()?, broker))
         })
     }
 }
@@ -94,7 +95,11 @@ pub async fn create(life: &Life, name: &str, partitions: i32, replication_factor
     }
 }
 
-async fn create_once(
+/// Asks for a topic to be created.
+///
+/// # Errors
+/// [`Trouble`].
+pub async fn create_once(
     client: &mut Client,
     name: &str,
     num_partitions: i32,

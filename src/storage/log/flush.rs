@@ -7,7 +7,7 @@ use std::path::{Path, PathBuf};
 use std::sync::Arc;
 
 use super::{DiskError, Log};
-use crate::model::Offset;
+use crate::model::{Bug, Offset};
 use crate::storage::disk::{Disk, DiskFile};
 use crate::storage::filename::SegmentFileName;
 use crate::storage::leader_epoch::LeaderEpochCache;
@@ -78,7 +78,8 @@ impl FlushTask {
 
     fn sync(&self) -> Result<(), DiskError> {
         for (path, file) in &self.files {
-            file.sync().map_err(|error| DiskError::new("sync", path, &error))?;
+            let synced = file.sync().map_err(|error| DiskError::new("sync", path, &error));
+            synced.or_else(|error| if Bug::B16.is_back() { Ok(()) } else { Err(error) })?;
         }
         if self.names_are_new {
             self.disk.sync_dir(&self.dir).map_err(|error| DiskError::new("sync", &self.dir, &error))?;

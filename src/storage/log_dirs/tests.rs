@@ -98,6 +98,18 @@ fn partitions_come_back_as_they_were_closed() {
 }
 
 #[test]
+fn a_dir_that_was_made_outlives_a_power_failure() {
+    for seed in 0..20 {
+        let disk = SimDisk::new(seed);
+        let deep = PathBuf::from("/var/lib/logs");
+        drop(LogDirs::open(Arc::new(disk.clone()), std::slice::from_ref(&deep)).unwrap());
+        disk.crash();
+        disk.restart();
+        assert!(disk.exists(&deep).unwrap(), "seed {seed}");
+    }
+}
+
+#[test]
 fn a_dir_belongs_to_one_broker() {
     let disk = SimDisk::new(1);
     let mut dirs = open(&disk).unwrap();
@@ -261,6 +273,43 @@ fn a_partition_that_died_is_opened_again() {
     assert!(dirs.reopen_partition(&partition("none", 0), LastWords::default(), LogConfig::default(), NOW).is_none());
 }
 
+/// The last checkpoint knows of a flush beyond the cut, the flush since then failed, and what it covered is written again.
+#[test]
+fn a_log_that_was_cut_and_whose_flush_failed_is_written_again_from_the_cut_on() {
+    for seed in 0..20 {
+        let disk = SimDisk::new(seed);
+        let mut dirs = open(&disk).unwrap();
+        let name = partition("t", 0);
+        let (_, mut log) = create(&mut dirs, &name);
+        append(&mut log, 10);
+        let flush = |log: &mut Log| log.flush_task().map(|task| log.flush_finished(task.run()).is_ok());
+        assert_eq!(flush(&mut log), Some(true));
+        assert!(dirs.checkpoint_task(BTreeMap::from([(name.clone(), offsets(&log, 0))])).run().is_empty());
+        log.truncate_to(Offset(5), NOW).unwrap();
+        append(&mut log, 5);
+        disk.inject(Fault::once(Operation::Sync, io::ErrorKind::Other));
+        assert_eq!(flush(&mut log), Some(false));
+        let last_words = LastWords { recovery_point: Some(log.recovery_point()), ..LastWords::default() };
+        drop(log);
+        let again = dirs.reopen_partition(&name, last_words, LogConfig::default(), NOW).unwrap();
+        let (mut log, _) = again.log.unwrap();
+        let _nothing_left = flush(&mut log);
+        assert!(dirs.checkpoint_task(BTreeMap::from([(name.clone(), offsets(&log, 0))])).run().is_empty());
+        disk.crash();
+        disk.restart();
+        let mut dirs = open(&disk).unwrap();
+        let (log, _) = load(&mut dirs).remove(&name).unwrap().log.unwrap();
+        let all = crate::storage::log::ReadRequest {
+            offset: Offset(0),
+            upper_bound: Offset(10),
+            bytes_max: 1 << 20,
+            at_least_one_batch: true,
+        };
+        assert_eq!(log.log_end_offset(), Offset(10), "seed {seed}");
+        assert!(log.view().read(&all, crate::storage::log::Wait::Allowed).is_ok(), "seed {seed}");
+    }
+}
+
 #[test]
 fn a_log_that_is_opened_again_starts_where_it_started() {
     let disk = SimDisk::new(1);
@@ -269,7 +318,7 @@ fn a_log_that_is_opened_again_starts_where_it_started() {
     let (_, mut log) = create(&mut dirs, &name);
     append(&mut log, 5);
     log.advance_log_start(Offset(3));
-    let last_words = LastWords { log_start: log.log_start_offset(), high_watermark: Offset(4) };
+    let last_words = LastWords { recovery_point: None, log_start: log.log_start_offset(), high_watermark: Offset(4) };
     drop(log);
     let again = dirs.reopen_partition(&name, last_words, LogConfig::default(), NOW).unwrap();
     assert_eq!(again.high_watermark, Offset(4), "clients were told");

@@ -1,0 +1,87 @@
+//! Known bugs of Kafka's replication and of brokers like it, to be put back one at a time, so that it can be shown that the simulator
+//! finds each (`dohle sim --cluster --bug B3`).
+//!
+//! *Invariant*: without the feature `bugs` every hook is a constant `false`, and nothing of a bug is in the program.
+
+use std::fmt;
+
+macro_rules! bugs {
+    ($($(#[$meaning:meta])* $name:ident,)*) => {
+        /// A known bug. Its hook is where [`Bug::is_back`] is asked.
+        #[derive(Clone, Copy, PartialEq, Eq, Debug)]
+        pub enum Bug {
+            $($(#[$meaning])* $name,)*
+        }
+
+        impl Bug {
+            /// All of them.
+            pub const ALL: &[Self] = &[$(Self::$name),*];
+        }
+    };
+}
+
+bugs! {
+    /// A follower cuts its log to its own high watermark when it begins to follow (KIP-101, scenario 1).
+    B1,
+    /// The same, and the leader does not compare the logs by their epochs (KIP-101, scenario 2).
+    B2,
+    /// Where the leader never had the follower's epoch, one round of truncation passes for enough (KIP-279).
+    B3,
+    /// A follower whose leader is the same under a newer epoch does not compare its log (KAFKA-7164).
+    B4,
+    /// Fetches under another leader epoch are served (KIP-320).
+    B5,
+    /// The leader counts the old ISR while it asks for a larger one (KIP-497).
+    B6,
+    /// A follower joins the ISR before it has all that its leader began with (KIP-207, KAFKA-7128).
+    B7,
+    /// What a controller told an earlier incarnation of a broker takes effect on this one (KIP-380).
+    B10,
+    /// A controller writes without looking whether it still is one.
+    B11,
+    /// A leader goes on leading when its session has ended.
+    B12,
+    /// What was begun under an ended session passes for done under the next one (KAFKA-9307).
+    B13,
+    /// `acks=all` is answered before the flush, with `durability=flushed`.
+    B14,
+    /// A follower that has more than its leader halts (KAFKA-3924).
+    B15,
+    /// A failed fsync passes for a good one.
+    B16,
+    /// Topics that the tree does not have are deleted.
+    B28,
+}
+
+#[cfg(feature = "bugs")]
+thread_local! {
+    static BACK: std::cell::Cell<Option<Bug>> = const { std::cell::Cell::new(None) };
+}
+
+impl Bug {
+    /// Whether this bug was put back on this thread: the simulator has only one.
+    #[cfg(feature = "bugs")]
+    #[must_use]
+    pub fn is_back(self) -> bool {
+        BACK.get() == Some(self)
+    }
+
+    /// No bug is ever put back.
+    #[cfg(not(feature = "bugs"))]
+    #[must_use]
+    pub const fn is_back(self) -> bool {
+        false
+    }
+
+    /// Puts this bug back on this thread, or none.
+    #[cfg(feature = "bugs")]
+    pub fn put_back(bug: Option<Self>) {
+        BACK.set(bug);
+    }
+}
+
+impl fmt::Display for Bug {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(f, "{self:?}")
+    }
+}
