@@ -14,7 +14,7 @@ use bytes::Bytes;
 use tokio::sync::{oneshot, watch};
 
 use super::Tenure;
-use super::load::Loading;
+use super::load::{Chunk, Loading};
 use crate::broker::inbox::Inbox;
 use crate::broker::partition::{AppendItem, AppendOutcome, PartitionCommand, Promise, Ticket};
 use crate::broker::placement::Placement;
@@ -22,10 +22,9 @@ use crate::broker::ports::Ports;
 use crate::broker::supervisor::DeathNotice;
 use crate::config::GroupConfig;
 use crate::machine::group::{
-    Coordinator, Description, Effect, Event, FetchedOffset, Filter, Listed, Now, Replayed, Reply, Request, Rules,
-    WriteId,
+    Coordinator, Description, Effect, Event, FetchedOffset, Filter, Listed, Now, Reply, Request, Rules, WriteId,
 };
-use crate::model::{ErrorCode, Moment, Offset, ProducerEpoch, ProducerId, Timestamp};
+use crate::model::{ErrorCode, Moment, ProducerEpoch, ProducerId, Timestamp};
 use crate::storage::log::{NewBatch, Origin};
 use crate::telemetry::{Event as _, event};
 use crate::wire::Str;
@@ -281,12 +280,7 @@ impl GroupCoordinator {
         }));
     }
 
-    fn read(
-        &mut self,
-        mut loading: Loading,
-        chunk: Option<Result<(Vec<Replayed>, Option<Offset>), String>>,
-        ctx: &mut Context<Self>,
-    ) {
+    fn read(&mut self, mut loading: Loading, chunk: Option<Chunk>, ctx: &mut Context<Self>) {
         match chunk.unwrap_or_else(|| Err("reading a partition of groups panicked".to_owned())) {
             Ok((records, next)) => {
                 self.step(Event::Replayed(loading.epoch, records), ctx);

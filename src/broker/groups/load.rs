@@ -11,6 +11,9 @@ use crate::wire::record::{Batches, DecompressionLimit, EndTransactionMarker, Tra
 /// Most that one batch may grow to. Batches here are written by brokers, which bound them by `max.message.bytes`.
 const DECOMPRESSED: DecompressionLimit = DecompressionLimit { bytes_max: 100 << 20 };
 
+/// Records, and where to go on; `None` at the end. What went wrong, in words for the operator.
+pub(super) type Chunk = Result<(Vec<Replayed>, Option<Offset>), String>;
+
 /// How far reading is.
 #[derive(Clone)]
 pub(super) struct Loading {
@@ -27,11 +30,11 @@ pub(super) struct Loading {
 }
 
 impl Loading {
-    /// The next records, and where to go on; `None` at the end.
+    /// The next records.
     ///
     /// # Errors
-    /// In words for the operator.
-    pub(super) fn chunk(&self) -> Result<(Vec<Replayed>, Option<Offset>), String> {
+    /// See [`Chunk`].
+    pub(super) fn chunk(&self) -> Chunk {
         let request = ReadRequest {
             offset: self.next,
             upper_bound: self.end,
