@@ -308,9 +308,11 @@ impl Serving {
         self.homing.as_ref().is_some_and(|homing| homing.destination().is_some())
     }
 
-    /// Whether the broker stops and nothing more is owed here. A fetch is not waited for: it would come too late or empty.
+    /// Whether the broker stops and nothing more is owed here. A fetch is not waited for: it would come too late or empty. Nor is a
+    /// member that waits for the others of its group: it asks the next coordinator.
     fn has_stopped(&self) -> bool {
-        let owed = !self.in_flight.is_empty() || self.other.as_ref().is_some_and(|other| other.key != ApiKey::Fetch);
+        let waits = [ApiKey::Fetch, ApiKey::JoinGroup, ApiKey::SyncGroup];
+        let owed = !self.in_flight.is_empty() || self.other.as_ref().is_some_and(|other| !waits.contains(&other.key));
         self.stopping && !owed && self.writer.queued_bytes() == 0
     }
 

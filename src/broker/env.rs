@@ -9,6 +9,7 @@ use super::admin::Admin;
 use super::config_watch::ConfigWatch;
 use super::controller::ControllerActor;
 use super::directory::Directory;
+use super::groups::Groups;
 use super::image::Metadata;
 use super::membership::Membership;
 use super::placement::Placement;
@@ -29,6 +30,8 @@ pub struct Env {
     pub metadata: Metadata,
     /// The partitions that live here.
     pub directory: Directory,
+    /// The coordinators of groups that are here.
+    pub groups: Groups,
     /// Broker and topic settings.
     pub settings: SettingsStore,
     /// Disk, clock, chance.

@@ -42,6 +42,7 @@ pub mod fetch_slots;
 pub mod fetcher;
 pub mod fetchers;
 pub mod file_source;
+pub mod groups;
 pub mod hand_over;
 pub mod handlers;
 pub mod image;
@@ -72,6 +73,7 @@ use controller_watch::{ControllerWatch, ControllerWatchParts};
 use directory::Directory;
 use env::Env;
 use fetch_slots::SessionSlots;
+use groups::Groups;
 use image::Metadata;
 use isr_changes::{IsrChanges, IsrChangesParts};
 use listener::{ListenerActor, ListenerCommand, ListenerParts};
@@ -175,6 +177,7 @@ impl Broker {
         let (failures, log_dirs_failed) = watch::channel(0);
         let (directory, metadata) = (Directory::default(), Metadata::new(&cluster_id));
         let membership = Membership::default();
+        let groups = Groups::default();
         let isr_changes = IsrChanges::new(IsrChangesParts {
             local,
             listener: config.inter_broker_listener.clone(),
@@ -199,6 +202,7 @@ impl Broker {
                 metadata: metadata.clone(),
                 isr_changes: isr_changes.clone(),
             },
+            groups: groups.clone(),
             lose: lose.clone(),
             failures,
             notice: notice("replicas"),
@@ -258,6 +262,7 @@ impl Broker {
             membership,
             metadata,
             directory,
+            groups,
             settings,
             ports,
             placement,

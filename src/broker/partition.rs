@@ -84,6 +84,7 @@ struct Request {
     promise: Promise,
     /// `acks=all`: give up at this moment. `None`: answer when it is in the log.
     all_until: Option<Moment>,
+    under: Option<LeaderEpoch>,
 }
 
 /// An answer that is owed to a connection. Dropped without having been kept (the partition died), it answers by itself, so
@@ -281,6 +282,8 @@ pub struct AppendItem {
     pub promise: Promise,
     /// `acks=all`: give up at this moment.
     pub all_until: Option<Moment>,
+    /// Append it only under this leadership: it was decided under it (law 5).
+    pub under: Option<LeaderEpoch>,
 }
 
 /// What is to be done, on the disk pool, when the log was cut and before anything is appended; whether it worked.
@@ -349,9 +352,9 @@ impl PartitionActor {
     }
 
     fn append(&mut self, items: Vec<AppendItem>, ctx: &mut Context<Self>) {
-        for AppendItem { batch, promise, all_until } in items {
+        for AppendItem { batch, promise, all_until, under } in items {
             self.turn.batches.push(batch);
-            self.turn.requests.push(Request { promise, all_until });
+            self.turn.requests.push(Request { promise, all_until, under });
         }
         if !self.turn.draining {
             self.turn.draining = true;
@@ -362,6 +365,7 @@ impl PartitionActor {
 
     fn drain(&mut self, ctx: &mut Context<Self>) {
         self.turn.draining = false;
+        self.turn.refuse_fenced(self.machine.leader_epoch(), &mut self.answers);
         let mut requests = std::mem::take(&mut self.turn.requests);
         let mut results = std::mem::take(&mut self.turn.results);
         match &mut self.log {
@@ -829,6 +833,23 @@ impl PartitionActor {
 }
 
 impl Turn {
+    /// Refuses what was decided under another leadership.
+    fn refuse_fenced(&mut self, epoch: LeaderEpoch, answers: &mut Answers) {
+        let fenced = |request: &Request| request.under.is_some_and(|under| under != epoch);
+        if !self.requests.iter().any(fenced) {
+            return;
+        }
+        let all = self.requests.drain(..).zip(self.batches.drain(..)).collect::<Vec<_>>();
+        for (request, batch) in all {
+            if fenced(&request) {
+                answers.push(request.refused(ErrorCode::NotLeaderOrFollower));
+            } else {
+                self.requests.push(request);
+                self.batches.push(batch);
+            }
+        }
+    }
+
     /// Splits off what asks for all replicas, refused; the rest is to be appended.
     fn refuse_all_acks(
         &mut self,

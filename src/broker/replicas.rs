@@ -20,6 +20,7 @@ use super::cleaner::Cleaner;
 use super::directory::{self, Directory, PartitionHandle, Published};
 use super::fetcher::{FetcherId, Follow};
 use super::fetchers::{Fetchers, FetchersParts};
+use super::groups::{Groups, Tenure, Tenures};
 use super::image::Metadata;
 use super::isr_changes::IsrChanges;
 use super::membership::Membership;
@@ -51,6 +52,9 @@ const FULL_DISK_RETRY: Duration = Duration::from_secs(1);
 /// Wait before a fetcher that died is started again.
 const FETCHER_RESTART: Duration = Duration::from_secs(1);
 
+/// Wait before a coordinator of groups that died is started again.
+const COORDINATOR_RESTART: Duration = Duration::from_secs(1);
+
 /// The replicas actor.
 pub struct Replicas {
     local: BrokerId,
@@ -65,6 +69,8 @@ pub struct Replicas {
     recovery_threads_per_dir: usize,
     /// Copy from the leaders.
     fetchers: Fetchers,
+    /// The coordinators of groups hear from it where they coordinate.
+    tenures: Tenures,
     neighbours: Neighbours,
     lose: watch::Sender<Option<String>>,
     failures: watch::Sender<u64>,
@@ -153,6 +159,8 @@ pub struct ReplicasParts {
     pub recovery_threads_per_dir: usize,
     /// Other brokers.
     pub neighbours: Neighbours,
+    /// Where the coordinators of groups are found.
+    pub groups: Groups,
     /// Told why, when no log dir works any more.
     pub lose: watch::Sender<Option<String>>,
     /// Counts the failures of log dirs and replicas that the controller must hear of.
@@ -209,6 +217,15 @@ pub enum ReplicasCommand {
         /// How.
         death: Death,
     },
+    /// A coordinator of groups ended without having been asked to.
+    CoordinatorDied {
+        /// Of which partition of `__consumer_offsets`.
+        partition: PartitionIndex,
+        /// How.
+        death: Death,
+    },
+    /// Start it again.
+    CoordinateAgain(PartitionIndex),
     /// A fetcher ended without having been asked to.
     FetcherDied {
         /// Which.
@@ -280,10 +297,12 @@ impl Replicas {
             intervals,
             recovery_threads_per_dir,
             neighbours,
+            groups,
             lose,
             failures,
             notice,
         } = parts;
+        let tenures = Tenures::new(groups, settings.broker().groups.clone(), ports.clone(), placement.clone());
         let fetchers = Fetchers::new(FetchersParts {
             local,
             listener: neighbours.listener.clone(),
@@ -304,6 +323,7 @@ impl Replicas {
             intervals,
             recovery_threads_per_dir,
             fetchers,
+            tenures,
             neighbours,
             lose,
             failures,
@@ -451,6 +471,7 @@ impl Replicas {
             let _queued = handle.addr.try_send(PartitionCommand::Assign(leadership.clone()));
         }
         self.follow(&id, ctx.address());
+        self.coordinate([&id], &ctx.address());
         (id, handle)
     }
 
@@ -501,6 +522,7 @@ impl Replicas {
                 for (id, _) in answers.iter().filter(|(_, code)| !code.is_error()) {
                     actor.follow(id, ctx.address());
                 }
+                actor.coordinate(answers.iter().map(|(id, _)| id), &ctx.address());
                 let _gone = reply.send(answers);
             }));
         });
@@ -534,6 +556,19 @@ impl Replicas {
         event::Following { partition: id.clone(), leader, epoch: leader_epoch }.emit();
         let follow = Follow { id: id.clone(), topic_id, leader_epoch, addr: handle.addr.clone() };
         self.fetchers.follow(leader, follow, |fetcher| fetcher_notice(replicas, fetcher));
+    }
+
+    /// Tells the coordinators of groups in these partitions whether they coordinate.
+    fn coordinate<'i>(&mut self, ids: impl IntoIterator<Item = &'i TopicPartition>, replicas: &Addr<Self>) {
+        for id in ids.into_iter().filter(|id| id.topic.as_str() == TopicName::CONSUMER_OFFSETS) {
+            let replica = self.replicas.get(id);
+            let leadership = replica.and_then(|replica| replica.leadership.as_ref());
+            let led = leadership.filter(|leadership| leadership.leader == self.local);
+            let handle = replica.and_then(|replica| replica.handle.clone());
+            let tenure = led.zip(handle);
+            let tenure = tenure.map(|(led, partition)| Tenure { epoch: led.leader_epoch, partition });
+            self.tenures.set(id.partition, tenure, |partition| coordinator_notice(replicas.clone(), partition));
+        }
     }
 
     fn fetcher_died(&mut self, fetcher: FetcherId, death: Death, ctx: &mut Context<Self>) {
@@ -634,6 +669,7 @@ impl Replicas {
         self.directory.publish(|partitions| directory::remove(partitions, &ids));
         self.directory.forget_offline(ids.iter());
         let handles = ids.iter().filter_map(|id| self.replicas.remove(id)?.handle).collect::<Vec<_>>();
+        self.coordinate(&ids, &ctx.address());
         let closed = join_all(handles.into_iter().map(|handle| close(handle, true)));
         let due = self.ports.clock.moment().after(self.settings.file_delete_delay());
         let uniques = ids.iter().map(|_| u128::from_be_bytes(random(&*self.ports.entropy))).collect::<Vec<_>>();
@@ -705,6 +741,8 @@ impl Replicas {
                 told.push(handle.addr.send(PartitionCommand::Fence));
             }
         }
+        let all = self.replicas.keys().cloned().collect::<Vec<_>>();
+        self.coordinate(&all, &ctx.address());
         self.wait_for(told, ctx, || {
             let _gone = reply.send(());
         });
@@ -731,6 +769,7 @@ impl Replicas {
         }
         let verdict = replica.deaths.died(now);
         event::ActorDied { actor: "partition", name: id.to_string(), cause: death.to_string() }.emit();
+        self.coordinate([&id], &ctx.address());
         match verdict {
             Verdict::Restart(wait) => {
                 ctx.run_later(wait, move |_, ctx| ctx.notify(ReplicasCommand::Reopen(id)));
@@ -770,6 +809,7 @@ impl Replicas {
         self.with_dirs(ctx, fail, move |actor, (path, ids, all), ctx| {
             event::LogDirFailed { dir: event::Dir(path.clone()), cause: cause.clone() }.emit();
             actor.take_offline(&ids);
+            actor.coordinate(&ids, &ctx.address());
             let handles = ids.iter().filter_map(|id| actor.replicas.get_mut(id)?.handle.take()).collect::<Vec<_>>();
             let closed = join_all(handles.into_iter().map(|handle| close(handle, true)));
             ctx.spawn(closed.into_actor(actor).map(|_, _, _| ()));
@@ -1033,6 +1073,11 @@ fn death_notice(ctx: &Context<Replicas>, id: &TopicPartition, incarnation: u64) 
 }
 
 #[expect(clippy::disallowed_methods, reason = "a death notice must arrive whatever the mailbox holds (law 7)")]
+fn coordinator_notice(replicas: Addr<Replicas>, partition: PartitionIndex) -> DeathNotice {
+    DeathNotice::new(move |death| replicas.do_send(ReplicasCommand::CoordinatorDied { partition, death }))
+}
+
+#[expect(clippy::disallowed_methods, reason = "a death notice must arrive whatever the mailbox holds (law 7)")]
 fn fetcher_notice(replicas: Addr<Replicas>, fetcher: FetcherId) -> DeathNotice {
     DeathNotice::new(move |death| replicas.do_send(ReplicasCommand::FetcherDied { fetcher, death }))
 }
@@ -1090,6 +1135,17 @@ impl Handler<ReplicasCommand> for Replicas {
             ),
             ReplicasCommand::Died { id, incarnation, death } => self.died(id, incarnation, death, ctx),
             ReplicasCommand::FetcherDied { fetcher, death } => self.fetcher_died(fetcher, death, ctx),
+            ReplicasCommand::CoordinatorDied { partition, death } => {
+                let (name, cause) = (partition.to_string(), death.to_string());
+                event::ActorDied { actor: "group coordinator", name, cause }.emit();
+                ctx.run_later(COORDINATOR_RESTART, move |_, ctx| {
+                    ctx.notify(ReplicasCommand::CoordinateAgain(partition));
+                });
+            }
+            ReplicasCommand::CoordinateAgain(partition) => {
+                let replicas = ctx.address();
+                self.tenures.restart(partition, |partition| coordinator_notice(replicas, partition));
+            }
             ReplicasCommand::FollowAgain(leader) => self.follow_again(leader, ctx),
             ReplicasCommand::Reopen(id) => self.reopen(id, ctx),
             ReplicasCommand::DirFailed { dir, error } => self.dir_failed(dir, error, ctx),

@@ -10,6 +10,7 @@ use std::time::Duration;
 
 use crate::model::BrokerId;
 
+use super::group::GroupConfig;
 use super::listener::{Listener, SecurityProtocol, check_ports, parse_listeners, parse_protocol_map};
 use super::settings::{Reader, Settings};
 use super::topic::{TopicConfig, TopicDefaults};
@@ -48,6 +49,8 @@ pub struct BrokerConfig {
     pub cleaner: CleanerConfig,
     /// How replicas are kept in sync.
     pub replication: ReplicationConfig,
+    /// How groups are coordinated.
+    pub groups: GroupConfig,
     /// What becomes of topics.
     pub topics: TopicRules,
     /// What a topic has that sets nothing.
@@ -268,6 +271,7 @@ impl BrokerConfig {
             log: log(read),
             cleaner: cleaner(read),
             replication: replication(read),
+            groups: GroupConfig::of(read),
             topics: TopicRules {
                 auto_create: read.flag("auto.create.topics.enable"),
                 delete: read.flag("delete.topic.enable"),

@@ -8,6 +8,7 @@ mod alter;
 mod broker;
 mod describe;
 mod document;
+mod group;
 mod load;
 mod settings;
 mod topic;
@@ -30,6 +31,7 @@ pub use broker::{
 };
 pub use describe::{ConfigSource, Described, Synonym, describe_broker, describe_broker_defaults, describe_topic};
 pub use document::{help, quickstart_properties, server_properties};
+pub use group::GroupConfig;
 pub use key::{Importance, Key, Status, Type, Update, Valid};
 pub use listener::{Listener, SecurityProtocol};
 pub use load::{Ineffective, Loaded, Place, Problem, Problems, Warning, load};

@@ -55,10 +55,13 @@ impl TopicName {
         self.0.replace('.', "_") == other.0.replace('.', "_")
     }
 
+    /// The topic in which groups are kept.
+    pub const CONSUMER_OFFSETS: &'static str = "__consumer_offsets";
+
     /// Topics of the broker's own: clients may read but not write or freely delete them.
     #[must_use]
     pub fn is_internal(&self) -> bool {
-        matches!(self.as_str(), "__consumer_offsets" | "__transaction_state")
+        matches!(self.as_str(), Self::CONSUMER_OFFSETS | "__transaction_state")
     }
 }
 

@@ -114,11 +114,11 @@ impl Running {
             ask(&self.parts.replicas, |reply| ReplicasCommand::LeaderAndIsr { controller_epoch, partitions, reply });
         let mut offline = Vec::new();
         for (partition, error) in answers.await.unwrap_or_default() {
-            match error {
-                // It knew that already.
-                ErrorCode::None | ErrorCode::StaleControllerEpoch => {}
-                ErrorCode::KafkaStorageError => offline.push(partition),
-                code => event::LeaderAndIsrRefused { partition, code }.emit(),
+            if error == ErrorCode::KafkaStorageError {
+                offline.push(partition);
+            } else if error.is_error() && error != ErrorCode::StaleControllerEpoch {
+                // Not what it knew already.
+                event::LeaderAndIsrRefused { partition, code: error }.emit();
             }
         }
         Ok(if offline.is_empty() { vec![] } else { vec![Event::ReplicasOffline(broker, offline)] })

@@ -56,10 +56,8 @@ pub(super) async fn handle(
 
 /// `INELIGIBLE_REPLICA` came with version 2 (KIP-841).
 fn for_version(code: ErrorCode, version: i16) -> ErrorCode {
-    match code {
-        ErrorCode::IneligibleReplica if version < BY_ID_FROM => ErrorCode::OperationNotAttempted,
-        code => code,
-    }
+    let is_new = code == ErrorCode::IneligibleReplica && version < BY_ID_FROM;
+    if is_new { ErrorCode::OperationNotAttempted } else { code }
 }
 
 /// Name and id of a topic, of which the version carries one; no id where it carries none.

@@ -6,14 +6,17 @@ use std::collections::BTreeSet;
 use std::ops::RangeInclusive;
 use std::time::Duration;
 
+use actix::Addr;
 use tokio::sync::oneshot;
 
 use super::admin::{AdminCommand, Refusal};
 use super::ask;
 use super::directory::PartitionHandle;
 use super::env::Env;
+use super::groups::{self, GroupCoordinator};
 use super::peer::Peer;
-use crate::model::{ErrorCode, PartitionIndex};
+use crate::machine::group;
+use crate::model::{ErrorCode, PartitionIndex, TopicName};
 use crate::wire::{ApiKey, DecodeError, Decoder, EncodeError, Encoded, Request, RequestHeader, Str, encode_response};
 
 mod allocate_producer_ids;
@@ -32,6 +35,10 @@ mod describe_log_dirs;
 mod describe_producers;
 mod elect_leaders;
 pub(super) mod fetch;
+mod find_coordinator;
+mod group_admin;
+mod group_members;
+mod group_offsets;
 mod init_producer_id;
 mod leader_and_isr;
 mod list_offsets;
@@ -96,6 +103,15 @@ serve! {
     StopReplica 0..=4 => stop_replica::handle;
     UpdateMetadata 0..=8 => update_metadata::handle;
     ControlledShutdown 0..=3 => controlled_shutdown::handle;
+    OffsetCommit 1..=9 => group_offsets::handle_commit;
+    OffsetFetch 1..=9 => group_offsets::handle_fetch;
+    FindCoordinator 0..=6 => find_coordinator::handle;
+    JoinGroup 0..=9 => group_members::handle_join;
+    Heartbeat 0..=4 => group_members::handle_heartbeat;
+    LeaveGroup 0..=5 => group_members::handle_leave;
+    SyncGroup 0..=5 => group_members::handle_sync;
+    DescribeGroups 0..=5 => group_admin::handle_describe;
+    ListGroups 0..=5 => group_admin::handle_list;
     SaslHandshake 0..=1 => sasl::handle_handshake;
     ApiVersions 0..=4 => api_versions::handle;
     CreateTopics 0..=7 => create_topics::handle;
@@ -108,10 +124,12 @@ serve! {
     DescribeLogDirs 0..=4 => describe_log_dirs::handle;
     SaslAuthenticate 0..=2 => sasl::handle_authenticate;
     CreatePartitions 0..=3 => create_partitions::handle;
+    DeleteGroups 0..=2 => group_admin::handle_delete;
     ElectLeaders 0..=2 => elect_leaders::handle;
     IncrementalAlterConfigs 0..=1 => alter_configs::handle_incremental;
     AlterPartitionReassignments 0..=0 => alter_partition_reassignments::handle;
     ListPartitionReassignments 0..=0 => list_partition_reassignments::handle;
+    OffsetDelete 0..=0 => group_offsets::handle_delete;
     UpdateFeatures 0..=1 => update_features::handle;
     DescribeCluster 0..=1 => describe_cluster::handle;
     DescribeProducers 0..=0 => describe_producers::handle;
@@ -155,6 +173,20 @@ fn led(env: &Env, topic: &Str, partition: i32) -> Result<PartitionHandle, ErrorC
         Some(_) => Err(ErrorCode::NotLeaderOrFollower),
         None => Err(env.directory.absence(topic, index)),
     }
+}
+
+/// The coordinator of a group, if it was ever here.
+fn coordinator(env: &Env, group: &str) -> Option<Addr<GroupCoordinator>> {
+    let image = env.metadata.load();
+    let partitions = image.topics.get(TopicName::CONSUMER_OFFSETS).map_or(0, |topic| topic.partitions.len());
+    let partitions = u32::try_from(partitions).unwrap_or(u32::MAX);
+    env.groups.coordinator(env.groups.partition(group, partitions))
+}
+
+/// Asks the coordinator of a group; `None` when it is not here.
+async fn coordinate(env: &Env, request: group::Request) -> Option<group::Reply> {
+    let coordinator = coordinator(env, request.group())?;
+    groups::ask(&coordinator, request).await
 }
 
 /// What a request names more than once.

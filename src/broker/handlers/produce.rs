@@ -226,6 +226,7 @@ impl Asked<'_> {
             batch: NewBatch { header: valid.header, body: valid.body, origin: Origin::Client },
             promise: Promise::new(Arc::clone(self.reply), ticket),
             all_until: (self.acks == -1).then_some(self.until),
+            under: None,
         });
         Ok(())
     }

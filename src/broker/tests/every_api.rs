@@ -26,6 +26,8 @@ use crate::wire::message::*;
 use crate::wire::record::{BatchBuilder, Codec, NewRecord};
 use crate::wire::{ApiKey, Payload, Request, Str};
 
+mod groups;
+
 /// An id that no topic has.
 const NO_TOPIC: TopicId = TopicId([9; 16]);
 /// The id of the topic `elsewhere`.
@@ -76,7 +78,12 @@ struct Stage {
 
 impl Stage {
     async fn set() -> Self {
-        let settings = [("broker.rack", "r"), ("auto.create.topics.enable", "true")];
+        let settings = [
+            ("broker.rack", "r"),
+            ("auto.create.topics.enable", "true"),
+            ("group.initial.rebalance.delay.ms", "0"),
+            ("offsets.topic.num.partitions", "2"),
+        ];
         let broker = TestBroker::start(Arc::new(SimDisk::new(8)), &["/data"], &settings).await;
         let mut client = broker.connect().await;
         client.create_topic("t", 2).await;
@@ -249,6 +256,16 @@ impl Stage {
                 assert_eq!(answer.topics[0].partitions[0].active_producers[0].producer_id, 4711);
                 assert_eq!(answer.topics[1].partitions[0].error_code, UnknownTopicOrPartition);
                 assert_eq!(answer.topics[2].partitions[0].error_code, NotLeaderOrFollower);
+            }
+            ApiKey::FindCoordinator => self.find_coordinator(version).await,
+            ApiKey::JoinGroup => self.join_group(version).await,
+            ApiKey::SyncGroup => self.sync_group(version).await,
+            ApiKey::Heartbeat => self.heartbeat(version).await,
+            ApiKey::LeaveGroup => self.leave_group(version).await,
+            ApiKey::OffsetCommit => self.offset_commit(version).await,
+            ApiKey::OffsetFetch => self.offset_fetch(version).await,
+            ApiKey::DescribeGroups | ApiKey::ListGroups | ApiKey::DeleteGroups | ApiKey::OffsetDelete => {
+                self.administer_groups(key, version).await;
             }
             ApiKey::LeaderAndIsr => self.leader_and_isr(version).await,
             ApiKey::UpdateMetadata => self.update_metadata(version).await,

@@ -4,13 +4,13 @@ use super::keys;
 
 keys! {
     /// Shortest session time-out a member may ask for.
-    "group.min.session.timeout.ms": Int, default("6000"), unit("ms"), medium, inert;
+    "group.min.session.timeout.ms": Int, default("6000"), unit("ms"), medium;
     /// Longest session time-out a member may ask for.
-    "group.max.session.timeout.ms": Int, default("1800000"), unit("ms"), medium, inert;
+    "group.max.session.timeout.ms": Int, default("1800000"), unit("ms"), medium;
     /// How long an empty group waits for more members before its first rebalance.
-    "group.initial.rebalance.delay.ms": Int, default("3000"), unit("ms"), medium, inert;
+    "group.initial.rebalance.delay.ms": Int, default("3000"), unit("ms"), medium;
     /// Members one group may have.
-    "group.max.size": Int, default("2147483647"), at_least(1), unit("members"), medium, inert;
+    "group.max.size": Int, default("2147483647"), at_least(1), unit("members"), medium;
     /// Rebalance protocols offered.
     "group.coordinator.rebalance.protocols": List, default("classic"),
         one_of(&["consumer", "classic", "share", "unknown"]), medium, inert;
@@ -21,23 +21,23 @@ keys! {
     /// Kafka's new group coordinator.
     "group.coordinator.new.enable": Boolean, default("false"), medium, internal, obsolete;
     /// Longest text a consumer may store with an offset.
-    "offset.metadata.max.bytes": Int, default("4096"), unit("bytes"), high, inert;
+    "offset.metadata.max.bytes": Int, default("4096"), unit("bytes"), high;
     /// Batch size in which a coordinator reads the offsets back.
-    "offsets.load.buffer.size": Int, default("5242880"), at_least(1), unit("bytes"), high, inert;
+    "offsets.load.buffer.size": Int, default("5242880"), at_least(1), unit("bytes"), high;
     /// Replicas of `__consumer_offsets`.
-    "offsets.topic.replication.factor": Short, default("3"), at_least(1), unit("replicas"), high, inert;
+    "offsets.topic.replication.factor": Short, default("3"), at_least(1), unit("replicas"), high;
     /// Partitions of `__consumer_offsets`. Cannot change later.
-    "offsets.topic.num.partitions": Int, default("50"), at_least(1), unit("partitions"), high, inert;
+    "offsets.topic.num.partitions": Int, default("50"), at_least(1), unit("partitions"), high;
     /// Segment size of `__consumer_offsets`.
-    "offsets.topic.segment.bytes": Int, default("104857600"), at_least(1), unit("bytes"), high, inert;
+    "offsets.topic.segment.bytes": Int, default("104857600"), at_least(1), unit("bytes"), high;
     /// Compression of `__consumer_offsets`, by number: 0 none, 1 gzip, 2 snappy, 3 lz4, 4 zstd.
-    "offsets.topic.compression.codec": Int, default("0"), high, inert;
+    "offsets.topic.compression.codec": Int, default("0"), high;
     /// How long the offsets of an empty group are kept.
-    "offsets.retention.minutes": Int, default("10080"), at_least(1), unit("min"), high, inert;
+    "offsets.retention.minutes": Int, default("10080"), at_least(1), unit("min"), high;
     /// How often old offsets are looked for.
-    "offsets.retention.check.interval.ms": Long, default("600000"), at_least(1), unit("ms"), high, inert;
+    "offsets.retention.check.interval.ms": Long, default("600000"), at_least(1), unit("ms"), high;
     /// How long a commit waits for its replicas.
-    "offsets.commit.timeout.ms": Int, default("5000"), at_least(1), unit("ms"), high, inert;
+    "offsets.commit.timeout.ms": Int, default("5000"), at_least(1), unit("ms"), high;
     /// Acknowledgements a commit needs.
     "offsets.commit.required.acks": Short, default("-1"), unit("replicas"), high, obsolete;
     /// Session time-out in the consumer protocol (KIP-848).

@@ -94,9 +94,9 @@ impl Controller {
         self.reassign_znode = wanted;
         let (answers, _) = self.begin(judged, effects);
         let begins = |id: &TopicPartition| {
-            effects.iter().any(|effect| match effect {
-                Effect::WriteAssignments(topic, changes) => *topic == id.topic && changes.contains_key(&id.partition),
-                _ => false,
+            effects.iter().any(|effect| {
+                matches!(effect, Effect::WriteAssignments(topic, changes)
+                    if *topic == id.topic && changes.contains_key(&id.partition))
             })
         };
         let done = answers.iter().map(|(id, _)| id.clone()).filter(|id| !begins(id)).collect::<Vec<_>>();

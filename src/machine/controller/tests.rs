@@ -386,9 +386,9 @@ fn told(effects: &[Effect]) -> Vec<(i32, Vec<BrokerId>, bool)> {
 }
 
 fn deleted(effects: &[Effect]) -> Vec<i32> {
-    let deleted = effects.iter().filter_map(|effect| match effect {
-        Effect::StopReplicas { broker, delete: true, .. } => Some(broker.0),
-        _ => None,
+    let deleted = effects.iter().filter_map(|effect| {
+        let Effect::StopReplicas { broker, delete: true, .. } = effect else { return None };
+        Some(broker.0)
     });
     deleted.collect()
 }

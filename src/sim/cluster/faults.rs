@@ -166,10 +166,12 @@ impl World {
             }
             Fault::Away | Fault::Expire | Fault::Flaky => {
                 let Some(coordinator) = self.nodes.get(victim).and_then(|node| node.coordinator()) else { return };
-                match fault {
-                    Fault::Away => coordinator.disconnect(),
-                    Fault::Expire => coordinator.expire(),
-                    _ => coordinator.set_rates(BAD_CONNECTION),
+                if fault == Fault::Away {
+                    coordinator.disconnect();
+                } else if fault == Fault::Expire {
+                    coordinator.expire();
+                } else {
+                    coordinator.set_rates(BAD_CONNECTION);
                 }
                 self.later(Heal::Reconnect(victim));
             }
@@ -182,21 +184,18 @@ impl World {
         let (pick, skip, room) = (self.dice.below_usize(places.len()), self.dice.below(3), self.dice.below(3_000));
         let slow = 10 + self.dice.below(400);
         let (Some(node), Some(place)) = (self.nodes.get_mut(victim), places.get(pick)) else { return };
-        match fault {
-            Fault::Fsync => {
-                let folder = Path::new("/data").join(place.to_string());
-                node.disk.inject(sim::Fault::once(Operation::Sync, ErrorKind::Other).below(&folder).after(skip));
-            }
-            Fault::Dir => {
-                node.disk.inject(sim::Fault::forever(Operation::Write, ErrorKind::Other).below(Path::new("/data")));
-                node.disk.inject(sim::Fault::forever(Operation::Sync, ErrorKind::Other).below(Path::new("/data")));
-            }
-            Fault::Full => {
-                let Ok(space) = node.disk.space(Path::new("/")) else { return };
-                let used = space.total.saturating_sub(space.usable);
-                node.disk.set_capacity(Some(used.saturating_add(room)));
-            }
-            _ => node.disk_is_slow.store(slow, Ordering::Relaxed),
+        if fault == Fault::Fsync {
+            let folder = Path::new("/data").join(place.to_string());
+            node.disk.inject(sim::Fault::once(Operation::Sync, ErrorKind::Other).below(&folder).after(skip));
+        } else if fault == Fault::Dir {
+            node.disk.inject(sim::Fault::forever(Operation::Write, ErrorKind::Other).below(Path::new("/data")));
+            node.disk.inject(sim::Fault::forever(Operation::Sync, ErrorKind::Other).below(Path::new("/data")));
+        } else if fault == Fault::Full {
+            let Ok(space) = node.disk.space(Path::new("/")) else { return };
+            let used = space.total.saturating_sub(space.usable);
+            node.disk.set_capacity(Some(used.saturating_add(room)));
+        } else {
+            node.disk_is_slow.store(slow, Ordering::Relaxed);
         }
         node.was_faulted |= fault != Fault::SlowDisk;
         if fault != Fault::Fsync {

@@ -39,7 +39,7 @@ use super::power::Power;
 use super::producer::{self, Habits, Producer};
 use super::run::{BEGINNING, Outcome, Statistics, panics, panics_are_counted};
 use super::trace::Trace;
-use crate::coordination::embedded::Embedded;
+use crate::coordination::embedded::{self, Embedded};
 use crate::coordination::znode::topic;
 use crate::coordination::{Coordinator as _, Op};
 use crate::model::{Clock, Moment, PartitionIndex, TopicName};
@@ -267,7 +267,7 @@ impl World {
 }
 
 /// Lets the witness see every transaction, and the trace have every state.
-fn witnessing(witness: Rc<RefCell<Witness>>, trace: Trace) -> Box<dyn FnMut(&[Op])> {
+fn witnessing(witness: Rc<RefCell<Witness>>, trace: Trace) -> embedded::Witness {
     Box::new(move |ops| {
         let mut witness = witness.borrow_mut();
         let before = witness.violations.len();

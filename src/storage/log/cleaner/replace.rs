@@ -13,6 +13,7 @@ use super::writer::{KINDS, path_at};
 use super::{Begun, CleanedSegment, remove_cleaned};
 use crate::model::{Moment, Offset};
 use crate::storage::filename::{FileKind, Stage};
+use crate::storage::log::ReadError;
 use crate::storage::log::retention::rename_deleted;
 use crate::storage::log::{DiskError, Log, PendingDelete, Wait};
 use crate::storage::segment::Segment;
@@ -119,8 +120,8 @@ impl Log {
 
     fn read_error(&self, segment: &Segment, error: crate::storage::segment::SegmentError) -> DiskError {
         match self.view.describe(segment, error) {
-            crate::storage::log::ReadError::Disk(error) => error,
-            other => DiskError {
+            ReadError::Disk(error) => error,
+            other @ (ReadError::OutOfRange { .. } | ReadError::Corrupt(_)) => DiskError {
                 doing: format!("read {}", segment.path().display()),
                 kind: io::ErrorKind::InvalidData,
                 message: other.to_string(),

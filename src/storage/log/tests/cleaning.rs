@@ -352,9 +352,9 @@ fn scenario(disk: &SimDisk, written: &mut Vec<(i64, String, String)>, recovery: 
     let (mut log, _) = open_with(disk, options(compacted())).map_err(|error| text(&error))?;
     for round in 0..3_i32 {
         let mut fresh = Vec::new();
-        for step in 0..6_i32 {
+        for (step, codec) in (0..6_i32).zip(Codec::ALL.into_iter().cycle()) {
             let sequence = round * 6 + step;
-            let how = How { producer: Some((1, 0, sequence)), codec: Codec::ALL[step as usize % 5], ..How::default() };
+            let how = How { producer: Some((1, 0, sequence)), codec, ..How::default() };
             let (key, value) = (format!("k{}", sequence % 5), format!("v{sequence}-{}", "x".repeat(120)));
             let batch = keyed(&[(&key, Some(&value))], how);
             let result = append_all(&mut log, &[batch]).remove(0);
@@ -386,7 +386,7 @@ fn check_after(disk: &SimDisk, written: &[(i64, String, String)], recovery: Offs
         if round == 0 {
             assert!(!names(disk).iter().any(|name| name.ends_with("cleaned") || name.ends_with("swap")), "{context}");
             let next = log.describe_producers().first().map_or(0, |producer| producer.last_sequence + 1);
-            assert!(written.len() as i32 <= next, "{context}: the producer was known to {next}");
+            assert!(i32::try_from(written.len()).expect("few") <= next, "{context}: the producer was known to {next}");
             put(&mut log, &[("z", Some("z"))], How { producer: Some((1, 0, next)), ..How::default() });
             settle(&mut log);
             clean(&mut log, 0);
@@ -441,7 +441,7 @@ fn any_run_of_writes_and_cleanings_ends_with_the_last_values() {
             });
             let fresh = fresh.collect::<Vec<_>>();
             let batch = fresh.iter().map(|(key, value)| (key.as_str(), value.as_deref())).collect::<Vec<_>>();
-            let how = How { codec: Codec::ALL[roll(5) as usize], ..How::default() };
+            let how = How { codec: Codec::ALL[usize::try_from(roll(5)).expect("below five")], ..How::default() };
             let base = put(&mut log, &batch, how);
             for (number, (key, value)) in fresh.into_iter().enumerate() {
                 let offset = base.0 + number as i64;

@@ -1,0 +1,363 @@
+//! The actor of the groups in one partition of `__consumer_offsets`: a shell around [`machine::group`](crate::machine::group).
+//!
+//! *State owned*: the machine. *Who calls*: handlers of requests; the replicas actor says when the partition is led here
+//! ([`Tenure`]). It lives on the partition's loop, and goes on living when another broker leads, to say so.
+
+use std::collections::BTreeMap;
+use std::sync::Arc;
+use std::time::Duration;
+
+use actix::{
+    Actor, ActorContext as _, ActorFutureExt as _, AsyncContext as _, Context, Handler, Message, WrapFuture as _,
+};
+use bytes::Bytes;
+use tokio::sync::{oneshot, watch};
+
+use super::Tenure;
+use super::load::{Chunk, Loading};
+use crate::broker::inbox::Inbox;
+use crate::broker::partition::{AppendItem, AppendOutcome, PartitionCommand, Promise, Ticket};
+use crate::broker::placement::Placement;
+use crate::broker::ports::Ports;
+use crate::broker::supervisor::DeathNotice;
+use crate::config::GroupConfig;
+use crate::machine::group::{
+    Coordinator, Description, Effect, Event, FetchedOffset, Filter, Listed, Now, Reply, Request, Rules, WriteId,
+};
+use crate::model::{ErrorCode, Moment, ProducerEpoch, ProducerId, Timestamp};
+use crate::storage::log::{NewBatch, Origin};
+use crate::telemetry::{Event as _, event};
+use crate::wire::Str;
+use crate::wire::group_record::GroupRecord;
+use crate::wire::record::{BatchBuilder, Codec, NewRecord, validate};
+
+/// Requests that may wait for one coordinator before connections wait. Each connection has one at a time.
+const MAILBOX: usize = 1_024;
+
+/// Wait before a partition that could not be read is tried again.
+const RETRY: Duration = Duration::from_secs(1);
+
+/// Who waits for the answer to a request.
+type Asker = oneshot::Sender<Reply>;
+
+/// See the module.
+pub struct GroupCoordinator {
+    machine: Coordinator<Asker>,
+    config: GroupConfig,
+    ports: Ports,
+    placement: Placement,
+    tenure: Option<Tenure>,
+    /// `None` once it is being listened to.
+    tenures: Option<watch::Receiver<Option<Tenure>>>,
+    /// Outcomes of the appends.
+    inbox: Arc<Inbox>,
+    /// Those that were not answered.
+    writes: BTreeMap<u64, WriteId>,
+    next_write: u64,
+    loadings: u64,
+    effects: Vec<Effect<Asker>>,
+    /// When the one timer fires; `None` when none is armed.
+    armed: Option<Moment>,
+    notice: DeathNotice,
+}
+
+/// What it is made of.
+pub(super) struct CoordinatorParts {
+    pub(super) config: GroupConfig,
+    pub(super) ports: Ports,
+    pub(super) placement: Placement,
+    pub(super) tenures: watch::Receiver<Option<Tenure>>,
+    pub(super) notice: DeathNotice,
+}
+
+/// Everything that can be asked.
+#[derive(Message)]
+#[rtype(result = "()")]
+pub enum GroupCommand {
+    /// Something that may change a group.
+    Ask {
+        /// What.
+        request: Request,
+        /// Who hears of it.
+        reply: oneshot::Sender<Reply>,
+    },
+    /// The offsets that a group committed.
+    FetchOffsets {
+        /// Which group.
+        group: Str,
+        /// Of these partitions; `None` for all.
+        wanted: Option<Vec<(Str, i32)>>,
+        /// Whether a commit under way is an error.
+        require_stable: bool,
+        /// Who hears of it.
+        reply: oneshot::Sender<Result<Vec<FetchedOffset>, ErrorCode>>,
+    },
+    /// A group, described.
+    Describe {
+        /// Which.
+        group: Str,
+        /// Who hears of it.
+        reply: oneshot::Sender<Result<Description, ErrorCode>>,
+    },
+    /// Which groups there are.
+    List {
+        /// Only these.
+        filter: Arc<Filter>,
+        /// Who hears of it.
+        reply: oneshot::Sender<Result<Vec<Listed>, ErrorCode>>,
+    },
+}
+
+impl GroupCoordinator {
+    pub(super) fn new(parts: CoordinatorParts) -> Self {
+        let CoordinatorParts { config, ports, placement, tenures, notice } = parts;
+        Self {
+            machine: Coordinator::new(rules(&config)),
+            config,
+            ports,
+            placement,
+            tenure: None,
+            tenures: Some(tenures),
+            inbox: Arc::default(),
+            writes: BTreeMap::new(),
+            next_write: 0,
+            loadings: 0,
+            effects: Vec::new(),
+            armed: None,
+            notice,
+        }
+    }
+
+    fn now(&self) -> Now {
+        Now { moment: self.ports.clock.moment(), timestamp: self.ports.clock.timestamp() }
+    }
+
+    fn step(&mut self, event: Event<Asker>, ctx: &mut Context<Self>) {
+        let now = self.now();
+        let mut effects = std::mem::take(&mut self.effects);
+        self.machine.step(now, event, &mut effects);
+        for effect in effects.drain(..) {
+            match effect {
+                Effect::Append { write, timestamp, transaction, records } => {
+                    self.append(write, timestamp, transaction, &records);
+                }
+                Effect::Reply(asker, reply) => {
+                    let _gone = asker.send(reply);
+                }
+            }
+        }
+        self.effects = effects;
+        self.arm(now.moment, ctx);
+    }
+
+    /// Hands the records to the partition. Whatever becomes of them, the inbox gets an outcome.
+    fn append(
+        &mut self,
+        write: WriteId,
+        timestamp: Timestamp,
+        transaction: Option<(ProducerId, ProducerEpoch)>,
+        records: &[GroupRecord],
+    ) {
+        let ticket = Ticket { request: self.next_write, topic: 0, partition: 0 };
+        self.next_write += 1;
+        self.writes.insert(ticket.request, write);
+        let refuse = |error| self.inbox.put(std::iter::once((ticket, AppendOutcome::refused(error))));
+        let Some(tenure) = self.tenure.as_ref().filter(|tenure| tenure.epoch == write.epoch) else {
+            refuse(ErrorCode::NotLeaderOrFollower);
+            return;
+        };
+        let batch = match self.batch(tenure, timestamp, transaction, records) {
+            Ok(batch) => batch,
+            Err(error) => {
+                refuse(error);
+                return;
+            }
+        };
+        let item = AppendItem {
+            batch,
+            promise: Promise::new(Arc::clone(&self.inbox), ticket),
+            all_until: Some(self.ports.clock.moment().after(self.config.commit_timeout)),
+            under: Some(write.epoch),
+        };
+        // Refused, the promise that it carries answers.
+        let _refused = tenure.partition.addr.try_send(PartitionCommand::Append { items: vec![item] });
+    }
+
+    fn batch(
+        &self,
+        tenure: &Tenure,
+        timestamp: Timestamp,
+        transaction: Option<(ProducerId, ProducerEpoch)>,
+        records: &[GroupRecord],
+    ) -> Result<NewBatch, ErrorCode> {
+        let codec = usize::try_from(self.config.compression).ok().and_then(|id| Codec::ALL.get(id).copied());
+        let mut builder = BatchBuilder::new(codec.unwrap_or(Codec::None));
+        if let Some((id, epoch)) = transaction {
+            builder = builder.producer(id, epoch, -1).transactional();
+        }
+        for record in records {
+            let encoded = record.encode().map_err(|_| ErrorCode::UnknownServerError)?;
+            let new =
+                NewRecord { timestamp, key: Some(&encoded.key), value: encoded.value.as_deref(), ..Default::default() };
+            builder.append(&new).map_err(|_| ErrorCode::MessageTooLarge)?;
+        }
+        let bytes = Bytes::from(builder.build().map_err(|_| ErrorCode::UnknownServerError)?);
+        let mut rules = tenure.partition.published.settings().batch;
+        rules.produce_version = 11;
+        rules.transactional_allowed = transaction.is_some();
+        rules.now = self.ports.clock.timestamp();
+        let valid = validate(&bytes, &rules, &mut Vec::new()).map_err(|rejection| rejection.code())?;
+        Ok(NewBatch { header: valid.header, body: valid.body, origin: Origin::Client })
+    }
+
+    /// Hears of the outcomes of appends, for ever.
+    fn await_outcomes(&self, ctx: &mut Context<Self>) {
+        let inbox = Arc::clone(&self.inbox);
+        let news = async move {
+            let mut taken = Vec::new();
+            inbox.news(&mut taken).await;
+            taken
+        };
+        ctx.spawn(news.into_actor(self).map(|taken, actor, ctx| {
+            for (ticket, outcome) in taken {
+                actor.written(ticket, outcome, ctx);
+            }
+            actor.await_outcomes(ctx);
+        }));
+    }
+
+    fn written(&mut self, ticket: Ticket, outcome: AppendOutcome, ctx: &mut Context<Self>) {
+        let Some(write) = self.writes.remove(&ticket.request) else { return };
+        let result = if outcome.error.is_error() { Err(outcome.error) } else { Ok(outcome.base_offset) };
+        self.step(Event::Written(write, result), ctx);
+    }
+
+    /// Hears of leaderships, until there are none any more.
+    fn await_tenure(&self, mut tenures: watch::Receiver<Option<Tenure>>, ctx: &mut Context<Self>) {
+        let changed = async move { tenures.changed().await.map(|()| tenures) };
+        ctx.spawn(changed.into_actor(self).map(|changed, actor, ctx| match changed {
+            Ok(mut tenures) => {
+                let tenure = tenures.borrow_and_update().clone();
+                actor.tenure_changed(tenure, ctx);
+                actor.await_tenure(tenures, ctx);
+            }
+            Err(_) => {
+                actor.notice.disarm();
+                ctx.stop();
+            }
+        }));
+    }
+
+    fn tenure_changed(&mut self, tenure: Option<Tenure>, ctx: &mut Context<Self>) {
+        self.tenure = tenure;
+        self.step(Event::Unload(None), ctx);
+        self.load(ctx);
+    }
+
+    fn load(&mut self, ctx: &mut Context<Self>) {
+        let Some(tenure) = &self.tenure else { return };
+        let log = Arc::clone(&tenure.partition.published.log);
+        self.loadings += 1;
+        let loading = Loading {
+            epoch: tenure.epoch,
+            number: self.loadings,
+            next: log.log_start_offset(),
+            end: log.log_end_offset(),
+            log,
+            bytes_max: self.config.load_bytes,
+        };
+        self.step(Event::Load(loading.epoch), ctx);
+        self.read_on(loading, ctx);
+    }
+
+    fn read_on(&self, loading: Loading, ctx: &mut Context<Self>) {
+        let work = loading.clone();
+        let work = self.placement.blocking(move || work.chunk());
+        ctx.spawn(work.into_actor(self).map(|chunk, actor, ctx| {
+            if loading.number == actor.loadings {
+                actor.read(loading, chunk, ctx);
+            }
+        }));
+    }
+
+    fn read(&mut self, mut loading: Loading, chunk: Option<Chunk>, ctx: &mut Context<Self>) {
+        match chunk.unwrap_or_else(|| Err("reading a partition of groups panicked".to_owned())) {
+            Ok((records, next)) => {
+                self.step(Event::Replayed(loading.epoch, records), ctx);
+                match next {
+                    Some(next) => {
+                        loading.next = next;
+                        self.read_on(loading, ctx);
+                    }
+                    None => self.step(Event::Loaded(loading.epoch), ctx),
+                }
+            }
+            Err(cause) => {
+                event::ReadFailed { cause }.emit();
+                ctx.run_later(RETRY, move |actor, ctx| {
+                    if loading.number == actor.loadings {
+                        actor.load(ctx);
+                    }
+                });
+            }
+        }
+    }
+
+    /// One timer at most, for the machine's next deadline.
+    fn arm(&mut self, now: Moment, ctx: &mut Context<Self>) {
+        let Some(deadline) = self.machine.next_deadline() else { return };
+        if self.armed.is_some_and(|armed| armed <= deadline) {
+            return;
+        }
+        self.armed = Some(deadline);
+        ctx.run_later(deadline.since(now).max(Duration::from_millis(1)), |actor, ctx| {
+            actor.armed = None;
+            actor.step(Event::Tick, ctx);
+        });
+    }
+}
+
+fn rules(config: &GroupConfig) -> Rules {
+    Rules {
+        session_timeout_min_ms: config.session_timeout_min_ms,
+        session_timeout_max_ms: config.session_timeout_max_ms,
+        initial_rebalance_delay: config.initial_rebalance_delay,
+        group_size_max: config.size_max,
+        offsets_retention: config.retention,
+        offsets_retention_check_interval: config.retention_check_interval,
+        offset_metadata_max: config.metadata_max,
+    }
+}
+
+impl Actor for GroupCoordinator {
+    type Context = Context<Self>;
+
+    fn started(&mut self, ctx: &mut Context<Self>) {
+        ctx.set_mailbox_capacity(MAILBOX);
+        self.await_outcomes(ctx);
+        if let Some(mut tenures) = self.tenures.take() {
+            let tenure = tenures.borrow_and_update().clone();
+            self.tenure_changed(tenure, ctx);
+            self.await_tenure(tenures, ctx);
+        }
+    }
+}
+
+impl Handler<GroupCommand> for GroupCoordinator {
+    type Result = ();
+
+    fn handle(&mut self, command: GroupCommand, ctx: &mut Context<Self>) {
+        match command {
+            GroupCommand::Ask { request, reply } => self.step(Event::Request(reply, request), ctx),
+            GroupCommand::FetchOffsets { group, wanted, require_stable, reply } => {
+                let _gone = reply.send(self.machine.fetch_offsets(&group, wanted.as_deref(), require_stable));
+            }
+            GroupCommand::Describe { group, reply } => {
+                let _gone = reply.send(self.machine.describe(&group));
+            }
+            GroupCommand::List { filter, reply } => {
+                let _gone = reply.send(self.machine.list(&filter));
+            }
+        }
+    }
+}

@@ -1,0 +1,145 @@
+//! Groups: an actor per partition of `__consumer_offsets` that is led here, and the way to the one that coordinates a group.
+//!
+//! *Owner*: the replicas actor says which partitions are led here ([`Tenures`]); handlers ask ([`Groups`]).
+//! *Does not know*: what a group is; that is [`machine::group`](crate::machine::group)'s.
+
+use std::collections::BTreeMap;
+use std::sync::{Arc, OnceLock};
+
+use actix::Addr;
+use arc_swap::ArcSwap;
+use tokio::sync::{oneshot, watch};
+
+use self::coordinator::CoordinatorParts;
+pub use self::coordinator::{GroupCommand, GroupCoordinator};
+use super::directory::PartitionHandle;
+use super::placement::{LoopId, Placement};
+use super::ports::Ports;
+use super::supervisor::DeathNotice;
+use crate::config::GroupConfig;
+use crate::machine::group::{Reply, Request, partition_for};
+use crate::model::{LeaderEpoch, PartitionIndex};
+
+mod coordinator;
+mod load;
+
+/// The way to the coordinators of groups that are here. Cheap to clone.
+#[derive(Clone, Default)]
+pub struct Groups(Arc<Shared>);
+
+#[derive(Default)]
+struct Shared {
+    coordinators: ArcSwap<BTreeMap<PartitionIndex, Addr<GroupCoordinator>>>,
+    /// Partitions of `__consumer_offsets`: read once, since groups would move if there were more.
+    partitions: OnceLock<u32>,
+}
+
+/// That a partition is led here.
+#[derive(Clone)]
+pub struct Tenure {
+    /// The leadership.
+    pub epoch: LeaderEpoch,
+    /// The partition.
+    pub partition: PartitionHandle,
+}
+
+impl Groups {
+    /// The partition that a group is kept in, when `__consumer_offsets` has so many.
+    #[must_use]
+    pub fn partition(&self, group: &str, partitions: u32) -> PartitionIndex {
+        let partitions = match partitions {
+            0 => self.0.partitions.get().copied().unwrap_or(0),
+            found => *self.0.partitions.get_or_init(|| found),
+        };
+        PartitionIndex(partition_for(group, partitions).cast_signed())
+    }
+
+    /// The coordinator of a partition, if it was ever led here.
+    #[must_use]
+    pub fn coordinator(&self, partition: PartitionIndex) -> Option<Addr<GroupCoordinator>> {
+        self.0.coordinators.load().get(&partition).cloned()
+    }
+
+    /// All that were ever led here.
+    #[must_use]
+    pub fn all(&self) -> Vec<Addr<GroupCoordinator>> {
+        self.0.coordinators.load().values().cloned().collect()
+    }
+}
+
+/// Asks a coordinator; `None` when it is gone.
+pub async fn ask(coordinator: &Addr<GroupCoordinator>, request: Request) -> Option<Reply> {
+    let (reply, answer) = oneshot::channel();
+    coordinator.send(GroupCommand::Ask { request, reply }).await.ok()?;
+    answer.await.ok()
+}
+
+/// Which partitions of `__consumer_offsets` are led here, for the replicas actor: it starts a coordinator with the first
+/// leadership of each.
+pub struct Tenures {
+    groups: Groups,
+    config: GroupConfig,
+    ports: Ports,
+    placement: Placement,
+    known: BTreeMap<PartitionIndex, watch::Sender<Option<Tenure>>>,
+}
+
+impl Tenures {
+    /// With none.
+    #[must_use]
+    pub fn new(groups: Groups, config: GroupConfig, ports: Ports, placement: Placement) -> Self {
+        Self { groups, config, ports, placement, known: BTreeMap::new() }
+    }
+
+    /// The partition is led here, or is not any more. On the main loop.
+    pub fn set(
+        &mut self,
+        partition: PartitionIndex,
+        tenure: Option<Tenure>,
+        notice: impl FnOnce(PartitionIndex) -> DeathNotice,
+    ) {
+        match (self.known.get(&partition), tenure) {
+            (None, None) => {}
+            (None, Some(tenure)) => self.start(partition, Some(tenure), notice),
+            (Some(known), tenure) => {
+                known.send_if_modified(|current| {
+                    let same = match (&*current, &tenure) {
+                        (None, None) => true,
+                        (Some(a), Some(b)) => a.epoch == b.epoch && a.partition.addr == b.partition.addr,
+                        (None, Some(_)) | (Some(_), None) => false,
+                    };
+                    *current = tenure;
+                    !same
+                });
+            }
+        }
+    }
+
+    /// Starts a coordinator again that died.
+    pub fn restart(&mut self, partition: PartitionIndex, notice: impl FnOnce(PartitionIndex) -> DeathNotice) {
+        let tenure = self.known.get(&partition).and_then(|known| known.borrow().clone());
+        self.start(partition, tenure, notice);
+    }
+
+    fn start(
+        &mut self,
+        partition: PartitionIndex,
+        tenure: Option<Tenure>,
+        notice: impl FnOnce(PartitionIndex) -> DeathNotice,
+    ) {
+        let home = tenure.as_ref().map_or(LoopId(0), |tenure| tenure.partition.home);
+        let (known, tenures) = watch::channel(tenure);
+        self.known.insert(partition, known);
+        let parts = CoordinatorParts {
+            config: self.config.clone(),
+            ports: self.ports.clone(),
+            placement: self.placement.clone(),
+            tenures,
+            notice: notice(partition),
+        };
+        let addr = self.placement.start(home, move |_| GroupCoordinator::new(parts));
+        let mut next = BTreeMap::clone(&self.groups.0.coordinators.load());
+        next.insert(partition, addr);
+        self.groups.0.coordinators.store(Arc::new(next));
+    }
+}
