@@ -55,15 +55,20 @@ impl PartitionActor {
         reply: oneshot::Sender<Result<Option<PendingDelete>, DiskError>>,
         ctx: &mut Context<Self>,
     ) {
-        let Some(log) = self.log.take() else { return };
-        let moment = self.ports.clock.moment();
-        let work = self.placement.blocking(move || {
-            let mut log = log;
-            let replaced = log.replace_segments(cleaned, moment);
-            (log, replaced)
+        // What else is under way here (a flush that comes back) may still be polled between this handler and the wait, and must
+        // find the log: it is taken when the wait itself is polled, and then nothing else is until that ends.
+        let waiting = std::future::ready(()).into_actor(self);
+        let replaced = waiting.then(move |(), actor, _| {
+            let (log, moment) = (actor.log.take(), actor.ports.clock.moment());
+            let work = actor.placement.blocking(move || {
+                let mut log = log?;
+                let replaced = log.replace_segments(cleaned, moment);
+                Some((log, replaced))
+            });
+            work.into_actor(actor)
         });
-        ctx.wait(work.into_actor(self).map(move |done, actor, ctx| {
-            let Some((log, replaced)) = done else {
+        ctx.wait(replaced.map(move |done, actor, ctx| {
+            let Some((log, replaced)) = done.flatten() else {
                 actor.give_up(ctx);
                 return;
             };
