@@ -5,26 +5,12 @@ import threading
 import pytest
 
 from harness import admin
+from harness.cluster import start_again
 from harness.process import until
 from harness.records import Batch, intact, values
 
 CORRUPT_MESSAGE, KAFKA_STORAGE_ERROR = 2, 56
 SESSION = {"zookeeper.session.timeout.ms": 2000, "zookeeper.connection.timeout.ms": 20000}
-
-
-def start_again(broker, seconds=40):
-    """Kafka 3.9 ends when its old session still lives, so it is started until it stays; Dohle stays at once."""
-    def up():
-        if not broker.alive():
-            broker.launch()
-        try:
-            with broker.connect(seconds=2) as connection:
-                return admin.brokers(connection)
-        except (OSError, EOFError):
-            return False
-
-    until(seconds, up, lambda: f"the broker is back\n{broker.tail()}")
-    return broker
 
 
 def served(broker, topic, partitions=1):

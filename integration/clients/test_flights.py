@@ -6,6 +6,7 @@ import confluent_kafka
 import pytest
 
 from harness import flights, paths
+from harness.cluster import start_again
 from harness.process import run, until
 
 pytestmark = pytest.mark.timeout(600)
@@ -120,17 +121,3 @@ def test_nothing_acknowledged_is_lost_or_doubled_when_the_broker_is_killed(broke
         pairs += kept
     assert len(pairs) == flights.ROWS, "a row is there twice"
     assert flights.by_key(pairs) == flights.by_key((flights.carrier(row), row) for row in flights.lines())
-
-
-def start_again(broker):
-    """Kafka 3.9 ends when its old session still lives, so it is started until it stays."""
-    def up():
-        if not broker.alive():
-            broker.launch()
-        try:
-            with broker.connect(seconds=2):
-                return True
-        except OSError:
-            return False
-
-    until(60, up, lambda: f"the broker is back\n{broker.tail()}")

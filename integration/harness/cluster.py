@@ -110,8 +110,8 @@ class Cluster:
         self.zookeeper.kill()
 
 
-def start_again(broker):
-    """Kafka does not start while its old session lives."""
+def start_again(broker, seconds=60):
+    """Kafka 3.9 ends when its old session still lives, so it is started until it stays; Dohle stays at once."""
     def up():
         if not broker.alive():
             broker.launch()
@@ -121,4 +121,5 @@ def start_again(broker):
         except (OSError, EOFError):
             return False
 
-    until(60, up, lambda: f"the broker is back\n{broker.tail()}")
+    until(seconds, up, lambda: f"the broker is back\n{broker.tail()}")
+    return broker

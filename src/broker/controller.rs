@@ -20,6 +20,7 @@ use tokio::sync::{mpsc, oneshot, watch};
 use tokio::time::Sleep;
 
 use self::channel::{Brokers, Channel, Ends, News, Report};
+use self::watched::Dirty;
 use super::ask;
 use super::config_watch::{self, Applier};
 use super::directory::Directory;
@@ -50,6 +51,7 @@ mod channel;
 mod notices;
 mod perform;
 mod read;
+mod watched;
 mod write;
 
 /// Wait before trying again when the coordinator failed.
@@ -229,21 +231,6 @@ impl Active {
             settings,
         }
     }
-}
-
-/// What the watches said since the last look.
-#[derive(Default)]
-struct Dirty {
-    controller: bool,
-    brokers: bool,
-    topics: bool,
-    assignments: BTreeSet<TopicName>,
-    deletions: bool,
-    reassignments: bool,
-    preferred: bool,
-    isr_changes: bool,
-    log_dir_events: bool,
-    everything: bool,
 }
 
 /// Why the controller's work stops here.
@@ -601,40 +588,5 @@ async fn next_impulse(active: &mut Option<Active>) -> Impulse {
         Some(report) = active.reports.recv() => Impulse::Report(report),
         Ok(()) = active.settings.changed() => Impulse::SettingsChanged,
         () = &mut active.balance => Impulse::Balance,
-    }
-}
-
-impl Dirty {
-    fn note(&mut self, event: WatchEvent) {
-        let (path, listed) = match &event {
-            WatchEvent::Created(path) | WatchEvent::Deleted(path) => (path, true),
-            WatchEvent::DataChanged(path) => (path, false),
-            WatchEvent::Resync => {
-                self.everything = true;
-                return;
-            }
-        };
-        let below = |root: &str| path.strip_prefix(root)?.strip_prefix('/').filter(|rest| !rest.contains('/'));
-        if path == znode::controller::CONTROLLER {
-            self.controller = true;
-        } else if below(broker::IDS).is_some() {
-            self.brokers = true;
-        } else if let Some(name) = below(topic::TOPICS) {
-            if listed {
-                self.topics = true;
-            } else if let Ok(name) = TopicName::new(name) {
-                self.assignments.insert(name);
-            }
-        } else if below(admin::DELETE_TOPICS).is_some() {
-            self.deletions = true;
-        } else if path == admin::REASSIGN_PARTITIONS {
-            self.reassignments = true;
-        } else if path == admin::PREFERRED_ELECTION {
-            self.preferred = true;
-        } else if below(notification::ISR_CHANGES).is_some() {
-            self.isr_changes = true;
-        } else if below(notification::LOG_DIR_EVENTS).is_some() {
-            self.log_dir_events = true;
-        }
     }
 }

@@ -7,7 +7,6 @@
 use std::collections::BTreeMap;
 use std::rc::Rc;
 use std::sync::{Arc, Mutex, PoisonError};
-use std::time::Duration;
 
 use actix::{
     Actor, ActorContext as _, ActorFutureExt as _, Addr, AsyncContext as _, Context, Handler, Message, SpawnHandle,
@@ -21,6 +20,7 @@ use self::leader::{LeaderLink, Peer};
 use super::link::LinkError;
 use super::partition::{PartitionActor, PartitionCommand, Replication};
 use super::supervisor::DeathNotice;
+use super::timer::Timer;
 use crate::config::ReplicationConfig;
 use crate::machine::follower::{Asked, Effect, Event, Fetch, FetchPosition, LeaderLog, ReplicaFetcher, Rules};
 use crate::model::{BrokerId, ErrorCode, LeaderEpoch, Moment, TopicId, TopicPartition};
@@ -49,7 +49,7 @@ pub struct Fetcher {
     link: Option<LeaderLink>,
     fetching: Option<SpawnHandle>,
     /// When the next timer fires; `None` when none is armed.
-    armed: Option<Moment>,
+    timer: Timer,
     /// So that a leader that is away is told of once.
     was_reached: bool,
     notice: DeathNotice,
@@ -111,7 +111,7 @@ impl Fetcher {
             replicas: BTreeMap::new(),
             link: None,
             fetching: None,
-            armed: None,
+            timer: Timer::default(),
             was_reached: true,
             notice,
         }
@@ -277,13 +277,9 @@ impl Fetcher {
 
     /// A timer for the machine's next deadline, unless one fires before.
     fn arm(&mut self, now: Moment, ctx: &mut Context<Self>) {
-        let Some(deadline) = self.machine.next_deadline() else { return };
-        if self.armed.is_some_and(|armed| armed <= deadline) {
-            return;
-        }
-        self.armed = Some(deadline);
-        ctx.run_later(deadline.since(now).max(Duration::from_millis(1)), |actor, ctx| {
-            actor.armed = None;
+        let Some(wait) = self.timer.arm(self.machine.next_deadline(), now) else { return };
+        ctx.run_later(wait, |actor, ctx| {
+            actor.timer.fired();
             actor.step(Event::Tick, ctx);
         });
     }

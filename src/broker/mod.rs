@@ -61,6 +61,7 @@ pub mod replicas;
 pub mod request_budget;
 pub mod settings;
 pub mod supervisor;
+pub mod timer;
 
 #[cfg(test)]
 mod tests;

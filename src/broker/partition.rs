@@ -6,15 +6,18 @@
 //! connection.
 
 mod cleaning;
+mod command;
+mod following;
+mod leading;
 
 use std::sync::Arc;
-use std::time::Duration;
 
 use actix::{Actor, ActorFutureExt as _, Addr, AsyncContext as _, Context, Handler, Message, WrapFuture as _};
 use bytes::Bytes;
 use tokio::sync::oneshot;
 
 pub use self::cleaning::CleaningStep;
+pub use self::command::{AfterCut, AppendItem, Chore, PartitionCommand, Progress, Replication};
 use super::caught_up::{CaughtUp, Resting};
 use super::directory::{Published, Role};
 use super::inbox::Inbox;
@@ -23,6 +26,7 @@ use super::placement::Placement;
 use super::ports::Ports;
 use super::settings::TopicSettings;
 use super::supervisor::DeathNotice;
+use super::timer::Timer;
 use crate::machine::follower::{CutTo, FetchPosition};
 use crate::machine::isr_change::{IsrAnswer, IsrChange};
 use crate::machine::partition::{Effect, Event, Leadership, LogBounds, Partition, Wait};
@@ -65,7 +69,7 @@ pub struct PartitionActor {
     /// Followers that have everything, of whom is not told with each fetch.
     resting: Resting,
     /// When the one timer fires; `None` when none is armed.
-    armed: Option<Moment>,
+    timer: Timer,
     /// The log cannot be written any more.
     failed: bool,
     notice: DeathNotice,
@@ -155,140 +159,6 @@ struct Answer {
     outcome: AppendOutcome,
 }
 
-/// Everything that a partition can be asked.
-#[derive(Message)]
-#[rtype(result = "()")]
-pub enum PartitionCommand {
-    /// Append batches that one connection brought in one turn.
-    Append {
-        /// In order.
-        items: Vec<AppendItem>,
-    },
-    /// The controller decided who leads.
-    Assign(Leadership),
-    /// The session with the coordinator ended: lead no more until told again.
-    Fence,
-    /// The topic's settings changed.
-    Configure(Arc<TopicSettings>),
-    /// Delete all records below an offset; −1 is the high watermark. Answers the new log start offset.
-    DeleteRecords {
-        /// Exclusive.
-        before: Offset,
-        /// Who hears of it.
-        reply: oneshot::Sender<Result<Offset, ErrorCode>>,
-    },
-    /// Do what is done from time to time.
-    Housekeep {
-        /// What.
-        chore: Chore,
-        /// Files to remove later.
-        reply: oneshot::Sender<Option<PendingDelete>>,
-    },
-    /// Where the records of a leader epoch end (OffsetForLeaderEpoch): the largest known epoch up to it, and its end.
-    EndOffsetForEpoch {
-        /// The epoch asked for.
-        epoch: LeaderEpoch,
-        /// Who hears of it; `None` when it is newer than all that is known.
-        reply: oneshot::Sender<Option<(LeaderEpoch, Offset)>>,
-    },
-    /// State of the idempotent producers (DescribeProducers).
-    DescribeProducers {
-        /// Who hears of it.
-        reply: oneshot::Sender<Vec<ProducerDescription>>,
-    },
-    /// A follower asks for what comes behind an offset.
-    FollowerFetched {
-        /// Who.
-        replica: BrokerId,
-        /// It has all below.
-        offset: Offset,
-        /// The leader epoch of its last record; none in an empty log.
-        last_epoch: LeaderEpoch,
-        /// Hears whether the logs are one.
-        reply: oneshot::Sender<Result<Progress, ErrorCode>>,
-    },
-    /// What the controller says of the last wish for another ISR.
-    IsrAltered(IsrAnswer),
-    /// Where to go on fetching, under a leadership of another broker.
-    FetchPosition {
-        /// Which leadership.
-        leader_epoch: LeaderEpoch,
-        /// Who hears of it.
-        reply: oneshot::Sender<Result<FetchPosition, ErrorCode>>,
-    },
-    /// Append what the leader sent.
-    Replicate(Replication),
-    /// The leader does not have the end of this log: cut it.
-    Truncate {
-        /// Under which leadership.
-        leader_epoch: LeaderEpoch,
-        /// Where.
-        to: CutTo,
-        /// Hears where to go on.
-        reply: oneshot::Sender<Result<FetchPosition, ErrorCode>>,
-    },
-    /// Something that compaction needs.
-    Clean(CleaningStep),
-    /// Write out everything and end. Answers the log, closed, as its recovery point; `None` when that failed.
-    Close {
-        /// Who hears of it.
-        reply: oneshot::Sender<Option<Offset>>,
-        /// Whether the log will be deleted, so that nothing need be written.
-        discard: bool,
-    },
-}
-
-/// What a leader says to a follower's progress.
-#[derive(Clone, Debug)]
-pub enum Progress {
-    /// The follower's log is the beginning of this one. What it carries is to be noted, instead of telling the same again, while the
-    /// follower has all that there is.
-    Same(Option<Arc<CaughtUp>>),
-    /// The logs part: the largest epoch that both may share, and where it ends here.
-    Parted(LeaderEpoch, Offset),
-}
-
-/// What a leader sent of a partition.
-#[derive(Debug)]
-pub struct Replication {
-    /// The leadership that was asked.
-    pub leader_epoch: LeaderEpoch,
-    /// Whole batches, or nothing.
-    pub records: Bytes,
-    /// The leader's.
-    pub high_watermark: Offset,
-    /// The leader's.
-    pub log_start: Offset,
-    /// Hears where to go on, once all is flushed where that is wanted.
-    pub reply: oneshot::Sender<Result<FetchPosition, ErrorCode>>,
-}
-
-/// What a partition does from time to time.
-#[derive(Clone, Copy, PartialEq, Eq, Debug)]
-pub enum Chore {
-    /// Remove what retention no longer keeps.
-    Retention,
-    /// Forget producers that are silent.
-    Producers,
-    /// What is done with every checkpoint: write the indexes of the active segment to their files, flush the closed ones.
-    Checkpoint,
-}
-
-/// One batch to append.
-pub struct AppendItem {
-    /// Validated.
-    pub batch: NewBatch,
-    /// The answer owed.
-    pub promise: Promise,
-    /// `acks=all`: give up at this moment.
-    pub all_until: Option<Moment>,
-    /// Append it only under this leadership: it was decided under it (law 5).
-    pub under: Option<LeaderEpoch>,
-}
-
-/// What is to be done, on the disk pool, when the log was cut and before anything is appended; whether it worked.
-pub type AfterCut = Arc<dyn Fn() -> bool + Send + Sync>;
-
 /// What a partition actor is made of.
 pub struct PartitionParts {
     /// Which partition.
@@ -345,99 +215,9 @@ impl PartitionActor {
             positions: Vec::new(),
             effects: Vec::new(),
             resting: Resting::default(),
-            armed: None,
+            timer: Timer::default(),
             failed: false,
             notice,
-        }
-    }
-
-    fn append(&mut self, items: Vec<AppendItem>, ctx: &mut Context<Self>) {
-        for AppendItem { batch, promise, all_until, under } in items {
-            self.turn.batches.push(batch);
-            self.turn.requests.push(Request { promise, all_until, under });
-        }
-        if !self.turn.draining {
-            self.turn.draining = true;
-            // Delivered when the mailbox is empty: all that arrived meanwhile is appended with one write.
-            ctx.notify(Drain);
-        }
-    }
-
-    fn drain(&mut self, ctx: &mut Context<Self>) {
-        self.turn.draining = false;
-        self.turn.refuse_fenced(self.machine.leader_epoch(), &mut self.answers);
-        let mut requests = std::mem::take(&mut self.turn.requests);
-        let mut results = std::mem::take(&mut self.turn.results);
-        match &mut self.log {
-            // The ISR may be too small for `acks=all` only: those are refused one by one before anything is appended.
-            Some(log) => match (self.machine.may_append(true), self.machine.may_append(false)) {
-                (Ok(epoch), _) => {
-                    let now = self.ports.clock.timestamp();
-                    log.append_as_leader(&self.turn.batches, epoch, now, &mut results);
-                }
-                (Err(refused), Ok(epoch)) => {
-                    let (kept, kept_requests) = self.turn.refuse_all_acks(&mut requests, refused, &mut self.answers);
-                    let now = self.ports.clock.timestamp();
-                    log.append_as_leader(&kept, epoch, now, &mut results);
-                    requests = kept_requests;
-                }
-                (Err(refused), Err(_)) => {
-                    requests.drain(..).for_each(|request| self.answers.push(request.refused(refused)));
-                }
-            },
-            None => {
-                requests.drain(..).for_each(|request| self.answers.push(request.refused(ErrorCode::KafkaStorageError)));
-            }
-        }
-        self.turn.batches.clear();
-        self.appended(requests.drain(..).zip(results.drain(..)), ctx);
-        if self.log.as_ref().is_some_and(|log| log.failure().is_some()) {
-            // An append failed and could not be taken back. Nothing more comes of this log.
-            self.give_up(ctx);
-        }
-        self.flush_closed(UNFLUSHED_CLOSED_FILES_MAX, ctx);
-        self.answers.send();
-        (self.turn.requests, self.turn.results) = (requests, results);
-    }
-
-    /// Tells the machine of what was appended, and answers what need not wait.
-    fn appended(
-        &mut self,
-        appended: impl Iterator<Item = (Request, Result<Appended, AppendError>)>,
-        ctx: &mut Context<Self>,
-    ) {
-        let Some(log) = &self.log else { return };
-        let (end, log_start_offset) = (log.log_end_offset(), log.log_start_offset());
-        let mut waits = Vec::new();
-        for (request, result) in appended {
-            let appended = match result {
-                Ok(appended) => appended,
-                Err(error) => {
-                    self.failed |= needs_reopening(&error);
-                    event::AppendRefused { partition: self.id.clone(), cause: error.to_string() }.emit();
-                    self.answers.push(request.refused(error_code(&error)));
-                    continue;
-                }
-            };
-            let outcome = AppendOutcome {
-                error: ErrorCode::None,
-                base_offset: appended.base_offset,
-                log_append_time: appended.log_append_time,
-                log_start_offset,
-            };
-            let answer = Answer { promise: request.promise, outcome };
-            match request.all_until {
-                None => self.answers.push(answer),
-                Some(deadline) => waits.push(Wait { until: appended.last_offset.next(), deadline, ticket: answer }),
-            }
-        }
-        // A duplicate may wait for an older offset than what was appended before it.
-        waits.sort_by_key(|wait| wait.until);
-        self.published.appended(end);
-        self.hear_of_resting(ctx);
-        self.step(Event::Appended { end, waits }, ctx);
-        if self.failed {
-            self.give_up(ctx);
         }
     }
 
@@ -518,208 +298,33 @@ impl PartitionActor {
         self.published.set_offsets(high_watermark, stable);
     }
 
-    fn wish_for(
+    /// Runs `work` with the log on the disk pool, while the mailbox waits; `then` hears what it gave, or `None` when there is no log
+    /// or it panicked.
+    ///
+    /// What else is under way here (a flush that comes back) may still be polled between a handler and its wait, and must find the
+    /// log: it is taken when the wait itself is polled, and then nothing else is until that ends.
+    fn with_log<T: Send + 'static>(
         &self,
-        isr: Vec<BrokerId>,
-        leader_epoch: LeaderEpoch,
-        partition_epoch: PartitionEpoch,
         ctx: &mut Context<Self>,
+        work: impl FnOnce(&mut Log) -> T + Send + 'static,
+        then: impl FnOnce(&mut Self, Option<T>, &mut Context<Self>) + 'static,
     ) {
-        event::IsrWished { partition: self.id.clone(), isr: event::Brokers(isr.clone()) }.emit();
-        let (partition, topic_id) = (self.id.clone(), self.published.topic_id);
-        let change = IsrChange { partition, topic_id, leader_epoch, partition_epoch, isr, recovering: false };
-        if self.isr_changes.try_send(Wish { change, partition: ctx.address() }).is_err() {
-            // Too many at once: with the next fetch or tick it is wished for again.
-            ctx.notify(NotAsked);
-        }
-    }
-
-    fn follower_fetched(
-        &mut self,
-        replica: BrokerId,
-        offset: Offset,
-        last_epoch: LeaderEpoch,
-        ctx: &mut Context<Self>,
-    ) -> Result<Progress, ErrorCode> {
-        self.machine.may_append(false)?;
-        if !self.machine.is_follower(replica) {
-            return Err(ErrorCode::UnknownLeaderEpoch);
-        }
-        let log = self.log.as_ref().ok_or(ErrorCode::KafkaStorageError)?;
-        if last_epoch != LeaderEpoch::NONE && !Bug::B2.is_back() {
-            let (epoch, end) = log.end_offset_for_epoch(last_epoch).ok_or(ErrorCode::OffsetOutOfRange)?;
-            if offset < log.log_start_offset() {
-                return Err(ErrorCode::OffsetOutOfRange);
-            }
-            if (epoch < last_epoch && !Bug::B3.is_back()) || end < offset {
-                return Ok(Progress::Parted(epoch, end));
-            }
-        }
-        if offset < log.log_start_offset() || log.log_end_offset() < offset {
-            return Err(ErrorCode::OffsetOutOfRange);
-        }
-        self.step(Event::Fetched { replica, offset }, ctx);
-        self.answers.send();
-        if self.machine.rests(replica) {
-            return Ok(Progress::Same(Some(self.resting.give(replica, offset, self.ports.clock.moment()))));
-        }
-        Ok(Progress::Same(None))
-    }
-
-    /// Tells the machine when followers were last seen that it does not hear of with each fetch.
-    fn hear_of_resting(&mut self, ctx: &mut Context<Self>) {
-        let seen = self.resting.news();
-        if !seen.is_empty() {
-            self.step(Event::CaughtUp(seen), ctx);
-        }
-    }
-
-    /// Whether another broker leads, under this epoch.
-    fn follows(&self, leader_epoch: LeaderEpoch) -> Result<(), ErrorCode> {
-        if self.machine.leader_epoch() != leader_epoch || self.machine.epoch_start().is_some() {
-            return Err(ErrorCode::FencedLeaderEpoch);
-        }
-        Ok(())
-    }
-
-    fn replicate(&mut self, replication: Replication, ctx: &mut Context<Self>) {
-        let Replication { leader_epoch, records, high_watermark, log_start, reply } = replication;
-        let appended = self.follows(leader_epoch).and_then(|()| self.append_replica(leader_epoch, &records));
-        match (appended, &self.log) {
-            (Ok(()), Some(log)) => {
-                let end = log.log_end_offset();
-                self.step(Event::Replicated { end, high_watermark }, ctx);
-                let start = log_start.min(self.machine.high_watermark());
-                if let Some(log) = &mut self.log {
-                    log.advance_log_start(start);
-                    let start = log.log_start_offset();
-                    self.step(Event::StartMoved { start }, ctx);
-                }
-                self.positions.push(reply);
-                self.answer_positions();
-            }
-            (Err(error), _) => {
-                let _gone = reply.send(Err(error));
-            }
-            (Ok(()), None) => {
-                let _gone = reply.send(Err(ErrorCode::KafkaStorageError));
-            }
-        }
-        if self.failed {
-            self.give_up(ctx);
-        }
-    }
-
-    fn append_replica(&mut self, leader_epoch: LeaderEpoch, records: &Bytes) -> Result<(), ErrorCode> {
-        let log = self.log.as_mut().ok_or(ErrorCode::KafkaStorageError)?;
-        let mut batches = Vec::new();
-        for batch in Batches::new(records) {
-            let (header, batch) = batch.map_err(|_| ErrorCode::CorruptMessage)?;
-            verify_crc(&header, batch).map_err(|_| ErrorCode::CorruptMessage)?;
-            if leader_epoch < header.leader_epoch {
-                // Appended under a leadership that we have not heard of (KAFKA-18723).
-                break;
-            }
-            let body = batch.get(BATCH_HEADER_BYTES..).ok_or(ErrorCode::CorruptMessage)?;
-            batches.push(NewBatch { header, body: records.slice_ref(body), origin: Origin::Replication });
-        }
-        if batches.is_empty() {
-            return Ok(());
-        }
-        log.append_as_follower(&batches, self.ports.clock.timestamp()).map_err(|error| {
-            self.failed |= needs_reopening(&error);
-            event::AppendRefused { partition: self.id.clone(), cause: error.to_string() }.emit();
-            error_code(&error)
-        })
-    }
-
-    /// Answers fetchers once all is flushed, or at once where that is not wanted.
-    fn answer_positions(&mut self) {
-        let Some(log) = &self.log else {
-            self.positions.clear();
-            return;
-        };
-        let flushed = self.published.settings().leader.durability == Durability::Flushed && !Bug::B14.is_back();
-        if self.positions.is_empty() || (flushed && log.recovery_point() < log.log_end_offset()) {
-            return;
-        }
-        let position = FetchPosition {
-            offset: log.log_end_offset(),
-            last_epoch: log.latest_leader_epoch().unwrap_or(LeaderEpoch::NONE),
-            log_start: log.log_start_offset(),
-        };
-        for reply in self.positions.drain(..) {
-            let _gone = reply.send(Ok(position));
-        }
-    }
-
-    fn fetch_position(
-        &mut self,
-        leader_epoch: LeaderEpoch,
-        reply: oneshot::Sender<Result<FetchPosition, ErrorCode>>,
-        ctx: &mut Context<Self>,
-    ) {
-        if let Err(error) = self.follows(leader_epoch) {
-            let _gone = reply.send(Err(error));
-            return;
-        }
-        let high_watermark = self.machine.high_watermark();
-        let ahead = self
-            .log
-            .as_ref()
-            .is_some_and(|log| log.latest_leader_epoch().is_none() && high_watermark < log.log_end_offset());
-        if ahead || Bug::B1.is_back() || Bug::B2.is_back() {
-            // Without epochs nobody can say where the logs part; up to the high watermark they are one.
-            self.truncate(leader_epoch, CutTo::Offset(high_watermark), reply, ctx);
-            return;
-        }
-        self.positions.push(reply);
-        self.step(Event::Tick, ctx);
-        self.answer_positions();
-    }
-
-    /// Cuts the log on the disk pool, while the mailbox waits.
-    fn truncate(
-        &mut self,
-        leader_epoch: LeaderEpoch,
-        to: CutTo,
-        reply: oneshot::Sender<Result<FetchPosition, ErrorCode>>,
-        ctx: &mut Context<Self>,
-    ) {
-        let log = match (self.follows(leader_epoch), self.log.take()) {
-            (Ok(()), Some(log)) => log,
-            (Err(error), log) => {
-                self.log = log;
-                let _gone = reply.send(Err(error));
-                return;
-            }
-            (Ok(()), None) => {
-                let _gone = reply.send(Err(ErrorCode::KafkaStorageError));
-                return;
-            }
-        };
-        let now = self.ports.clock.timestamp();
-        event::LogTruncated { partition: self.id.clone(), end: log.log_end_offset(), cut: format!("{to:?}") }.emit();
-        let after_cut = Arc::clone(&self.after_cut);
-        let work = self.placement.blocking(move || {
-            let mut log = log;
-            let before = log.recovery_point();
-            let cut = cut(&mut log, to, now);
-            let is_noted = log.recovery_point() == before || after_cut();
-            (log, cut.is_ok() && is_noted)
+        let waiting = std::future::ready(()).into_actor(self);
+        let worked = waiting.then(move |(), actor, _| {
+            let log = actor.log.take();
+            let work = actor.placement.blocking(move || {
+                let mut log = log?;
+                let done = work(&mut log);
+                Some((log, done))
+            });
+            work.into_actor(actor)
         });
-        ctx.wait(work.into_actor(self).map(move |done, actor, ctx| {
-            let Some((log, true)) = done else {
-                let _gone = reply.send(Err(ErrorCode::KafkaStorageError));
-                actor.give_up(ctx);
-                return;
-            };
-            let (start, end) = (log.log_start_offset(), log.log_end_offset());
-            actor.log = Some(log);
-            actor.step(Event::Truncated { start, end }, ctx);
-            actor.publish(actor.machine.high_watermark());
-            actor.positions.push(reply);
-            actor.answer_positions();
+        ctx.wait(worked.map(move |worked, actor, ctx| {
+            let done = worked.flatten().map(|(log, done)| {
+                actor.log = Some(log);
+                done
+            });
+            then(actor, done, ctx);
         }));
     }
 
@@ -752,21 +357,6 @@ impl PartitionActor {
         self.published.set_settings(settings);
         self.step(Event::Configured(rules), ctx);
         self.answers.send();
-    }
-
-    fn delete_records(&mut self, before: Offset, ctx: &mut Context<Self>) -> Result<Offset, ErrorCode> {
-        self.machine.may_append(false)?;
-        let high_watermark = self.machine.high_watermark();
-        let before = if before == Offset::NONE { high_watermark } else { before };
-        let log = self.log.as_mut().ok_or(ErrorCode::KafkaStorageError)?;
-        if before < Offset(0) || high_watermark < before {
-            return Err(ErrorCode::OffsetOutOfRange);
-        }
-        log.advance_log_start(before);
-        let start = log.log_start_offset();
-        self.step(Event::StartMoved { start }, ctx);
-        self.answers.send();
-        Ok(start)
     }
 
     fn housekeep(&mut self, chore: Chore, ctx: &mut Context<Self>) -> Option<PendingDelete> {
@@ -818,13 +408,9 @@ impl PartitionActor {
 
     /// One timer at most, for the machine's next deadline.
     fn arm(&mut self, now: Moment, ctx: &mut Context<Self>) {
-        let Some(deadline) = self.machine.next_deadline() else { return };
-        if self.armed.is_some_and(|armed| armed <= deadline) {
-            return;
-        }
-        self.armed = Some(deadline);
-        ctx.run_later(deadline.since(now).max(Duration::from_millis(1)), |actor, ctx| {
-            actor.armed = None;
+        let Some(wait) = self.timer.arm(self.machine.next_deadline(), now) else { return };
+        ctx.run_later(wait, |actor, ctx| {
+            actor.timer.fired();
             actor.hear_of_resting(ctx);
             actor.step(Event::Tick, ctx);
             actor.answers.send();
@@ -913,48 +499,8 @@ impl Drop for Answers {
     }
 }
 
-fn cut(log: &mut Log, to: CutTo, now: Timestamp) -> Result<(), ReadError> {
-    let end = log.log_end_offset();
-    match to {
-        CutTo::Offset(offset) => log.truncate_to(offset, now),
-        CutTo::Anew(offset) => log.truncate_fully_and_start_at(offset, now),
-        CutTo::Divergence(epoch, theirs) => {
-            let offset = match log.end_offset_for_epoch(epoch) {
-                Some((ours, our_end)) if ours != epoch && !Bug::B3.is_back() => our_end,
-                Some(_) if Bug::B3.is_back() => theirs,
-                Some((_, our_end)) => our_end.min(theirs),
-                None => theirs,
-            };
-            log.truncate_to(offset.min(end).max(log.log_start_offset()), now)
-        }
-    }
-}
-
 fn bounds(log: &Log) -> LogBounds {
     LogBounds { start: log.log_start_offset(), end: log.log_end_offset(), flushed: log.recovery_point() }
-}
-
-/// Whether the disk failed in a way that more room or fewer open files do not mend.
-fn needs_reopening(error: &AppendError) -> bool {
-    match error {
-        AppendError::LogFailed(_) => true,
-        AppendError::Disk(error) => !error.passes(),
-        AppendError::BatchTooLarge { .. }
-        | AppendError::OutOfOrder { .. }
-        | AppendError::Producer(_)
-        | AppendError::NotValidated(_) => false,
-    }
-}
-
-/// The protocol's name for what the log said.
-fn error_code(error: &AppendError) -> ErrorCode {
-    match error {
-        AppendError::BatchTooLarge { .. } => ErrorCode::RecordListTooLarge,
-        AppendError::OutOfOrder { .. } => ErrorCode::UnknownServerError,
-        AppendError::Producer(error) => error.into(),
-        AppendError::NotValidated(_) => ErrorCode::InvalidRecord,
-        AppendError::Disk(_) | AppendError::LogFailed(_) => ErrorCode::KafkaStorageError,
-    }
 }
 
 impl Actor for PartitionActor {

@@ -21,8 +21,8 @@ use crate::model::{
 };
 use crate::telemetry::{Event as _, event};
 use crate::wire::message::leader_and_isr::{
-    LeaderAndIsrLiveLeader, LeaderAndIsrPartitionState, LeaderAndIsrRequest, LeaderAndIsrResponse,
-    LeaderAndIsrTopicState,
+    LeaderAndIsrLiveLeader, LeaderAndIsrPartitionError, LeaderAndIsrPartitionState, LeaderAndIsrRequest,
+    LeaderAndIsrResponse, LeaderAndIsrTopicState,
 };
 use crate::wire::message::stop_replica::{StopReplicaPartitionState, StopReplicaRequest, StopReplicaTopicState};
 use crate::wire::message::update_metadata::{
@@ -462,15 +462,21 @@ impl Speaker {
 
 /// The replicas of a request that cannot be served. The answer names topics by their ids.
 fn offline(request: &LeaderAndIsrRequest, answer: &LeaderAndIsrResponse) -> Vec<TopicPartition> {
-    let of_topic = answer.topics.iter().flat_map(|topic| {
-        let name = request.topic_states.iter().find(|state| state.topic_id == topic.topic_id);
-        let name = name.and_then(|state| TopicName::new(&state.topic_name).ok());
-        let failed = topic.partition_errors.iter().filter(|error| error.error_code == ErrorCode::KafkaStorageError);
-        failed.filter_map(move |error| {
-            Some(TopicPartition { topic: name.clone()?, partition: PartitionIndex(error.partition_index) })
-        })
-    });
-    of_topic.collect()
+    let is_offline = |error: &&LeaderAndIsrPartitionError| error.error_code == ErrorCode::KafkaStorageError;
+    let mut failed = answer.topics.iter().filter(|topic| topic.partition_errors.iter().any(|error| is_offline(&error)));
+    let Some(first) = failed.next() else { return vec![] };
+    let names =
+        request.topic_states.iter().map(|state| (state.topic_id, &state.topic_name)).collect::<BTreeMap<_, _>>();
+    let of_topic =
+        std::iter::once(first).chain(failed).filter_map(|topic| {
+            let name = TopicName::new(names.get(&topic.topic_id)?).ok()?;
+            let offline = topic.partition_errors.iter().filter(is_offline);
+            Some(offline.map(move |error| TopicPartition {
+                topic: name.clone(),
+                partition: PartitionIndex(error.partition_index),
+            }))
+        });
+    of_topic.flatten().collect()
 }
 
 fn numbers(ids: &[BrokerId]) -> Vec<i32> {

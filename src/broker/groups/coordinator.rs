@@ -20,6 +20,7 @@ use crate::broker::partition::{AppendItem, AppendOutcome, PartitionCommand, Prom
 use crate::broker::placement::Placement;
 use crate::broker::ports::Ports;
 use crate::broker::supervisor::DeathNotice;
+use crate::broker::timer::Timer;
 use crate::config::GroupConfig;
 use crate::machine::group::{
     Coordinator, Description, Effect, Event, FetchedOffset, Filter, Listed, Now, Reply, Request, Rules, WriteId,
@@ -57,7 +58,7 @@ pub struct GroupCoordinator {
     loadings: u64,
     effects: Vec<Effect<Asker>>,
     /// When the one timer fires; `None` when none is armed.
-    armed: Option<Moment>,
+    timer: Timer,
     notice: DeathNotice,
 }
 
@@ -123,7 +124,7 @@ impl GroupCoordinator {
             next_write: 0,
             loadings: 0,
             effects: Vec::new(),
-            armed: None,
+            timer: Timer::default(),
             notice,
         }
     }
@@ -305,13 +306,9 @@ impl GroupCoordinator {
 
     /// One timer at most, for the machine's next deadline.
     fn arm(&mut self, now: Moment, ctx: &mut Context<Self>) {
-        let Some(deadline) = self.machine.next_deadline() else { return };
-        if self.armed.is_some_and(|armed| armed <= deadline) {
-            return;
-        }
-        self.armed = Some(deadline);
-        ctx.run_later(deadline.since(now).max(Duration::from_millis(1)), |actor, ctx| {
-            actor.armed = None;
+        let Some(wait) = self.timer.arm(self.machine.next_deadline(), now) else { return };
+        ctx.run_later(wait, |actor, ctx| {
+            actor.timer.fired();
             actor.step(Event::Tick, ctx);
         });
     }

@@ -1,12 +1,12 @@
 //! What a partition does for the cleaner, which works beside it: it owns the log, so that only it may put segments into place.
 
-use actix::{ActorFutureExt as _, AsyncContext as _, Context, WrapFuture as _};
+use actix::Context;
 use tokio::sync::oneshot;
 
 use super::PartitionActor;
 use crate::model::Offset;
 use crate::storage::log::cleaner::{Begun, CleanedSegment};
-use crate::storage::log::{DiskError, PendingDelete};
+use crate::storage::log::{DiskError, Log, PendingDelete};
 
 /// What the [cleaner](crate::broker::cleaner) asks of a partition.
 pub enum CleaningStep {
@@ -55,30 +55,17 @@ impl PartitionActor {
         reply: oneshot::Sender<Result<Option<PendingDelete>, DiskError>>,
         ctx: &mut Context<Self>,
     ) {
-        // What else is under way here (a flush that comes back) may still be polled between this handler and the wait, and must
-        // find the log: it is taken when the wait itself is polled, and then nothing else is until that ends.
-        let waiting = std::future::ready(()).into_actor(self);
-        let replaced = waiting.then(move |(), actor, _| {
-            let (log, moment) = (actor.log.take(), actor.ports.clock.moment());
-            let work = actor.placement.blocking(move || {
-                let mut log = log?;
-                let replaced = log.replace_segments(cleaned, moment);
-                Some((log, replaced))
+        let moment = self.ports.clock.moment();
+        let work = move |log: &mut Log| (log.replace_segments(cleaned, moment), log.failure().is_some());
+        self.with_log(ctx, work, |actor, done, ctx| {
+            let failed = done.is_none_or(|(replaced, failed)| {
+                let _gone = reply.send(replaced);
+                failed
             });
-            work.into_actor(actor)
-        });
-        ctx.wait(replaced.map(move |done, actor, ctx| {
-            let Some((log, replaced)) = done.flatten() else {
-                actor.give_up(ctx);
-                return;
-            };
-            let failed = log.failure().is_some();
-            actor.log = Some(log);
-            let _gone = reply.send(replaced);
             if failed {
                 // The files are half put into place: opening the log again ends that.
                 actor.give_up(ctx);
             }
-        }));
+        });
     }
 }

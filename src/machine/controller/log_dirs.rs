@@ -19,16 +19,15 @@ impl Controller {
         partitions: &[TopicPartition],
         effects: &mut Vec<Effect>,
     ) {
-        let mut topics = BTreeSet::new();
+        let mut topics = BTreeMap::<&TopicName, BTreeSet<PartitionIndex>>::new();
         for id in partitions {
             let partition = self.topics.get_mut(&id.topic).and_then(|topic| topic.partitions.get_mut(&id.partition));
             if partition.is_some_and(|partition| partition.offline.insert(broker)) {
-                topics.insert(&id.topic);
+                topics.entry(&id.topic).or_default().insert(id.partition);
             }
         }
-        for topic in topics {
-            let here = |index| partitions.contains(&TopicPartition { topic: topic.clone(), partition: index });
-            self.tell_all(self.notices_of(topic, here), effects);
+        for (topic, indexes) in topics {
+            self.tell_all(self.notices_of(topic, |index| indexes.contains(&index)), effects);
             write_states(self.repairs(topic), effects);
         }
     }
