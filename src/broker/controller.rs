@@ -80,7 +80,7 @@ pub struct ControllerParts {
     pub listener: String,
     /// What it registers as.
     pub registration: broker::Registration,
-    /// Sessions of earlier runs on the same log dirs.
+    /// Sessions of earlier runs on the same log dirs; once it was registered, the last one of this run.
     pub earlier_sessions: Vec<i64>,
     /// The tree.
     pub coordinator: Rc<dyn Coordinator>,
@@ -315,6 +315,8 @@ impl Running {
         let mut events = coordinator.watch("/").await?;
         let (local, earlier) = (self.parts.local, &self.parts.earlier_sessions);
         let registered = registration::register(&*coordinator, local, &self.parts.registration, earlier).await?;
+        // When it ends before the coordinator says so, what it leaves behind is ours to remove.
+        self.parts.earlier_sessions = vec![registered.session];
         self.parts.membership.registered(registered.epoch);
         event::BrokerRegistered { broker: local, epoch: registered.epoch }.emit();
         // The controller asks a broker that registers for all its replicas.

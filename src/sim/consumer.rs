@@ -16,7 +16,8 @@ use crate::wire::message::list_offsets::{ListOffsetsPartition, ListOffsetsReques
 use crate::wire::message::metadata::{MetadataRequest, MetadataRequestTopic};
 use crate::wire::record::{Batches, DecompressionLimit, verify_crc};
 
-const FETCH: i16 = 12;
+/// The last version that only leaders answer (KIP-392): who answers says that it leads.
+const FETCH: i16 = 10;
 const LIST_OFFSETS: i16 = 7;
 const METADATA: i16 = 9;
 
