@@ -338,6 +338,8 @@ impl ReplicaFetcher {
     }
 
     fn follow(&mut self, now: Moment, partition: TopicPartition, topic_id: TopicId, leader_epoch: LeaderEpoch) {
+        // The controller says that this leader is there: what was found out before does not count.
+        self.resume = None;
         let kept = self.partitions.get(&partition).map(|known| known.phase);
         self.leave(&partition);
         self.turns += 1;

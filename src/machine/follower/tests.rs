@@ -335,11 +335,20 @@ fn a_leader_that_is_not_reached_is_tried_again_with_everything() {
     let mut t = Transcript::copying(&["a-0", "b-0"]);
     assert_eq!(t.unreachable(), [""; 0]);
     assert_eq!(t.tick(999), [""; 0]);
-    t.follow("c-0", 3);
-    assert_eq!(t.tick(0), ["find c-0 in epoch 3"], "partitions may come meanwhile");
-    assert_eq!(t.told("c-0", Ok(at(1))), [""; 0]);
     assert_eq!(t.machine.next_deadline(), Some(Moment(Duration::from_secs(1))));
-    assert_eq!(t.tick(1), ["fetch 7/0 wait 500ms a-0@0 b-0@0 c-0@1"]);
+    assert_eq!(t.tick(1), ["fetch 7/0 wait 500ms a-0@0 b-0@0"]);
+}
+
+/// It was started again, and is the leader again, before the wait is over.
+#[test]
+fn a_leader_that_the_controller_names_anew_is_tried_at_once() {
+    let mut t = Transcript::copying(&["a-0", "b-0"]);
+    assert_eq!(t.unreachable(), [""; 0]);
+    assert_eq!(t.tick(5), [""; 0]);
+    t.follow("c-0", 3);
+    let effects = [t.tick(0), t.told("c-0", Ok(at(1)))].concat();
+    assert!(effects.iter().any(|effect| effect.starts_with("find c-0")), "{effects:?}");
+    assert!(effects.iter().any(|effect| effect.starts_with("fetch 7/0")), "{effects:?}");
 }
 
 #[test]
