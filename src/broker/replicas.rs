@@ -310,7 +310,13 @@ impl Replicas {
             failures,
             notice,
         } = parts;
-        let tenures = Tenures::new(groups, settings.broker().groups.clone(), ports.clone(), placement.clone());
+        let tenures = Tenures::new(
+            groups,
+            settings.broker().groups.clone(),
+            neighbours.metadata.clone(),
+            ports.clone(),
+            placement.clone(),
+        );
         let fetchers = Fetchers::new(FetchersParts {
             local,
             listener: neighbours.listener.clone(),

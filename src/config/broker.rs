@@ -338,6 +338,9 @@ impl BrokerConfig {
             "replica.selector.class",
             "must be Kafka's LeaderSelector or RackAwareReplicaSelector in org.apache.kafka.common.replica",
         );
+        for (key, reason) in super::group::conflicts(read) {
+            checks.hold(false, key, reason);
+        }
         let threads = read.number("log.cleaner.threads").unwrap_or(0);
         let buffer = read.number("log.cleaner.dedupe.buffer.size").unwrap_or(0);
         checks.hold(

@@ -181,6 +181,7 @@ error_codes! {
     125 InvalidVoterKey "INVALID_VOTER_KEY" "Invalid voter key.",
     126 DuplicateVoter "DUPLICATE_VOTER" "Duplicate voter.",
     127 VoterNotFound "VOTER_NOT_FOUND" "Voter not found.",
+    128 InvalidRegularExpression "INVALID_REGULAR_EXPRESSION" "Invalid regular expression.",
 }
 
 impl ErrorCode {

@@ -124,8 +124,8 @@ api_keys! {
     65 DescribeTransactions 0..=0, Some(0);
     66 ListTransactions 0..=1, Some(0);
     67 AllocateProducerIds 0..=0, Some(0);
-    68 ConsumerGroupHeartbeat 0..=0, Some(0);
-    69 ConsumerGroupDescribe 0..=0, Some(0);
+    68 ConsumerGroupHeartbeat 0..=1, Some(0);
+    69 ConsumerGroupDescribe 0..=1, Some(0);
 }
 
 impl ApiKey {

@@ -15,6 +15,7 @@ use tokio::sync::{oneshot, watch};
 
 use super::Tenure;
 use super::load::{Chunk, Loading};
+use super::topics::TopicsView;
 use crate::broker::inbox::Inbox;
 use crate::broker::partition::{AppendItem, AppendOutcome, PartitionCommand, Promise, Ticket};
 use crate::broker::placement::Placement;
@@ -23,7 +24,8 @@ use crate::broker::supervisor::DeathNotice;
 use crate::broker::timer::Timer;
 use crate::config::GroupConfig;
 use crate::machine::group::{
-    Coordinator, Description, Effect, Event, FetchedOffset, Filter, Listed, Now, Reply, Request, Rules, WriteId,
+    Assignor, ConsumerDescription, ConsumerRules, Coordinator, Description, Effect, Event, FetchedOffset, Filter,
+    Listed, Now, Refusal, Reply, Request, Rules, WriteId,
 };
 use crate::model::{ErrorCode, Moment, ProducerEpoch, ProducerId, Timestamp};
 use crate::storage::log::{NewBatch, Origin};
@@ -45,6 +47,9 @@ type Asker = oneshot::Sender<Reply>;
 pub struct GroupCoordinator {
     machine: Coordinator<Asker>,
     config: GroupConfig,
+    topics: TopicsView,
+    /// The version of the topics that the machine was told of.
+    told: Option<u64>,
     ports: Ports,
     placement: Placement,
     tenure: Option<Tenure>,
@@ -65,6 +70,7 @@ pub struct GroupCoordinator {
 /// What it is made of.
 pub(super) struct CoordinatorParts {
     pub(super) config: GroupConfig,
+    pub(super) topics: TopicsView,
     pub(super) ports: Ports,
     pub(super) placement: Placement,
     pub(super) tenures: watch::Receiver<Option<Tenure>>,
@@ -90,6 +96,8 @@ pub enum GroupCommand {
         wanted: Option<Vec<(Str, i32)>>,
         /// Whether a commit under way is an error.
         require_stable: bool,
+        /// The member that asks, and its epoch.
+        member: Option<(Str, i32)>,
         /// Who hears of it.
         reply: oneshot::Sender<Result<Vec<FetchedOffset>, ErrorCode>>,
     },
@@ -99,6 +107,13 @@ pub enum GroupCommand {
         group: Str,
         /// Who hears of it.
         reply: oneshot::Sender<Result<Description, ErrorCode>>,
+    },
+    /// A group of the consumer protocol, described.
+    DescribeConsumer {
+        /// Which.
+        group: Str,
+        /// Who hears of it.
+        reply: oneshot::Sender<Result<ConsumerDescription, Refusal>>,
     },
     /// Which groups there are.
     List {
@@ -111,10 +126,12 @@ pub enum GroupCommand {
 
 impl GroupCoordinator {
     pub(super) fn new(parts: CoordinatorParts) -> Self {
-        let CoordinatorParts { config, ports, placement, tenures, notice } = parts;
+        let CoordinatorParts { config, topics, ports, placement, tenures, notice } = parts;
         Self {
             machine: Coordinator::new(rules(&config)),
             config,
+            topics,
+            told: None,
             ports,
             placement,
             tenure: None,
@@ -131,6 +148,25 @@ impl GroupCoordinator {
 
     fn now(&self) -> Now {
         Now { moment: self.ports.clock.moment(), timestamp: self.ports.clock.timestamp() }
+    }
+
+    /// Takes a request, with the topics of now where they matter.
+    fn ask(&mut self, request: Request, reply: Asker, ctx: &mut Context<Self>) {
+        if self.machine.wants_topics() || matches!(request, Request::ConsumerHeartbeat(_)) {
+            match self.topics.current() {
+                Some(topics) if self.told != Some(topics.version()) => {
+                    self.told = Some(topics.version());
+                    self.step(Event::TopicsChanged(topics), ctx);
+                }
+                Some(_) => {}
+                // Without topics, members would lose all that they read.
+                None => {
+                    let _gone = reply.send(request.refused(ErrorCode::CoordinatorLoadInProgress));
+                    return;
+                }
+            }
+        }
+        self.step(Event::Request(reply, request), ctx);
     }
 
     fn step(&mut self, event: Event<Asker>, ctx: &mut Context<Self>) {
@@ -323,7 +359,29 @@ fn rules(config: &GroupConfig) -> Rules {
         offsets_retention: config.retention,
         offsets_retention_check_interval: config.retention_check_interval,
         offset_metadata_max: config.metadata_max,
+        consumer: ConsumerRules {
+            is_enabled: config.consumer.is_enabled,
+            session_timeout: config.consumer.session_timeout,
+            heartbeat_interval_ms: config.consumer.heartbeat_interval_ms,
+            group_size_max: config.consumer.size_max,
+            assignors: assignors(&config.consumer.assignors),
+            is_upgrade_allowed: config.consumer.is_upgrade_allowed,
+            is_downgrade_allowed: config.consumer.is_downgrade_allowed,
+        },
     }
+}
+
+/// Those that the configuration names; it lets no others through.
+fn assignors(names: &[String]) -> &'static [Assignor] {
+    const ORDERS: [&[Assignor]; 4] = [
+        &[Assignor::Uniform, Assignor::Range],
+        &[Assignor::Range, Assignor::Uniform],
+        &[Assignor::Uniform],
+        &[Assignor::Range],
+    ];
+    let is_order =
+        |order: &&&[Assignor]| order.iter().map(|assignor| assignor.name()).eq(names.iter().map(String::as_str));
+    ORDERS.iter().find(is_order).copied().unwrap_or(ORDERS[0])
 }
 
 impl Actor for GroupCoordinator {
@@ -345,9 +403,13 @@ impl Handler<GroupCommand> for GroupCoordinator {
 
     fn handle(&mut self, command: GroupCommand, ctx: &mut Context<Self>) {
         match command {
-            GroupCommand::Ask { request, reply } => self.step(Event::Request(reply, request), ctx),
-            GroupCommand::FetchOffsets { group, wanted, require_stable, reply } => {
-                let _gone = reply.send(self.machine.fetch_offsets(&group, wanted.as_deref(), require_stable));
+            GroupCommand::Ask { request, reply } => self.ask(request, reply, ctx),
+            GroupCommand::FetchOffsets { group, wanted, require_stable, member, reply } => {
+                let member = member.as_ref().map(|(id, epoch)| (id, *epoch));
+                let _gone = reply.send(self.machine.fetch_offsets(&group, wanted.as_deref(), require_stable, member));
+            }
+            GroupCommand::DescribeConsumer { group, reply } => {
+                let _gone = reply.send(self.machine.describe_consumer(&group));
             }
             GroupCommand::Describe { group, reply } => {
                 let _gone = reply.send(self.machine.describe(&group));

@@ -12,7 +12,9 @@ use tokio::sync::{oneshot, watch};
 
 use self::coordinator::CoordinatorParts;
 pub use self::coordinator::{GroupCommand, GroupCoordinator};
+use self::topics::TopicsView;
 use super::directory::PartitionHandle;
+use super::image::Metadata;
 use super::placement::{LoopId, Placement};
 use super::ports::Ports;
 use super::supervisor::DeathNotice;
@@ -22,6 +24,7 @@ use crate::model::{LeaderEpoch, PartitionIndex};
 
 mod coordinator;
 mod load;
+mod topics;
 
 /// The way to the coordinators of groups that are here. Cheap to clone.
 #[derive(Clone, Default)]
@@ -79,6 +82,7 @@ pub async fn ask(coordinator: &Addr<GroupCoordinator>, request: Request) -> Opti
 pub struct Tenures {
     groups: Groups,
     config: GroupConfig,
+    topics: TopicsView,
     ports: Ports,
     placement: Placement,
     known: BTreeMap<PartitionIndex, watch::Sender<Option<Tenure>>>,
@@ -87,8 +91,8 @@ pub struct Tenures {
 impl Tenures {
     /// With none.
     #[must_use]
-    pub fn new(groups: Groups, config: GroupConfig, ports: Ports, placement: Placement) -> Self {
-        Self { groups, config, ports, placement, known: BTreeMap::new() }
+    pub fn new(groups: Groups, config: GroupConfig, metadata: Metadata, ports: Ports, placement: Placement) -> Self {
+        Self { groups, config, topics: TopicsView::new(metadata), ports, placement, known: BTreeMap::new() }
     }
 
     /// The partition is led here, or is not any more. On the main loop.
@@ -132,6 +136,7 @@ impl Tenures {
         self.known.insert(partition, known);
         let parts = CoordinatorParts {
             config: self.config.clone(),
+            topics: self.topics.clone(),
             ports: self.ports.clone(),
             placement: self.placement.clone(),
             tenures,

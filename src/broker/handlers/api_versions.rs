@@ -8,7 +8,7 @@ use crate::wire::message::api_versions::{ApiVersion, ApiVersionsRequest, ApiVers
 use crate::wire::{ApiKey, EncodeError, Encoded, RequestHeader, encode_response};
 
 pub(super) async fn handle(
-    _: &Env,
+    env: &Env,
     peer: &mut Peer,
     header: &RequestHeader,
     request: ApiVersionsRequest,
@@ -18,7 +18,12 @@ pub(super) async fn handle(
         return ApiVersionsResponse { error_code: ErrorCode::InvalidRequest, ..Default::default() };
     }
     peer.introduced(&request.client_software_name, &request.client_software_version);
-    ApiVersionsResponse { api_keys: served(), finalized_features_epoch: -1, ..Default::default() }
+    let mut api_keys = served();
+    if !env.settings.broker().groups.consumer.is_enabled {
+        let of_consumer = [ApiKey::ConsumerGroupHeartbeat, ApiKey::ConsumerGroupDescribe].map(ApiKey::code);
+        api_keys.retain(|api| !of_consumer.contains(&api.api_key));
+    }
+    ApiVersionsResponse { api_keys, finalized_features_epoch: -1, ..Default::default() }
 }
 
 /// The answer to a version that we do not know: version 0, with the versions that we do (KIP-511).

@@ -2,12 +2,12 @@
 
 use std::sync::Arc;
 
-use super::{coordinate, coordinator};
+use super::{GROUP_OPERATIONS, coordinate, coordinator};
 use crate::broker::ask;
 use crate::broker::env::Env;
 use crate::broker::groups::GroupCommand;
 use crate::broker::peer::Peer;
-use crate::machine::group::{CLASSIC, Description, Filter, Reply, Request};
+use crate::machine::group::{Description, Filter, Reply, Request};
 use crate::model::ErrorCode;
 use crate::wire::message::delete_groups::{DeletableGroupResult, DeleteGroupsRequest, DeleteGroupsResponse};
 use crate::wire::message::describe_groups::{
@@ -15,9 +15,6 @@ use crate::wire::message::describe_groups::{
 };
 use crate::wire::message::list_groups::{ListGroupsRequest, ListGroupsResponse, ListedGroup};
 use crate::wire::{RequestHeader, Str};
-
-/// READ, DELETE and DESCRIBE as a bit field (`AclEntry.supportedOperations`): there is no authorizer.
-const GROUP_OPERATIONS: i32 = 0b1_0100_1000;
 
 pub(super) async fn handle_describe(
     env: &Env,
@@ -78,7 +75,7 @@ pub(super) async fn handle_list(
                 group_id: listed.group,
                 protocol_type: listed.protocol_type,
                 group_state: listed.state.into(),
-                group_type: CLASSIC.into(),
+                group_type: listed.group_type.into(),
             })),
             Some(Err(error)) => error_code = error,
             None => error_code = ErrorCode::CoordinatorNotAvailable,

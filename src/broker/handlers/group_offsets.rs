@@ -31,7 +31,7 @@ const ALL_FROM: i16 = 2;
 pub(super) async fn handle_commit(
     env: &Env,
     _: &mut Peer,
-    _: &RequestHeader,
+    header: &RequestHeader,
     request: OffsetCommitRequest,
 ) -> OffsetCommitResponse {
     let mut offsets = Vec::new();
@@ -51,6 +51,7 @@ pub(super) async fn handle_commit(
     let count = offsets.len();
     let commit = Commit {
         group: request.group_id,
+        version: header.version,
         generation: request.generation_id_or_member_epoch,
         member_id: request.member_id,
         instance_id: request.group_instance_id,
@@ -94,7 +95,9 @@ pub(super) async fn handle_fetch(
                 let topics = topics.into_iter();
                 flat(topics.map(|topic| (topic.name, topic.partition_indexes)))
             });
-            groups.push(match fetch(env, &group.group_id, wanted, stable).await {
+            let member = group.member_id.filter(|id| !id.is_empty() || 0 <= group.member_epoch);
+            let member = member.map(|id| (id, group.member_epoch));
+            groups.push(match fetch(env, &group.group_id, wanted, stable, member).await {
                 Ok(found) => OffsetFetchResponseGroup {
                     group_id: group.group_id,
                     topics: by_topic(found).map(|(name, found)| topic(name, found)).collect(),
@@ -114,7 +117,7 @@ pub(super) async fn handle_fetch(
             flat(topics.map(|topic| (topic.name, topic.partition_indexes)))
         }),
     };
-    match fetch(env, &request.group_id, wanted.clone(), stable).await {
+    match fetch(env, &request.group_id, wanted.clone(), stable, None).await {
         Ok(found) => {
             let topics = by_topic(found).map(|(name, found)| old_topic(name, found)).collect();
             OffsetFetchResponse { topics, ..Default::default() }
@@ -183,10 +186,11 @@ async fn fetch(
     group: &Str,
     wanted: Option<Vec<(Str, i32)>>,
     require_stable: bool,
+    member: Option<(Str, i32)>,
 ) -> Result<Vec<FetchedOffset>, ErrorCode> {
     let coordinator = coordinator(env, group).ok_or(ErrorCode::NotCoordinator)?;
     let group = group.clone();
-    let fetch = |reply| GroupCommand::FetchOffsets { group, wanted, require_stable, reply };
+    let fetch = |reply| GroupCommand::FetchOffsets { group, wanted, require_stable, member, reply };
     ask(&coordinator, fetch).await.unwrap_or(Err(ErrorCode::NotCoordinator))
 }
 

@@ -24,6 +24,7 @@ mod alter_configs;
 mod alter_partition;
 mod alter_partition_reassignments;
 mod api_versions;
+mod consumer_groups;
 mod controlled_shutdown;
 mod create_partitions;
 mod create_topics;
@@ -135,6 +136,8 @@ serve! {
     DescribeProducers 0..=0 => describe_producers::handle;
     AlterPartition 0..=3 => alter_partition::handle;
     AllocateProducerIds 0..=0 => allocate_producer_ids::handle;
+    ConsumerGroupHeartbeat 0..=1 => consumer_groups::handle_heartbeat;
+    ConsumerGroupDescribe 0..=1 => consumer_groups::handle_describe;
 }
 
 /// Whether an API is served in a version.
@@ -188,6 +191,9 @@ async fn coordinate(env: &Env, request: group::Request) -> Option<group::Reply> 
     let coordinator = coordinator(env, request.group())?;
     groups::ask(&coordinator, request).await
 }
+
+/// READ, DELETE and DESCRIBE as a bit field (`AclEntry.supportedOperations`): there is no authorizer.
+const GROUP_OPERATIONS: i32 = 0b1_0100_1000;
 
 /// What a request names more than once.
 fn named_twice<K: Ord + Clone>(named: impl Iterator<Item = K>) -> BTreeSet<K> {

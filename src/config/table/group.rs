@@ -11,9 +11,11 @@ keys! {
     "group.initial.rebalance.delay.ms": Int, default("3000"), unit("ms"), medium;
     /// Members one group may have.
     "group.max.size": Int, default("2147483647"), at_least(1), unit("members"), medium;
-    /// Rebalance protocols offered.
-    "group.coordinator.rebalance.protocols": List, default("classic"),
-        one_of(&["consumer", "classic", "share", "unknown"]), medium, inert;
+    /// Rebalance protocols offered: `classic` always, and with `consumer` that of KIP-848. Groups of the latter leave records in
+    /// `__consumer_offsets` that Kafka 3.9 passes over: a Kafka 3.9 broker that comes to coordinate such a group does not know its members.
+    "group.coordinator.rebalance.protocols": List, default("classic,consumer"),
+        not_as_kafka("classic", "Kafka 3.9 has no consumer protocol on ZooKeeper"),
+        one_of(&["consumer", "classic", "share", "unknown"]), medium, works;
     /// Threads of Kafka's new group coordinator.
     "group.coordinator.threads": Int, default("1"), at_least(1), unit("threads"), medium, obsolete;
     /// How long the coordinator collects writes.
@@ -41,26 +43,27 @@ keys! {
     /// Acknowledgements a commit needs.
     "offsets.commit.required.acks": Short, default("-1"), unit("replicas"), high, obsolete;
     /// Session time-out in the consumer protocol (KIP-848).
-    "group.consumer.session.timeout.ms": Int, default("45000"), at_least(1), unit("ms"), medium, inert;
+    "group.consumer.session.timeout.ms": Int, default("45000"), at_least(1), unit("ms"), medium, works;
     /// Shortest session time-out there.
-    "group.consumer.min.session.timeout.ms": Int, default("45000"), at_least(1), unit("ms"), medium, inert;
+    "group.consumer.min.session.timeout.ms": Int, default("45000"), at_least(1), unit("ms"), medium, works;
     /// Longest session time-out there.
-    "group.consumer.max.session.timeout.ms": Int, default("60000"), at_least(1), unit("ms"), medium, inert;
+    "group.consumer.max.session.timeout.ms": Int, default("60000"), at_least(1), unit("ms"), medium, works;
     /// Heartbeat interval in the consumer protocol (KIP-848).
-    "group.consumer.heartbeat.interval.ms": Int, default("5000"), at_least(1), unit("ms"), medium, inert;
+    "group.consumer.heartbeat.interval.ms": Int, default("5000"), at_least(1), unit("ms"), medium, works;
     /// Shortest heartbeat interval there.
-    "group.consumer.min.heartbeat.interval.ms": Int, default("5000"), at_least(1), unit("ms"), medium, inert;
+    "group.consumer.min.heartbeat.interval.ms": Int, default("5000"), at_least(1), unit("ms"), medium, works;
     /// Longest heartbeat interval there.
-    "group.consumer.max.heartbeat.interval.ms": Int, default("15000"), at_least(1), unit("ms"), medium, inert;
+    "group.consumer.max.heartbeat.interval.ms": Int, default("15000"), at_least(1), unit("ms"), medium, works;
     /// Members one group of the consumer protocol may have.
-    "group.consumer.max.size": Int, default("2147483647"), at_least(1), unit("members"), medium, inert;
-    /// Assignors offered in the consumer protocol; the first is the default.
+    "group.consumer.max.size": Int, default("2147483647"), at_least(1), unit("members"), medium, works;
+    /// Assignors offered in the consumer protocol, `uniform` and `range` or Kafka's classes of these names; the first is the default.
     "group.consumer.assignors": List,
         default("org.apache.kafka.coordinator.group.assignor.UniformAssignor,org.apache.kafka.coordinator.group.assignor.RangeAssignor"),
-        medium, inert;
-    /// Whether groups may move between the two protocols.
-    "group.consumer.migration.policy": String, default("disabled"),
-        one_of_any_case(&["DISABLED", "DOWNGRADE", "UPGRADE", "BIDIRECTIONAL"]), medium, internal, inert;
+        medium, works;
+    /// Whether groups with members may move between the two protocols.
+    "group.consumer.migration.policy": String, default("bidirectional"),
+        not_as_kafka("disabled", "the default of Kafka 4, which has the protocol"),
+        one_of_any_case(&["DISABLED", "DOWNGRADE", "UPGRADE", "BIDIRECTIONAL"]), medium, internal, works;
     /// Share groups (KIP-932).
     "group.share.enable": Boolean, default("false"), medium, internal, obsolete;
     /// How often a share group is given a record.

@@ -6,6 +6,7 @@ use std::time::Duration;
 
 use bytes::Bytes;
 
+use super::consumer::{ConsumerHeartbeat, ConsumerHeartbeatReply, ConsumerRules, Refusal};
 use crate::model::{ErrorCode, LeaderEpoch, Moment, Offset, ProducerEpoch, ProducerId, Timestamp};
 use crate::wire::Str;
 
@@ -35,6 +36,8 @@ pub struct Rules {
     pub offsets_retention_check_interval: Duration,
     /// `offset.metadata.max.bytes`. Kafka counts UTF-16 units, whatever the name says.
     pub offset_metadata_max: usize,
+    /// The consumer protocol's.
+    pub consumer: ConsumerRules,
 }
 
 /// What a member can speak, and what it says about itself in it.
@@ -57,6 +60,8 @@ pub enum Request {
     Heartbeat(Heartbeat),
     /// LeaveGroup.
     Leave(Leave),
+    /// ConsumerGroupHeartbeat.
+    ConsumerHeartbeat(ConsumerHeartbeat),
     /// OffsetCommit, or TxnOffsetCommit.
     Commit(Commit),
     /// One group of DeleteGroups.
@@ -158,7 +163,9 @@ pub struct Leaving {
 pub struct Commit {
     /// The group. Even the empty name is one.
     pub group: Str,
-    /// Which rebalance the member speaks of; −1 when it is no member.
+    /// The request's version: from 9 on the client knows of members' epochs (KIP-848).
+    pub version: i16,
+    /// Which rebalance the member speaks of, or its epoch; −1 when it is no member.
     pub generation: i32,
     /// Empty when it is no member.
     pub member_id: Str,
@@ -201,6 +208,8 @@ pub enum Reply {
     /// To a leave: what went wrong with all, or each member's outcome in the order of the request. Versions before 3 have
     /// no room for the latter and say the first as the former.
     Leave(Result<Vec<ErrorCode>, ErrorCode>),
+    /// To a heartbeat of the consumer protocol.
+    ConsumerHeartbeat(Result<ConsumerHeartbeatReply, Refusal>),
     /// To a commit: each offset's outcome, in the order of the request.
     Commit(Vec<ErrorCode>),
     /// To the deletion of a group.
@@ -288,6 +297,7 @@ impl Request {
             Self::Sync(sync) => &sync.group,
             Self::Heartbeat(heartbeat) => &heartbeat.group,
             Self::Leave(leave) => &leave.group,
+            Self::ConsumerHeartbeat(heartbeat) => &heartbeat.group,
             Self::Commit(commit) => &commit.group,
             Self::Delete { group } | Self::DeleteOffsets { group, .. } => group,
         }
@@ -296,19 +306,39 @@ impl Request {
     /// Whether it may be for the group without a name: offsets were once committed there.
     pub(super) const fn takes_nameless_group(&self) -> bool {
         match self {
-            Self::Join(_) | Self::Sync(_) | Self::Heartbeat(_) | Self::Leave(_) | Self::DeleteOffsets { .. } => false,
+            Self::Join(_)
+            | Self::Sync(_)
+            | Self::Heartbeat(_)
+            | Self::Leave(_)
+            | Self::ConsumerHeartbeat(_)
+            | Self::DeleteOffsets { .. } => false,
             Self::Commit(commit) => commit.transaction.is_none(),
             Self::Delete { .. } => true,
         }
     }
 
+    /// Whether it is about who is in the group, and so has to wait for what is being written about that.
+    pub(super) const fn concerns_members(&self) -> bool {
+        match self {
+            Self::Join(_)
+            | Self::Sync(_)
+            | Self::Heartbeat(_)
+            | Self::Leave(_)
+            | Self::ConsumerHeartbeat(_)
+            | Self::Delete { .. } => true,
+            Self::Commit(_) | Self::DeleteOffsets { .. } => false,
+        }
+    }
+
     /// The answer when all of it is refused for this reason.
-    pub(super) fn refused(&self, error: ErrorCode) -> Reply {
+    #[must_use]
+    pub fn refused(&self, error: ErrorCode) -> Reply {
         match self {
             Self::Join(join) => Reply::Join(JoinReply::refused(owned(&join.member_id), error)),
             Self::Sync(_) => Reply::Sync(SyncReply::refused(error)),
             Self::Heartbeat(_) => Reply::Heartbeat(error),
             Self::Leave(_) => Reply::Leave(Err(error)),
+            Self::ConsumerHeartbeat(_) => Reply::ConsumerHeartbeat(Err(error.into())),
             Self::Commit(commit) => Reply::Commit(vec![error; commit.offsets.len()]),
             Self::Delete { .. } => Reply::Delete(error),
             Self::DeleteOffsets { .. } => Reply::DeleteOffsets(Err(error)),
@@ -321,9 +351,12 @@ impl Request {
         match self {
             Self::Sync(_) => self.refused(ErrorCode::RebalanceInProgress),
             Self::Heartbeat(_) => self.refused(ErrorCode::None),
-            Self::Join(_) | Self::Leave(_) | Self::Commit(_) | Self::Delete { .. } | Self::DeleteOffsets { .. } => {
-                self.refused(ErrorCode::CoordinatorLoadInProgress)
-            }
+            Self::Join(_)
+            | Self::Leave(_)
+            | Self::ConsumerHeartbeat(_)
+            | Self::Commit(_)
+            | Self::Delete { .. }
+            | Self::DeleteOffsets { .. } => self.refused(ErrorCode::CoordinatorLoadInProgress),
         }
     }
 }

@@ -16,7 +16,7 @@ use crate::model::ErrorCode;
 use crate::wire::Str;
 
 /// First version whose clients come back with the member id that they are given (KIP-394).
-const MEMBER_ID_REQUIRED_FROM: i16 = 4;
+pub(super) const MEMBER_ID_REQUIRED_FROM: i16 = 4;
 
 /// First version whose clients need not assign when they are told so (KIP-814).
 const SKIP_ASSIGNMENT_FROM: i16 = 9;

@@ -45,10 +45,12 @@ impl<T> Coordinator<T> {
                 let sync = group.members.get_mut(&id).and_then(|member| member.sync.take());
                 effects.extend(sync.map(|to| Effect::Reply(to, Reply::Sync(SyncReply::refused(error)))));
             }
+            effects.extend(group.consumer.send_away(error).map(|(to, reply)| Effect::Reply(to, reply)));
         }
         let waiting = self.writes.take_all().filter_map(|purpose| purpose.refused(error));
         effects.extend(waiting.map(|(to, reply)| Effect::Reply(to, reply)));
         self.timers.clear();
+        self.has_consumer_groups = false;
     }
 
     pub(super) fn replayed(&mut self, epoch: LeaderEpoch, records: Vec<Replayed>) {
@@ -65,17 +67,16 @@ impl<T> Coordinator<T> {
 
     /// The only way in which what is durable changes, besides the end of a transaction.
     pub(super) fn replay(&mut self, at: Offset, producer: Option<ProducerId>, record: &GroupRecord) {
-        let id = match record {
-            GroupRecord::Offset(key, _) => &key.group,
-            GroupRecord::Group(key, _) => &key.group,
-        };
+        let id = record.group();
         let group = self.groups.entry(id.clone()).or_insert_with(|| Group::new(id.clone()));
+        self.has_consumer_groups |= matches!(record, GroupRecord::Consumer(..));
         match (record, producer) {
             (GroupRecord::Offset(key, value), None) => group.offsets.replay(at, key, value.as_ref()),
             (GroupRecord::Offset(key, value), Some(producer)) => {
                 group.offsets.replay_transactional(at, producer, key, value.as_ref());
             }
             (GroupRecord::Group(_, value), _) => group.metadata.clone_from(value),
+            (GroupRecord::Consumer(_, record), _) => group.consumer.replay(record),
         }
     }
 
@@ -93,14 +94,17 @@ impl<T> Coordinator<T> {
         self.sweep = Sweep { next: now.moment.after(self.rules.offsets_retention_check_interval), from: None };
         let ids = self.groups.keys().cloned().collect::<Vec<_>>();
         for id in ids {
-            self.with_group(now, &id, effects, |group, step| group.revive(step));
+            self.with_group(now, &id, effects, |group, step| {
+                group.revive(step);
+                group.revive_consumer(step);
+            });
         }
     }
 }
 
 impl<T> Group<T> {
     /// Takes up the generation that the group's record speaks of.
-    fn revive(&mut self, step: &mut Step<'_, T>) {
+    pub(super) fn revive(&mut self, step: &mut Step<'_, T>) {
         let Some(metadata) = self.metadata.clone() else { return };
         self.generation = metadata.generation;
         self.protocol_type = Some(metadata.protocol_type).filter(|it| !it.is_empty());

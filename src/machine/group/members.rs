@@ -80,6 +80,11 @@ impl<T> Member<T> {
         self.protocols == terms.protocols
     }
 
+    /// What it can speak, the best first.
+    pub(super) fn protocols(&self) -> &[Protocol] {
+        &self.protocols
+    }
+
     /// What it said about itself in a protocol; empty when it does not speak it.
     pub(super) fn metadata(&self, protocol: &str) -> Bytes {
         let spoken = self.protocols.iter().find(|spoken| spoken.name == *protocol);

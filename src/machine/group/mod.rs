@@ -1,5 +1,5 @@
 //! The coordinator of the groups in one partition of `__consumer_offsets`: who is a member, in which generation, who
-//! assigns, and which offsets were committed. Classic protocol.
+//! assigns, and which offsets were committed. The classic protocol is here, that of KIP-848 in `consumer`.
 //!
 //! *Owner*: an actor per partition of `__consumer_offsets` that this broker leads.
 //! *Invariant*: what is durable changes only by replaying a record: decide → records → append → committed → replay → reply
@@ -26,6 +26,7 @@
 //!   under an earlier leader epoch has no effect when it comes (law 5).
 //! - **Transactions**: a commit with a producer is appended as a transactional batch. When the partition's marker is in the
 //!   log (WriteTxnMarkers): [`Event::TransactionEnded`].
+//! - **Topics**, for the consumer protocol: [`Event::TopicsChanged`] whenever there are others, before the next request.
 //! - **Deleted topics** (UpdateMetadata with leader −2): [`Event::TopicsDeleted`], to every coordinator here.
 //! - **Time**: one timer for [`Coordinator::next_deadline`], whose end is [`Event::Tick`].
 //!
@@ -40,16 +41,22 @@ pub use self::api::{
     Commit, Heartbeat, Join, JoinReply, JoinedMember, Leave, Leaving, NewOffset, Now, Protocol, Reply, Request, Rules,
     Sync, SyncReply,
 };
+use self::consumer::Consumer;
+pub use self::consumer::{
+    Assignor, ConsumerDescription, ConsumerHeartbeat, ConsumerHeartbeatReply, ConsumerRules, DescribedConsumer, Refusal,
+};
 use self::members::Members;
 use self::offsets::Offsets;
-pub use self::query::{CLASSIC, DescribedMember, Description, FetchedOffset, Filter, Listed};
+pub use self::query::{DescribedMember, Description, FetchedOffset, Filter, Listed};
 use self::timers::{Timer, Timers};
+pub use self::topics::{Topic, Topics};
 use self::writes::{Purpose, Writes};
 use crate::model::{ErrorCode, LeaderEpoch, Moment, Offset, ProducerEpoch, ProducerId, Timestamp};
 use crate::wire::Str;
 use crate::wire::group_record::{GroupMetadataValue, GroupRecord};
 
 mod api;
+mod consumer;
 mod join;
 mod load;
 mod members;
@@ -58,6 +65,7 @@ mod query;
 mod rebalance;
 mod sync;
 mod timers;
+mod topics;
 mod writes;
 
 #[cfg(test)]
@@ -104,6 +112,10 @@ pub struct Coordinator<Ticket> {
     timers: Timers,
     writes: Writes<Ticket>,
     sweep: Sweep,
+    /// The newest that was heard of.
+    topics: Arc<Topics>,
+    /// There was a group of the consumer protocol since the last load.
+    has_consumer_groups: bool,
 }
 
 /// Whether this broker coordinates the partition's groups.
@@ -154,6 +166,8 @@ pub enum Event<Ticket> {
     TransactionEnded(ProducerId, bool),
     /// Topics were deleted.
     TopicsDeleted(BTreeSet<Str>),
+    /// There are other topics than before, or they changed.
+    TopicsChanged(Arc<Topics>),
     /// Settings changed.
     Configured(Rules),
     /// Time passed.
@@ -211,6 +225,8 @@ struct Group<T> {
     metadata: Option<GroupMetadataValue>,
     /// Durable, but for what waits to be.
     offsets: Offsets,
+    /// What it is in the consumer protocol. The rest, but for the offsets, is then as before the first member.
+    consumer: Consumer<T>,
 }
 
 /// Kafka's states.
@@ -270,6 +286,7 @@ impl Phase {
 struct Step<'s, T> {
     now: Now,
     rules: &'s Rules,
+    topics: &'s Topics,
     timers: &'s mut Timers,
     writes: &'s mut Writes<T>,
     effects: &'s mut Vec<Effect<T>>,
@@ -311,6 +328,8 @@ impl<T> Coordinator<T> {
             timers: Timers::default(),
             writes: Writes::new(LeaderEpoch::NONE),
             sweep: Sweep { next: Moment::default(), from: None },
+            topics: Arc::default(),
+            has_consumer_groups: false,
         }
     }
 
@@ -318,6 +337,12 @@ impl<T> Coordinator<T> {
     #[must_use]
     pub const fn ownership(&self) -> Ownership {
         self.ownership
+    }
+
+    /// Whether the topics matter before the next request: a group of the consumer protocol may be here.
+    #[must_use]
+    pub const fn wants_topics(&self) -> bool {
+        self.has_consumer_groups
     }
 
     /// When [`Event::Tick`] has something to do.
@@ -340,6 +365,7 @@ impl<T> Coordinator<T> {
             Event::Written(write, result) => self.written(now, write, result, effects),
             Event::TransactionEnded(producer, committed) => self.transaction_ended(producer, committed),
             Event::TopicsDeleted(topics) => self.topics_deleted(now, &topics, effects),
+            Event::TopicsChanged(topics) => self.topics = topics,
             Event::Configured(rules) => self.rules = rules,
             Event::Tick => {}
         }
@@ -361,15 +387,7 @@ impl<T> Coordinator<T> {
             return;
         }
         let id = api::owned(request.group());
-        self.with_group(now, &id, effects, |group, step| match request {
-            Request::Join(join) => group.join(ticket, &join, step),
-            Request::Sync(sync) => group.sync(ticket, sync, step),
-            Request::Heartbeat(heartbeat) => group.heartbeat(ticket, &heartbeat, step),
-            Request::Leave(leave) => group.leave(ticket, &leave, step),
-            Request::Commit(commit) => group.commit(ticket, commit, step),
-            Request::Delete { .. } => group.delete(ticket, step),
-            Request::DeleteOffsets { partitions, .. } => group.delete_offsets(ticket, &partitions, step),
-        });
+        self.with_group(now, &id, effects, |group, step| group.ask(ticket, request, step));
     }
 
     /// The answer when the request is for a group that is not there and cannot make it, or is wrong in itself.
@@ -380,11 +398,17 @@ impl<T> Coordinator<T> {
                 return Some(request.refused(ErrorCode::InvalidSessionTimeout));
             }
         }
+        if let Request::ConsumerHeartbeat(asked) = request
+            && let Err(refusal) = asked.check(&self.rules.consumer)
+        {
+            return Some(Reply::ConsumerHeartbeat(Err(refusal)));
+        }
         if self.groups.contains_key(request.group().as_str()) {
             return None;
         }
         let error = match request {
             Request::Join(join) if join.member_id.is_empty() => self.no_room_for_group()?,
+            Request::ConsumerHeartbeat(asked) if asked.epoch == 0 => self.no_room_for_group()?,
             Request::Join(_) | Request::Sync(_) | Request::Heartbeat(_) => ErrorCode::UnknownMemberId,
             Request::Leave(leave) => {
                 return Some(Reply::Leave(Ok(vec![ErrorCode::UnknownMemberId; leave.members.len()])));
@@ -393,7 +417,9 @@ impl<T> Coordinator<T> {
                 self.no_room_for_group()?
             }
             Request::Commit(_) => ErrorCode::IllegalGeneration,
-            Request::Delete { .. } | Request::DeleteOffsets { .. } => ErrorCode::GroupIdNotFound,
+            Request::Delete { .. } | Request::DeleteOffsets { .. } | Request::ConsumerHeartbeat(_) => {
+                ErrorCode::GroupIdNotFound
+            }
         };
         Some(request.refused(error))
     }
@@ -411,7 +437,8 @@ impl<T> Coordinator<T> {
         decide: impl FnOnce(&mut Group<T>, &mut Step<'_, T>),
     ) {
         let group = self.groups.entry(id.clone()).or_insert_with(|| Group::new(id.clone()));
-        let mut step = Step { now, rules: &self.rules, timers: &mut self.timers, writes: &mut self.writes, effects };
+        let (rules, topics) = (&self.rules, &*self.topics);
+        let mut step = Step { now, rules, topics, timers: &mut self.timers, writes: &mut self.writes, effects };
         decide(group, &mut step);
         group.check();
         if group.is_blank() {
@@ -435,7 +462,10 @@ impl<T> Coordinator<T> {
     /// Everything of it, for a test that has just stepped.
     #[cfg(test)]
     fn check_whole(&self) {
-        self.groups.values().for_each(|group| group.members.check_whole());
+        self.groups.values().for_each(|group| {
+            group.members.check_whole();
+            group.consumer.state().into_iter().for_each(|state| state.check_whole());
+        });
     }
 }
 
@@ -454,6 +484,7 @@ impl<T> Group<T> {
             subscribed: None,
             metadata: None,
             offsets: Offsets::default(),
+            consumer: Consumer::default(),
         }
     }
 
@@ -482,6 +513,7 @@ impl<T> Group<T> {
             && self.members.is_empty()
             && self.pending_members.is_empty()
             && self.offsets.is_empty()
+            && self.consumer.is_blank()
     }
 
     /// Whether a request comes from a member of this group, in the name of the instance that it says it is.
@@ -498,6 +530,8 @@ impl<T> Group<T> {
 
     fn check(&self) {
         self.members.check();
+        self.consumer.check();
+        assert!(self.consumer.state().is_none() || self.members.is_empty(), "a group of two protocols");
         assert!(self.leader.is_some() != self.members.is_empty(), "members without a leader, or a leader without any");
         match &self.phase {
             Phase::Empty | Phase::Dead { .. } => assert!(self.members.is_empty(), "an empty group has members"),

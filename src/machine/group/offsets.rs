@@ -8,6 +8,7 @@ use std::ops::Bound;
 use std::time::Duration;
 
 use super::api::{Commit, NewOffset, Now, Reply, owned};
+use super::consumer::State;
 use super::writes::{Purpose, Removal};
 use super::{Coordinator, Effect, Group, Phase, Step, Sweep, WRITES_IN_FLIGHT_MAX};
 use crate::model::{ErrorCode, Offset, ProducerId, Timestamp};
@@ -169,7 +170,7 @@ impl Offsets {
     ) {
         let keys = records.iter().filter_map(|record| match record {
             GroupRecord::Offset(key, _) => Some((key.topic.clone(), key.partition)),
-            GroupRecord::Group(..) => None,
+            GroupRecord::Group(..) | GroupRecord::Consumer(..) => None,
         });
         for key in keys {
             if self.pending.get(&key) == Some(&write) {
@@ -234,6 +235,9 @@ impl<T> Group<T> {
         if self.is_dead() {
             return Err(ErrorCode::CoordinatorNotAvailable);
         }
+        if let Some(state) = self.consumer.state() {
+            return state.check_commit(commit);
+        }
         if commit.generation < 0 && self.phase == Phase::Empty {
             // An administrator, or a consumer that needs no coordination.
             return Ok(());
@@ -256,6 +260,7 @@ impl<T> Group<T> {
             Phase::PreparingRebalance { .. } | Phase::CompletingRebalance { .. } | Phase::Stable { .. } => {
                 step.reply(ticket, Reply::Delete(ErrorCode::NonEmptyGroup));
             }
+            Phase::Empty if self.consumer.has_members() => step.reply(ticket, Reply::Delete(ErrorCode::NonEmptyGroup)),
             Phase::Empty => {
                 self.pending_members.clear();
                 step.timers.cancel_group(&self.id);
@@ -277,6 +282,9 @@ impl<T> Group<T> {
             return;
         }
         let in_use = |topic: &Str| {
+            if let Some(state) = self.consumer.state() {
+                return state.is_subscribed(topic);
+            }
             // What nobody knows may be subscribed.
             self.phase != Phase::Empty && self.subscribed.as_ref().is_none_or(|topics| topics.contains(topic))
         };
@@ -289,7 +297,7 @@ impl<T> Group<T> {
 
     fn expire_offsets(&mut self, step: &mut Step<'_, T>) {
         let keys = self.expired_offsets(step);
-        let left_behind = self.phase == Phase::Empty && self.pending_members.is_empty() && self.offsets.is_empty();
+        let left_behind = self.is_unused() && self.offsets.is_empty();
         if !keys.is_empty() || left_behind {
             self.remove(&keys, None, step);
         }
@@ -298,10 +306,11 @@ impl<T> Group<T> {
     /// What nobody reads from any more, for long enough. What is just being committed is spared.
     fn expired_offsets(&self, step: &Step<'_, T>) -> BTreeSet<Key> {
         let nobody = BTreeSet::new();
+        let by_consumers = self.consumer.state().map(State::subscribed_topics);
         let (since, subscribed) = match (&self.phase, &self.protocol_type, &self.subscribed) {
             (Phase::Empty, Some(_), _) => (Some(self.phase_since).filter(|it| *it != Timestamp::NONE), &nobody),
             (Phase::Stable { .. }, Some(_), Some(subscribed)) if self.is_consumer_group() => (None, subscribed),
-            (Phase::Empty, None, _) => (None, &nobody),
+            (Phase::Empty, None, _) => (None, by_consumers.as_ref().unwrap_or(&nobody)),
             _ => return BTreeSet::new(),
         };
         let now = step.now.timestamp.0;
@@ -327,8 +336,9 @@ impl<T> Group<T> {
             GroupRecord::Offset(key, None)
         };
         let mut records = keys.iter().map(tombstone).collect::<Vec<_>>();
-        let is_unused = self.phase == Phase::Empty && self.pending_members.is_empty();
-        let dies = is_unused && self.offsets.keys().is_subset(keys);
+        let dies = self.is_unused() && self.offsets.keys().is_subset(keys);
+        let of_consumer = self.consumer.state().filter(|_| dies).into_iter().flat_map(State::tombstones);
+        records.extend(of_consumer.map(|record| GroupRecord::Consumer(self.id.clone(), record)));
         if dies && (0 < self.generation || self.metadata.is_some()) {
             records.push(GroupRecord::Group(GroupMetadataKey { group: self.id.clone() }, None));
         }
@@ -361,7 +371,7 @@ impl<T> Group<T> {
         let mut outcome = result;
         if self.phase == (Phase::Dead { writing: write }) {
             self.phase = Phase::Empty;
-            let is_gone = self.metadata.is_none() && self.offsets.is_empty();
+            let is_gone = self.metadata.is_none() && self.offsets.is_empty() && self.consumer.is_blank();
             if result.is_ok() && is_gone {
                 self.generation = 0;
             } else if result.is_ok() {
@@ -372,6 +382,12 @@ impl<T> Group<T> {
         if let Some((ticket, removal)) = asked {
             step.reply(ticket, removal.reply(outcome));
         }
+    }
+
+    /// Nobody is there, nor about to come.
+    fn is_unused(&self) -> bool {
+        let by_consumers = self.consumer.has_members() || self.consumer.is_writing();
+        self.phase == Phase::Empty && self.pending_members.is_empty() && !by_consumers
     }
 
     fn topics_deleted(&mut self, topics: &BTreeSet<Str>, step: &mut Step<'_, T>) {

@@ -4,7 +4,7 @@
 
 use bytes::Bytes;
 
-use super::{Coordinator, Group, Ownership, Phase};
+use super::{CONSUMER, Coordinator, Group, Ownership, Phase};
 use crate::model::{ErrorCode, LeaderEpoch, Offset};
 use crate::wire::Str;
 
@@ -60,7 +60,7 @@ pub struct DescribedMember {
 pub struct Filter {
     /// States, in any case (KIP-518).
     pub states: Vec<Str>,
-    /// Types, in any case (KIP-848). All groups here are `classic`.
+    /// Types, in any case (KIP-848).
     pub types: Vec<Str>,
 }
 
@@ -73,10 +73,12 @@ pub struct Listed {
     pub protocol_type: Str,
     /// Kafka's name of its state.
     pub state: &'static str,
+    /// `classic` or `consumer` (`Group.GroupType`).
+    pub group_type: &'static str,
 }
 
-/// The type of every group here (`Group.GroupType`).
-pub const CLASSIC: &str = "classic";
+/// The type of a group of the classic protocol, or of none.
+const CLASSIC: &str = "classic";
 
 impl<T> Coordinator<T> {
     fn check_active(&self) -> Result<(), ErrorCode> {
@@ -88,7 +90,7 @@ impl<T> Coordinator<T> {
     }
 
     /// OffsetFetch of one group: of these partitions in their order, or of all that have an offset. With `require_stable` a
-    /// partition with a commit under way is an error to be tried again (KIP-447).
+    /// partition with a commit under way is an error to be tried again (KIP-447). A member says so with its epoch (KIP-848).
     ///
     /// # Errors
     /// What is wrong with all of the group.
@@ -97,9 +99,13 @@ impl<T> Coordinator<T> {
         group: &str,
         wanted: Option<&[(Str, i32)]>,
         require_stable: bool,
+        member: Option<(&Str, i32)>,
     ) -> Result<Vec<FetchedOffset>, ErrorCode> {
         self.check_active()?;
         let group = self.groups.get(group);
+        if let Some(state) = group.and_then(|group| group.consumer.state()) {
+            state.check_fetch(member)?;
+        }
         let fetch = |topic: &Str, partition: i32| fetch(group, topic, partition, require_stable);
         Ok(match (wanted, group) {
             (Some(wanted), _) => wanted.iter().map(|(topic, partition)| fetch(topic, *partition)).collect(),
@@ -117,7 +123,8 @@ impl<T> Coordinator<T> {
     /// What is wrong. The response then has empty texts.
     pub fn describe(&self, group: &str) -> Result<Description, ErrorCode> {
         self.check_active()?;
-        let Some(group) = self.groups.get(group) else {
+        // A group of the consumer protocol is described by another request, and is not there for this one.
+        let Some(group) = self.groups.get(group).filter(|group| group.consumer.state().is_none()) else {
             return Ok(Description {
                 state: "Dead",
                 protocol_type: Str::default(),
@@ -157,16 +164,22 @@ impl<T> Coordinator<T> {
             Ownership::Active => {}
         }
         let wants = |wanted: &[Str], is: &str| wanted.is_empty() || wanted.iter().any(|it| it.eq_ignore_ascii_case(is));
-        if !wants(&filter.types, CLASSIC) {
-            return Ok(Vec::new());
-        }
-        let groups = self.groups.values().filter(|group| wants(&filter.states, group.phase.name()));
-        let listed = groups.map(|group| Listed {
-            group: group.id.clone(),
-            protocol_type: group.protocol_type.clone().unwrap_or_default(),
-            state: group.phase.name(),
+        let listed = self.groups.values().map(|group| match group.consumer.state() {
+            None => Listed {
+                group: group.id.clone(),
+                protocol_type: group.protocol_type.clone().unwrap_or_default(),
+                state: group.phase.name(),
+                group_type: CLASSIC,
+            },
+            Some(state) => Listed {
+                group: group.id.clone(),
+                protocol_type: CONSUMER.into(),
+                state: if group.is_dead() { group.phase.name() } else { state.name() },
+                group_type: CONSUMER,
+            },
         });
-        Ok(listed.collect())
+        let wanted = |it: &Listed| wants(&filter.types, it.group_type) && wants(&filter.states, it.state);
+        Ok(listed.filter(wanted).collect())
     }
 }
 

@@ -49,7 +49,12 @@ impl<T> Group<T> {
     }
 
     pub(super) fn timer(&mut self, timer: Timer, step: &mut Step<'_, T>) {
+        if self.consumer.state().is_some() || self.consumer.is_writing() {
+            self.consumer_timer(timer, step);
+            return;
+        }
         match timer {
+            Timer::Rebalance(_) | Timer::Rejoin(_) | Timer::Assigned(_) => {}
             Timer::Join => self.join_is_due(step),
             Timer::Sync => self.sync_is_due(step),
             Timer::Session(member_id) => {

@@ -16,6 +16,12 @@ pub(super) enum Timer {
     Session(Str),
     /// Somebody to come back with the member id that it was given.
     Pending(Str),
+    /// A member of the consumer protocol to let go of what is not its own any more.
+    Rebalance(Str),
+    /// A member of the classic protocol to join again, in a group of the consumer protocol.
+    Rejoin(Str),
+    /// Such a member to ask what it has got.
+    Assigned(Str),
 }
 
 /// Every group's timers. Each is set once at most.
@@ -32,6 +38,10 @@ impl Timers {
             self.due.remove(&(before, group.clone(), timer.clone()));
         }
         self.due.insert((at, group.clone(), timer));
+    }
+
+    pub(super) fn is_set(&self, group: &Str, timer: &Timer) -> bool {
+        self.set.contains_key(&(group.clone(), timer.clone()))
     }
 
     pub(super) fn cancel(&mut self, group: &Str, timer: Timer) {

@@ -6,6 +6,7 @@ use std::collections::BTreeMap;
 use std::sync::Arc;
 
 use super::api::{JoinReply, Now, Reply, SyncReply};
+use super::consumer::Done;
 use super::members::Terms;
 use super::{Coordinator, Effect, Group, Phase, Step, WriteId};
 use crate::model::{ErrorCode, LeaderEpoch, Offset, ProducerId};
@@ -26,6 +27,8 @@ pub(super) enum Purpose<T> {
     Emptied,
     /// A client commits; the outcomes if the write succeeds.
     Commit(T, Vec<ErrorCode>),
+    /// Something of a group of the consumer protocol.
+    Consumer(Done<T>),
     /// Offsets go, and the group if nothing else was left. Who waits for it, if anybody does.
     Removal(Option<(T, Removal)>),
 }
@@ -60,6 +63,7 @@ impl<T> Purpose<T> {
                 let outcome = |before: ErrorCode| if before.is_error() { before } else { error };
                 Some((ticket, Reply::Commit(outcomes.into_iter().map(outcome).collect())))
             }
+            Self::Consumer(done) => done.refused(error),
             Self::Removal(asked) => asked.map(|(ticket, removal)| (ticket, removal.reply(Err(error)))),
             Self::Assignment { .. } | Self::StaticRejoin(_) | Self::Emptied => None,
         }
@@ -138,20 +142,24 @@ impl<T> Coordinator<T> {
         effects: &mut Vec<Effect<T>>,
     ) {
         let Some(write) = self.writes.finish(id) else { return };
-        if let Ok(base) = result {
+        let is_in_log = result.is_ok() || write.counts_when_late() && result.is_err_and(is_late);
+        if is_in_log {
+            // Where the records of a write that is late lie does not matter: none of them is an offset.
+            let base = result.unwrap_or(Offset::NONE);
             let offsets = (base.0..).map(Offset);
             for (at, record) in offsets.zip(write.records.iter()) {
                 self.replay(at, write.producer, record);
             }
         }
         let group = write.group.clone();
-        self.with_group(now, &group, effects, |group, step| group.written(write, result.map(|_| ()), step));
+        self.with_group(now, &group, effects, |group, step| group.written(write, result.map(|_| ()), is_in_log, step));
     }
 }
 
 impl<T> Group<T> {
-    fn written(&mut self, write: Write<T>, result: Result<(), ErrorCode>, step: &mut Step<'_, T>) {
+    fn written(&mut self, write: Write<T>, result: Result<(), ErrorCode>, is_in_log: bool, step: &mut Step<'_, T>) {
         match write.purpose {
+            Purpose::Consumer(done) => self.consumer_written(done, result, is_in_log, step),
             Purpose::Assignment { generation } => self.assignment_written(write.number, generation, result, step),
             Purpose::StaticRejoin(rejoin) => self.static_rejoin_written(rejoin, result, step),
             Purpose::Emptied => {}
@@ -244,8 +252,20 @@ impl<T> Group<T> {
     }
 }
 
+impl<T> Write<T> {
+    /// Whether its records are replayed even if nobody knows yet that they are committed.
+    const fn counts_when_late(&self) -> bool {
+        matches!(self.purpose, Purpose::Consumer(_))
+    }
+}
+
+/// Whether the records lie in the leader's log, but were not committed in time.
+const fn is_late(error: ErrorCode) -> bool {
+    matches!(error, ErrorCode::RequestTimedOut | ErrorCode::NotEnoughReplicasAfterAppend)
+}
+
 /// What a member is told when its group could not be written.
-fn store_error(error: ErrorCode) -> ErrorCode {
+pub(super) fn store_error(error: ErrorCode) -> ErrorCode {
     if error == ErrorCode::RequestTimedOut {
         ErrorCode::RebalanceInProgress
     } else if is_too_large(error) {

@@ -1,26 +1,36 @@
-//! The records of `__consumer_offsets`: what a classic group's coordinator keeps of its groups, in Kafka's bytes.
+//! The records of `__consumer_offsets`: what a coordinator keeps of its groups, in Kafka's bytes.
 //!
 //! Key and value each begin with the version of what follows. The key's version says what kind of record it is, and a
 //! record without a value (a tombstone) takes away what an earlier one with the same key said.
 //!
 //! Kafka 3.9 reads every version described here and writes [`OFFSET_KEY_VERSION`], [`GROUP_KEY_VERSION`] and
 //! [`VALUE_VERSION`]. A 3.9 broker that meets a value of another version loads nothing of that partition, so nothing else
-//! may ever be written.
+//! may ever be written. Groups of the consumer protocol have records of their own kinds ([`ConsumerRecord`]), which it passes
+//! over.
 //!
 //! Source: Kafka 3.9, `group-coordinator/src/main/resources/common/message/*.json`, `GroupMetadataManager.scala`.
-
-use std::ops::RangeInclusive;
 
 use bytes::Bytes;
 
 use super::schema::Message;
 use super::{DecodeError, Decoder, Dialect, EncodeError, Encoder, Field as _, Str};
 
+macro_rules! versions {
+    ($($name:ident $versions:expr, flexible $flexible:expr;)*) => {$(
+        impl Message for $name {
+            const VERSIONS: std::ops::RangeInclusive<i16> = $versions;
+            const FLEXIBLE_FROM: Option<i16> = $flexible;
+        }
+    )*};
+}
+
+mod consumer;
 mod subscription;
 #[cfg(test)]
 mod tests;
 
-pub use subscription::subscribed_topics;
+pub use consumer::*;
+pub use subscription::{Subscription, assigned_partitions, assignment_bytes, subscribed_topics};
 
 /// Version of the key of a committed offset, as written. 0 has the same fields.
 pub const OFFSET_KEY_VERSION: i16 = 1;
@@ -102,15 +112,6 @@ structs! {
     }
 }
 
-macro_rules! versions {
-    ($($name:ident $versions:expr, flexible $flexible:expr;)*) => {$(
-        impl Message for $name {
-            const VERSIONS: RangeInclusive<i16> = $versions;
-            const FLEXIBLE_FROM: Option<i16> = $flexible;
-        }
-    )*};
-}
-
 versions! {
     OffsetCommitKey 0..=OFFSET_KEY_VERSION, flexible None;
     OffsetCommitValue 0..=4, flexible Some(4);
@@ -125,6 +126,8 @@ pub enum GroupRecord {
     Offset(OffsetCommitKey, Option<OffsetCommitValue>),
     /// A group has a new generation, or was removed.
     Group(GroupMetadataKey, Option<GroupMetadataValue>),
+    /// Something of a group of the consumer protocol.
+    Consumer(Str, ConsumerRecord),
 }
 
 /// A record's key and value as bytes.
@@ -137,7 +140,7 @@ pub struct EncodedGroupRecord {
 }
 
 impl GroupRecord {
-    /// The bytes that Kafka 3.9 would write.
+    /// The bytes that Kafka 3.9 would write, or 4.1 for the consumer protocol.
     ///
     /// # Errors
     /// [`EncodeError`] when a string is too long for its length field, or an array.
@@ -151,6 +154,17 @@ impl GroupRecord {
                 key: versioned(key, GROUP_KEY_VERSION)?,
                 value: value.as_ref().map(|value| versioned(value, VALUE_VERSION)).transpose()?,
             }),
+            Self::Consumer(group, record) => record.encode(group),
+        }
+    }
+
+    /// The group that it speaks of.
+    #[must_use]
+    pub const fn group(&self) -> &Str {
+        match self {
+            Self::Offset(key, _) => &key.group,
+            Self::Group(key, _) => &key.group,
+            Self::Consumer(group, _) => group,
         }
     }
 
@@ -169,7 +183,8 @@ impl GroupRecord {
             let key = GroupMetadataKey::decode(&mut key, key_version)?;
             Ok(Some(Self::Group(key, value.map(from_versioned).transpose()?)))
         } else {
-            Ok(None)
+            let of_consumer = ConsumerRecord::decode(key_version, &mut key, value)?;
+            Ok(of_consumer.map(|(group, record)| Self::Consumer(group, record)))
         }
     }
 
@@ -192,6 +207,7 @@ impl GroupRecord {
                 });
                 FIXED + key.group.len() + bytes.sum::<usize>()
             }
+            Self::Consumer(group, record) => FIXED + group.len() + record.bytes(),
         }
     }
 }

@@ -184,3 +184,138 @@ fn topics_of_a_subscription_are_found_in_every_version() {
     assert_eq!(topics("0000 00000002 0001 61"), None, "it ends too early");
     assert_eq!(topics("ffff 00000000 ffffffff"), None);
 }
+
+/// The records of a group of the consumer protocol, with what Kafka 4.1.0's `GroupCoordinatorRecordHelpers` and
+/// `GroupCoordinatorRecordSerde` make of them.
+fn consumer_records() -> Vec<(ConsumerRecord, &'static str, &'static str)> {
+    let id = |first: u8| crate::model::TopicId(std::array::from_fn(|at| first + u8::try_from(at).expect("few")));
+    let (one, two) = (id(0x01), id(0x11));
+    let of = |topic_id, partitions: &[i32]| TopicPartitions { topic_id, partitions: partitions.to_vec() };
+    let member = ConsumerGroupMemberMetadataValue {
+        instance_id: Some("i".into()),
+        rack_id: Some("r".into()),
+        client_id: "c".into(),
+        client_host: "/h".into(),
+        subscribed_topic_names: vec!["a".into(), "tt".into()],
+        subscribed_topic_regex: Some("x.*".into()),
+        rebalance_timeout_ms: 45_000,
+        server_assignor: Some("range".into()),
+        classic_member_metadata: None,
+    };
+    let classic = ConsumerGroupMemberMetadataValue {
+        client_id: "c".into(),
+        client_host: "/h".into(),
+        subscribed_topic_names: vec!["tt".into()],
+        rebalance_timeout_ms: 45_000,
+        classic_member_metadata: Some(ClassicMemberMetadata {
+            session_timeout_ms: 6_000,
+            supported_protocols: vec![ClassicProtocol { name: "range".into(), metadata: Bytes::from_static(&[1, 2]) }],
+        }),
+        ..ConsumerGroupMemberMetadataValue::default()
+    };
+    let current = ConsumerGroupCurrentMemberAssignmentValue {
+        member_epoch: 7,
+        previous_member_epoch: 6,
+        state: 1,
+        assigned_partitions: vec![of(one, &[0, 2])],
+        partitions_pending_revocation: vec![of(two, &[1])],
+    };
+    let target = ConsumerGroupTargetAssignmentMemberValue { topic_partitions: vec![of(one, &[0, 2])] };
+    let regex = ConsumerGroupRegularExpressionValue {
+        topics: vec!["x1".into(), "x2".into()],
+        version: 12,
+        timestamp: 0x0102_0304_0506,
+    };
+    let topics = ConsumerGroupPartitionMetadataValue {
+        topics: vec![TopicMetadata {
+            topic_id: one,
+            topic_name: "tt".into(),
+            num_partitions: 3,
+            partition_metadata: vec![PartitionMetadata { partition: 1, racks: vec!["r1".into()] }],
+        }],
+    };
+    let epoch = |metadata_hash| ConsumerGroupMetadataValue { epoch: 5, metadata_hash };
+    vec![
+        (ConsumerRecord::Group(Some(epoch(0))), "0003 0001 67", "0000 00000005 00"),
+        (
+            ConsumerRecord::Group(Some(epoch(0x0102_0304_0506_0708))),
+            "0003 0001 67",
+            "0000 00000005 01 00 08 0102030405060708",
+        ),
+        (ConsumerRecord::Group(None), "0003 0001 67", ""),
+        (
+            ConsumerRecord::PartitionMetadata(Some(topics)),
+            "0004 0001 67",
+            "0000 02 0102030405060708090a0b0c0d0e0f10 03 7474 00000003 02 00000001 02 03 7231 00 00 00",
+        ),
+        (ConsumerRecord::PartitionMetadata(None), "0004 0001 67", ""),
+        (
+            ConsumerRecord::Member("m1".into(), Some(member)),
+            "0005 0001 67 0002 6d31",
+            "0000 02 69 02 72 02 63 03 2f68 03 02 61 03 7474 04 782e2a 0000afc8 06 72616e6765 00",
+        ),
+        (
+            ConsumerRecord::Member("m2".into(), Some(classic)),
+            "0005 0001 67 0002 6d32",
+            "0000 00 00 02 63 03 2f68 02 03 7474 00 0000afc8 00 01 00 10 01 00001770 02 06 72616e6765 03 0102 00 00",
+        ),
+        (ConsumerRecord::Member("m1".into(), None), "0005 0001 67 0002 6d31", ""),
+        (
+            ConsumerRecord::Target(Some(ConsumerGroupTargetAssignmentMetadataValue { assignment_epoch: 9 })),
+            "0006 0001 67",
+            "0000 00000009 00",
+        ),
+        (ConsumerRecord::Target(None), "0006 0001 67", ""),
+        (
+            ConsumerRecord::TargetMember("m1".into(), Some(target)),
+            "0007 0001 67 0002 6d31",
+            "0000 02 0102030405060708090a0b0c0d0e0f10 03 00000000 00000002 00 00",
+        ),
+        (ConsumerRecord::TargetMember("m1".into(), None), "0007 0001 67 0002 6d31", ""),
+        (
+            ConsumerRecord::CurrentMember("m1".into(), Some(current)),
+            "0008 0001 67 0002 6d31",
+            "0000 00000007 00000006 01 02 0102030405060708090a0b0c0d0e0f10 03 00000000 00000002 00
+                02 1112131415161718191a1b1c1d1e1f20 02 00000001 00 00",
+        ),
+        (ConsumerRecord::CurrentMember("m1".into(), None), "0008 0001 67 0002 6d31", ""),
+        (
+            ConsumerRecord::RegularExpression("x.*".into(), Some(regex)),
+            "0010 0001 67 0003 782e2a",
+            "0000 03 03 7831 03 7832 000000000000000c 0000010203040506 00",
+        ),
+        (ConsumerRecord::RegularExpression("x.*".into(), None), "0010 0001 67 0003 782e2a", ""),
+    ]
+}
+
+#[test]
+fn the_records_of_the_consumer_protocol_are_kafkas() {
+    for (record, key, value) in consumer_records() {
+        let record = GroupRecord::Consumer("g".into(), record);
+        let encoded = record.encode().expect("short strings");
+        let value = Some(hex(value)).filter(|bytes| !bytes.is_empty());
+        assert_eq!(encoded.key, hex(key), "{record:?}");
+        assert_eq!(encoded.value.as_deref(), value.as_deref(), "{record:?}");
+        assert_eq!(GroupRecord::decode(&encoded.key, encoded.value.as_deref()), Ok(Some(record)));
+    }
+}
+
+#[test]
+fn subscriptions_and_assignments_are_the_consumer_protocols() {
+    // Kafka 3.9's `ConsumerProtocol.serializeSubscription` of version 3: topics, no user data, owned partitions, generation, rack.
+    let bytes = Bytes::from(hex(
+        "0003 00000001 0002 7474 ffffffff 00000001 0002 7474 00000002 00000000 00000002 00000005 0001 72",
+    ));
+    let owned = vec![(Str::from("tt"), vec![0, 2])];
+    let subscription =
+        Subscription { version: 3, topics: vec!["tt".into()], owned: owned.clone(), rack: Some("r".into()) };
+    assert_eq!(Subscription::read(&bytes), Some(subscription));
+    let old = Subscription { version: 0, topics: vec!["tt".into()], ..Subscription::default() };
+    assert_eq!(Subscription::read(&Bytes::from(hex("0000 00000001 0002 7474 ffffffff"))), Some(old));
+    assert_eq!(Subscription::read(&bytes.slice(..20)), None, "cut short");
+    let assigned = assignment_bytes(1, &owned).expect("short strings");
+    assert_eq!(assigned, hex("0001 00000001 0002 7474 00000002 00000000 00000002 ffffffff"));
+    assert_eq!(assigned_partitions(&assigned), Some(owned));
+    assert_eq!(assigned_partitions(&Bytes::new()), Some(vec![]));
+    assert_eq!(assigned_partitions(&Bytes::from_static(&[0, 1, 9])), None);
+}

@@ -64,6 +64,8 @@ structs! {
         assignment: Assignment [0..],
         /// What the member is to read once the others have let go.
         target_assignment: Assignment [0..],
+        /// The protocol that the member speaks: 0 for the classic one, 1 for the consumer protocol, −1 for unknown.
+        member_type: i8 = -1 [1..; ignorable],
     }
 
     /// Partitions that a member owns or is to own.

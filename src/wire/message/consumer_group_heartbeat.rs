@@ -8,7 +8,7 @@ structs! {
     struct ConsumerGroupHeartbeatRequest {
         /// The group's name.
         group_id: Str [0..],
-        /// The member's id, which the coordinator gives out; empty before that.
+        /// The member's id. From version 1 on the client makes it; before the coordinator does, and it is empty at first.
         member_id: Str [0..],
         /// The member's epoch: 0 joins, −1 leaves, −2 leaves for a while as a static member.
         member_epoch: i32 [0..],
@@ -20,6 +20,8 @@ structs! {
         rebalance_timeout_ms: i32 = -1 [0..],
         /// The topics that the member subscribes to; null when they did not change.
         subscribed_topic_names: Option<Vec<Str>> [0..],
+        /// The pattern of the topics that the member subscribes to; null when it did not change, empty for none any more.
+        subscribed_topic_regex: Option<Str> [1..],
         /// The assignor that the member wants; null for the broker's choice.
         server_assignor: Option<Str> [0..],
         /// The partitions that the member owns; null when they did not change.

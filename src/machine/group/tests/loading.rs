@@ -16,7 +16,7 @@ fn nothing_is_answered_before_everything_is_loaded() {
     let asked = Request::Commit(commit("", -1, vec![new_offset("t", 0, 1)]));
     assert_eq!(desk.ask("c", asked), ["c: [COORDINATOR_LOAD_IN_PROGRESS]"]);
     assert_eq!(desk.ask("l", leave(&[("m", None)])), ["l: COORDINATOR_LOAD_IN_PROGRESS"]);
-    assert_eq!(desk.coordinator.fetch_offsets("g", None, false), Err(ErrorCode::CoordinatorLoadInProgress));
+    assert_eq!(desk.coordinator.fetch_offsets("g", None, false, None), Err(ErrorCode::CoordinatorLoadInProgress));
     assert_eq!(desk.coordinator.list(&Filter::default()), Err(ErrorCode::CoordinatorLoadInProgress));
     desk.tell(Event::Loaded(LeaderEpoch(2)));
     assert_eq!(desk.coordinator.ownership(), Ownership::Loading, "that was another leadership");

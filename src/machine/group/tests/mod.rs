@@ -1,5 +1,6 @@
 //! Transcripts of groups' lives, and lives made up by chance.
 
+mod consumer;
 mod loading;
 mod membership;
 mod offsets;
@@ -32,6 +33,15 @@ fn rules() -> Rules {
         offsets_retention: Duration::from_secs(3_600),
         offsets_retention_check_interval: Duration::from_secs(600),
         offset_metadata_max: 10,
+        consumer: ConsumerRules {
+            is_enabled: true,
+            session_timeout: Duration::from_secs(45),
+            heartbeat_interval_ms: 5_000,
+            group_size_max: 10,
+            assignors: &[Assignor::Uniform, Assignor::Range],
+            is_upgrade_allowed: true,
+            is_downgrade_allowed: true,
+        },
     }
 }
 
@@ -125,6 +135,7 @@ fn new_offset(topic: &str, partition: i32, offset: i64) -> NewOffset {
 fn commit(member_id: &str, generation: i32, offsets: Vec<NewOffset>) -> Commit {
     Commit {
         group: "g".into(),
+        version: 8,
         generation,
         member_id: member_id.into(),
         instance_id: None,
@@ -251,7 +262,7 @@ impl Desk {
     }
 
     fn offset(&self, topic: &str, partition: i32) -> i64 {
-        let fetched = self.coordinator.fetch_offsets("g", Some(&[(topic.into(), partition)]), false);
+        let fetched = self.coordinator.fetch_offsets("g", Some(&[(topic.into(), partition)]), false, None);
         fetched.expect("it coordinates")[0].offset.0
     }
 }
@@ -290,6 +301,7 @@ fn reply_text(reply: &Reply) -> String {
             format!("assigned '{}' by {}", String::from_utf8_lossy(&sync.assignment), name(&sync.protocol))
         }
         Reply::Heartbeat(error) | Reply::Delete(error) => error.to_string(),
+        Reply::ConsumerHeartbeat(reply) => consumer::reply(reply),
         Reply::Leave(Ok(errors)) | Reply::DeleteOffsets(Ok(errors)) | Reply::Commit(errors) => format!("{errors:?}"),
         Reply::Leave(Err(error)) | Reply::DeleteOffsets(Err(error)) => error.to_string(),
     }
@@ -302,6 +314,7 @@ fn record(record: &GroupRecord) -> String {
             format!("{}/{}-{} = {}", key.group, key.topic, key.partition, value.offset)
         }
         GroupRecord::Group(key, None) => format!("{} gone", key.group),
+        GroupRecord::Consumer(_, record) => consumer::record(record),
         GroupRecord::Group(key, Some(value)) => {
             let members = value.members.iter().map(|member| {
                 format!("{} '{}'", short(&member.member_id), String::from_utf8_lossy(&member.assignment))

@@ -66,7 +66,7 @@ fn what_is_stored_is_fetched_and_what_is_pending_is_said() {
     desk.ask("a", request(commit("", -1, vec![offset.clone()])));
     let wanted: [(Str, i32); 2] = [("t".into(), 0), ("t".into(), 1)];
     let fetch = |desk: &Desk, stable| {
-        let fetched = desk.coordinator.fetch_offsets("g", Some(&wanted), stable).expect("it coordinates");
+        let fetched = desk.coordinator.fetch_offsets("g", Some(&wanted), stable, None).expect("it coordinates");
         fetched
             .iter()
             .map(|it| format!("{} {} {:?} {}", it.offset.0, it.leader_epoch.0, it.metadata, it.error))
@@ -79,7 +79,7 @@ fn what_is_stored_is_fetched_and_what_is_pending_is_said() {
     assert_eq!(fetch(&desk, true)[0], "-1 -1 \"\" UNSTABLE_OFFSET_COMMIT", "one more is under way");
     desk.commit();
     assert_eq!(fetch(&desk, true), ["5 1 \"note\" NONE", "-1 -1 \"\" NONE"]);
-    let all = |group| desk.coordinator.fetch_offsets(group, None, false).expect("it coordinates").len();
+    let all = |group| desk.coordinator.fetch_offsets(group, None, false, None).expect("it coordinates").len();
     assert_eq!((all("g"), all("none")), (1, 0));
 }
 
@@ -91,7 +91,8 @@ fn a_transaction_counts_when_it_is_committed() {
         ..commit("", -1, vec![new_offset("t", 0, offset)])
     };
     let unstable = |desk: &Desk| {
-        let fetched = desk.coordinator.fetch_offsets("g", Some(&[("t".into(), 0)]), true).expect("it coordinates");
+        let fetched =
+            desk.coordinator.fetch_offsets("g", Some(&[("t".into(), 0)]), true, None).expect("it coordinates");
         fetched[0].error == ErrorCode::UnstableOffsetCommit
     };
     assert_eq!(desk.ask("a", request(transactional(5))), ["append 0 in transaction of 7: g/t-0 = 5"]);

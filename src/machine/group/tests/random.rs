@@ -11,10 +11,14 @@ const LIVES: u64 = 150;
 const STEPS: usize = 400;
 
 /// SplitMix64.
-struct Random(u64);
+pub(super) struct Random(u64);
 
 impl Random {
-    fn below(&mut self, end: u64) -> u64 {
+    pub(super) const fn new(seed: u64) -> Self {
+        Self(seed)
+    }
+
+    pub(super) fn below(&mut self, end: u64) -> u64 {
         self.0 = self.0.wrapping_add(0x9e37_79b9_7f4a_7c15);
         let mut mixed = self.0;
         mixed = (mixed ^ (mixed >> 30)).wrapping_mul(0xbf58_476d_1ce4_e5b9);
@@ -22,7 +26,7 @@ impl Random {
         (mixed ^ (mixed >> 31)) % end
     }
 
-    fn one_in(&mut self, many: u64) -> bool {
+    pub(super) fn one_in(&mut self, many: u64) -> bool {
         self.below(many) == 0
     }
 }
@@ -292,7 +296,11 @@ impl Life {
                     self.acknowledged.clear();
                     self.tried.clear();
                 }
-                Reply::Heartbeat(_) | Reply::Leave(_) | Reply::Delete(_) | Reply::DeleteOffsets(_) => {}
+                Reply::Heartbeat(_)
+                | Reply::Leave(_)
+                | Reply::ConsumerHeartbeat(_)
+                | Reply::Delete(_)
+                | Reply::DeleteOffsets(_) => {}
             }
         }
     }
