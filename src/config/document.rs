@@ -101,7 +101,7 @@ fn comment(key: &Key) -> String {
         Status::Obsolete => text.push_str(" [no meaning here]"),
     }
     if let Some((kafka, why)) = key.kafka_default {
-        let _ = write!(text, " Kafka's default is {kafka}; ours is finite: {why}.");
+        let _ = write!(text, " Kafka's default is {kafka}; ours is another: {why}.");
     }
     text
 }

@@ -267,6 +267,8 @@ impl Stage {
             ApiKey::DescribeGroups | ApiKey::ListGroups | ApiKey::DeleteGroups | ApiKey::OffsetDelete => {
                 self.administer_groups(key, version).await;
             }
+            ApiKey::ConsumerGroupHeartbeat => self.consumer_group_heartbeat(version).await,
+            ApiKey::ConsumerGroupDescribe => self.consumer_group_describe(version).await,
             ApiKey::LeaderAndIsr => self.leader_and_isr(version).await,
             ApiKey::UpdateMetadata => self.update_metadata(version).await,
             ApiKey::StopReplica => self.stop_replica(version).await,

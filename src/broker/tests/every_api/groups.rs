@@ -214,4 +214,60 @@ impl Stage {
             assert_eq!(codes.collect::<Vec<_>>(), [None, unknown, unknown, unknown]);
         }
     }
+
+    /// The only member of a group of its own, which reads all of `t`, as its first heartbeat is answered.
+    async fn consumer(&mut self, version: i16, group: &Str) -> ConsumerGroupHeartbeatResponse {
+        let request = ConsumerGroupHeartbeatRequest {
+            group_id: group.clone(),
+            member_id: if version == 0 { "".into() } else { "made by the client".into() },
+            rebalance_timeout_ms: 10_000,
+            subscribed_topic_names: Some(vec!["t".into()]),
+            topic_partitions: Some(vec![]),
+            ..Default::default()
+        };
+        let answer = self.ask(version, &request).await;
+        assert_eq!((answer.error_code, answer.member_epoch), (None, 1), "{answer:?}");
+        answer
+    }
+
+    pub(super) async fn consumer_group_heartbeat(&mut self, version: i16) {
+        self.coordinator().await;
+        let group = self.new_name();
+        let answer = self.consumer(version, &group).await;
+        let assigned = answer.assignment.expect("what it is to read").topic_partitions;
+        assert_eq!(assigned.iter().map(|topic| topic.partitions.len()).sum::<usize>(), 2);
+        let member_id = answer.member_id.expect("an id");
+        let of = |member_epoch| ConsumerGroupHeartbeatRequest {
+            group_id: group.clone(),
+            member_id: member_id.clone(),
+            member_epoch,
+            ..Default::default()
+        };
+        assert_eq!(self.ask(version, &of(9)).await.error_code, FencedMemberEpoch);
+        assert_eq!(self.ask(version, &of(-1)).await.error_code, None);
+        let answer = self.ask(version, &of(1)).await;
+        assert_eq!((answer.error_code, answer.error_message.is_some()), (UnknownMemberId, true));
+        if 1 <= version {
+            let regex = ConsumerGroupHeartbeatRequest {
+                rebalance_timeout_ms: 10_000,
+                subscribed_topic_regex: Some("(".into()),
+                topic_partitions: Some(vec![]),
+                ..of(0)
+            };
+            assert_eq!(self.ask(version, &regex).await.error_code, InvalidRegularExpression);
+        }
+    }
+
+    pub(super) async fn consumer_group_describe(&mut self, version: i16) {
+        self.coordinator().await;
+        let group = self.new_name();
+        self.consumer(version, &group).await;
+        let group_ids = vec![group, "no such group".into()];
+        let request = ConsumerGroupDescribeRequest { group_ids, include_authorized_operations: true };
+        let answer = self.ask(version, &request).await;
+        let [found, missing] = &answer.groups[..] else { panic!("{answer:?}") };
+        assert_eq!((found.group_state.as_str(), found.members.len()), ("Stable", 1));
+        assert_eq!(found.members[0].assignment.topic_partitions[0].topic_name, "t");
+        assert_eq!(missing.error_code, GroupIdNotFound);
+    }
 }

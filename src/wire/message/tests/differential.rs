@@ -172,7 +172,7 @@ releases! {
         describe_transactions DescribeTransactionsRequest DescribeTransactionsResponse 0..=0;
         list_transactions ListTransactionsRequest ListTransactionsResponse 0..=1;
         allocate_producer_ids AllocateProducerIdsRequest AllocateProducerIdsResponse 0..=0;
-        consumer_group_heartbeat ConsumerGroupHeartbeatRequest ConsumerGroupHeartbeatResponse 0..=0;
-        consumer_group_describe ConsumerGroupDescribeRequest ConsumerGroupDescribeResponse 0..=0;
+        consumer_group_heartbeat ConsumerGroupHeartbeatRequest ConsumerGroupHeartbeatResponse 0..=1;
+        consumer_group_describe ConsumerGroupDescribeRequest ConsumerGroupDescribeResponse 0..=1;
     }
 }

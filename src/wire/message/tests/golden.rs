@@ -1,7 +1,8 @@
-//! What Kafka 3.9.1 wrote, in every message and version: API key, kind, version, bytes in hexadecimal.
+//! What Kafka wrote, in every message and version: API key, kind, version, bytes in hexadecimal.
 //!
 //! The lines of `kafka-3.9.1.txt` were written by the message classes of `kafka-clients-3.9.1.jar`
-//! (`ApiMessageType.newRequest`, `read`, `write`) from arbitrary values.
+//! (`ApiMessageType.newRequest`, `read`, `write`) from arbitrary values; those of `kafka-4.1.0.txt`, of versions that 3.9.1
+//! does not have, by the classes of 4.1.0.
 
 use std::collections::BTreeSet;
 
@@ -13,7 +14,8 @@ use crate::wire::{ApiKey, Decoder};
 #[test]
 fn what_kafka_wrote_is_read_whole_and_written_the_same() {
     let mut seen = BTreeSet::new();
-    for line in include_str!("kafka-3.9.1.txt").lines() {
+    let written = [include_str!("kafka-3.9.1.txt"), include_str!("kafka-4.1.0.txt")];
+    for line in written.into_iter().flat_map(str::lines) {
         let mut words = line.split(' ');
         let mut word = || words.next().unwrap_or("");
         let key = word().parse().ok().and_then(ApiKey::from_code).expect("an API key");
