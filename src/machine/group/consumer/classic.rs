@@ -39,7 +39,7 @@ impl<T> Group<T> {
         }
         // The last member of the consumer protocol comes back under its name in the other one.
         if let Some(old) = self.last_of_consumer(&join, step) {
-            self.fence(vec![old], None, step);
+            self.end(vec![old], None, step);
             self.consumer.waiting.push_front(Waiting::Request(ticket, Request::Join(join)));
             return;
         }
@@ -141,7 +141,7 @@ impl<T> Group<T> {
         if gone.is_empty() {
             step.reply(ticket, reply);
         } else {
-            self.fence(gone, Some((ticket, reply)), step);
+            self.end(gone, Some((ticket, reply)), step);
         }
     }
 }

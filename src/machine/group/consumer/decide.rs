@@ -297,7 +297,7 @@ impl State {
     }
 
     /// The records that end the group.
-    pub(super) fn tombstones(&self) -> Vec<ConsumerRecord> {
+    pub(in super::super) fn tombstones(&self) -> Vec<ConsumerRecord> {
         let current = self.members.keys().map(|id| ConsumerRecord::CurrentMember(id.clone(), None));
         let targets = self.targets.keys().map(|id| ConsumerRecord::TargetMember(id.clone(), None));
         let members = self.members.keys().map(|id| ConsumerRecord::Member(id.clone(), None));

@@ -135,12 +135,12 @@ impl<T> Group<T> {
             let records = self.consumer.state().map_or_else(Vec::new, |state| state.left_for_a_while(&id));
             self.write(vec![], records, asker, Then::Moved(id), step);
         } else {
-            self.fence(vec![id], asker, step);
+            self.end(vec![id], asker, step);
         }
     }
 
     /// Members go, because they want to or because they were silent.
-    pub(super) fn fence(&mut self, ids: Vec<Str>, asked: Option<(T, Reply)>, step: &mut Step<'_, T>) {
+    pub(super) fn end(&mut self, ids: Vec<Str>, asked: Option<(T, Reply)>, step: &mut Step<'_, T>) {
         let Some(state) = self.consumer.state() else { return };
         match self.downgraded(&ids, step) {
             Some((first, value)) => {
@@ -303,7 +303,7 @@ impl<T> Group<T> {
             Timer::Join | Timer::Sync | Timer::Pending(_) => None,
         };
         if let Some(id) = ends {
-            self.fence(vec![id], None, step);
+            self.end(vec![id], None, step);
         }
     }
 
