@@ -96,8 +96,8 @@ impl Topics {
         }
         known.sort_by(|(a, _), (b, _)| a.encode_utf16().cmp(b.encode_utf16()));
         let mut hash = Hash::default();
-        for (name, of_topic) in known {
-            hash.text(name).long(of_topic);
+        for (_, of_topic) in known {
+            hash.long(of_topic);
         }
         hash.finish().cast_signed()
     }

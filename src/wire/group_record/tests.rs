@@ -139,7 +139,7 @@ fn every_version_of_a_group_is_read() {
 
 #[test]
 fn other_coordinators_keys_are_passed_over_and_unknown_values_are_not() {
-    assert_eq!(GroupRecord::decode(&hex("0003 0001 67"), Some(&hex("0000 00000001 00"))), Ok(None));
+    assert_eq!(GroupRecord::decode(&hex("000b 0001 67"), Some(&hex("0000 00000001 00"))), Ok(None));
     assert!(GroupRecord::decode(&hex(OFFSET_KEY), Some(&hex("0005 00"))).is_err());
     assert!(GroupRecord::decode(&hex(GROUP_KEY), Some(&hex("ffff 00"))).is_err());
     assert!(GroupRecord::decode(&[], None).is_err());
@@ -257,7 +257,7 @@ fn consumer_records() -> Vec<(ConsumerRecord, &'static str, &'static str)> {
         (
             ConsumerRecord::Member("m2".into(), Some(classic)),
             "0005 0001 67 0002 6d32",
-            "0000 00 00 02 63 03 2f68 02 03 7474 00 0000afc8 00 01 00 10 01 00001770 02 06 72616e6765 03 0102 00 00",
+            "0000 00 00 02 63 03 2f68 02 03 7474 00 0000afc8 00 01 00 11 01 00001770 02 06 72616e6765 03 0102 00 00",
         ),
         (ConsumerRecord::Member("m1".into(), None), "0005 0001 67 0002 6d31", ""),
         (
