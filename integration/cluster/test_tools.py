@@ -150,8 +150,9 @@ def test_a_verifiable_producer_goes_on_while_brokers_are_killed(cluster):
     producer.join()
     events = [json.loads(line) for line in said[0].splitlines() if line.startswith("{")]
     acknowledged = [event for event in events if event["name"] == "producer_send_success"]
-    # It never tries again: what is under way when a broker dies fails, and that is all.
-    assert 19_000 < len(acknowledged), [event for event in events if event["name"] == "producer_send_error"][:3]
+    # It never tries again: what is under way when a broker dies fails, and that is all. Kafka's others lead only 6 s later.
+    least = 19_000 if three.brokers[0].kind == "dohle" else 10_000
+    assert least < len(acknowledged), [event for event in events if event["name"] == "producer_send_error"][:3]
     stored = [dict(three.content("t", partition)) for partition in range(PARTITIONS)]
     for event in acknowledged:
         assert stored[event["partition"]].get(event["offset"]) == event["value"].encode(), event
