@@ -12,10 +12,11 @@ class ZooKeeper(Process):
         """`settings` are further lines of its configuration, `options` further ones of the JVM."""
         self.port, self.host = port or free_port(), machine.address if machine else "127.0.0.1"
         self.address = f"{self.host}:{self.port}"
-        (folder / "zookeeper").mkdir(parents=True, exist_ok=True)
+        self.data = folder / "zookeeper"
+        self.data.mkdir(parents=True, exist_ok=True)
         config = folder / "zookeeper.cfg"
         config.write_text(
-            f"tickTime=500\nminSessionTimeout=1000\nmaxSessionTimeout=60000\ndataDir={folder}/zookeeper\n"
+            f"tickTime=500\nminSessionTimeout=1000\nmaxSessionTimeout=60000\ndataDir={self.data}\n"
             f"clientPort={self.port}\nclientPortAddress={self.host}\nmaxClientCnxns=0\n"
             "admin.enableServer=false\n4lw.commands.whitelist=*\n" + "".join(f"{line}\n" for line in settings)
         )
@@ -66,9 +67,8 @@ class Ensemble:
         self.servers = []
         for number, machine in enumerate(machines, 1):
             place = folder / f"zookeeper-{number}"
-            (place / "zookeeper").mkdir(parents=True)
-            (place / "zookeeper" / "myid").write_text(str(number))
             self.servers.append(ZooKeeper(place, settings=("initLimit=20", "syncLimit=6", *votes), machine=machine))
+            (self.servers[-1].data / "myid").write_text(str(number))
         self.address = ",".join(server.address for server in self.servers)
 
     def start(self):
