@@ -67,11 +67,12 @@ class Cluster:
                 continue
         raise OSError("no broker answers")
 
-    def create(self, topic, **configs):
-        """A topic of six partitions with three replicas each."""
+    def create(self, topic, replicas=None, **configs):
+        """A topic of six partitions with three replicas each, on these brokers in this order if they are given."""
+
         def created():
             controller = self.ask(admin.controller)
-            return 0 <= controller and self.ask(lambda c: admin.try_create_topic(c, topic, PARTITIONS, configs, replication=3)[0], of=controller) in (0, 36)
+            return 0 <= controller and self.ask(lambda c: admin.try_create_topic(c, topic, PARTITIONS, configs, 3, replicas=replicas)[0], of=controller) in (0, 36)
 
         until(30, created, f"{topic} is created")
         self.in_sync(topic)

@@ -19,7 +19,7 @@ class Network:
     """One bridge in a subnet of its own. The tests themselves are at its end too, as the clients' machine."""
 
     def __init__(self):
-        self.name = f"d{os.getpid()}-{next(_numbers)}"
+        self.name = f"d{os.getpid()}x{next(_numbers)}"
         self.machines = []
         bridge = run(["ip", "link", "add", self.name, "type", "bridge"], check=False)
         assert bridge.returncode == 0, f"network namespaces need root and iproute2: {bridge.stderr}"
@@ -34,12 +34,12 @@ class Network:
 
     def machine(self):
         number = len(self.machines) + 10
-        name, outside = f"{self.name}-{number}", f"{self.name}.{number}"
+        name = f"{self.name}-{number}"
         machine = Machine(name, f"{self.subnet}.{number}")
         _ip("netns", "add", name)
         self.machines.append(machine)
-        _ip("link", "add", outside, "type", "veth", "peer", "name", "eth0", "netns", name)
-        _ip("link", "set", outside, "master", self.name, "up")
+        _ip("link", "add", _outside(machine), "type", "veth", "peer", "name", "eth0", "netns", name)
+        _ip("link", "set", _outside(machine), "master", self.name, "up")
         for arguments in (("address", "add", f"{machine.address}/24", "dev", "eth0"), ("link", "set", "eth0", "up"), ("link", "set", "lo", "up")):
             _ip("-n", name, *arguments)
         return machine
@@ -55,14 +55,24 @@ class Network:
         for other in others:
             self.deafen(other, machine)
 
+    def slow_down(self, machine, kilobits):
+        """From now on no more than this reaches it in a second."""
+        run(["tc", "qdisc", "add", "dev", _outside(machine), "root", "tbf", "rate", f"{kilobits}kbit", "burst", "16kb", "latency", "300ms"])
+
     def heal(self):
         for machine in self.machines:
+            run(["tc", "qdisc", "delete", "dev", _outside(machine), "root"], check=False)
             run([*machine.enter, "iptables", "-w", "-F", "INPUT"])
 
     def end(self):
         for machine in self.machines:
             run(["ip", "netns", "delete", machine.name], check=False)
         run(["ip", "link", "delete", self.name], check=False)
+
+
+def _outside(machine):
+    """The end of its cable at the bridge."""
+    return machine.name.replace("-", ".")
 
 
 def _ip(*arguments):

@@ -303,7 +303,7 @@ impl Running {
         if Bug::B12.is_back() {
             return;
         }
-        ask(&self.parts.replicas, |reply| ReplicasCommand::Fence { reply }).await;
+        ask(&self.parts.replicas, |reply| ReplicasCommand::Fence { only_shared: false, reply }).await;
     }
 
     /// One life of the session: register, elect, and react until it ends.

@@ -306,6 +306,9 @@ impl Broker {
     /// written.
     pub async fn stop(self) -> bool {
         hand_over::hand_over(&self.env, &self.listener).await;
+        // The controller's word that others lead may come too late, and nobody fetches from here any more: who waits for a follower
+        // waits in vain, and is told to look elsewhere.
+        ask(&self.env.replicas, |reply| ReplicasCommand::Fence { only_shared: true, reply }).await;
         let stop = |listener| ask(listener, |reply| ListenerCommand::Shutdown { reply });
         join_all(self.listeners.iter().map(stop)).await;
         let clean = ask(&self.env.replicas, |reply| ReplicasCommand::Shutdown { reply }).await;
