@@ -9,7 +9,7 @@ from harness.load import Load, all_equal
 from harness.process import until
 
 pytestmark = pytest.mark.dohle  # Apache Kafka registers in whatever tree it finds
-SESSION = 3.0
+SESSION = 2.0
 
 
 @pytest.fixture
@@ -32,7 +32,7 @@ def refuse(three, *reasons):
     """Every broker says why it does not register, and goes on running."""
     for broker in three.brokers:
         until(20, lambda: all(reason in broker.log.read_text() for reason in reasons), lambda: f"it says {reasons}:\n{broker.tail()}")
-    time.sleep(2 * SESSION)
+    time.sleep(SESSION)
     assert all(broker.alive() for broker in three.brokers)
 
 

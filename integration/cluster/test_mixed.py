@@ -15,6 +15,7 @@ pytestmark = pytest.mark.dohle
 
 
 @pytest.mark.long
+@pytest.mark.timeout(400)
 @pytest.mark.parametrize("kinds", [("kafka", "dohle", "dohle", "kafka"), ("dohle", "kafka", "kafka", "dohle")], ids=["kafka-controls", "dohle-controls"])
 def test_a_broker_of_the_other_kind_takes_part(cluster, folder, kinds):
     """Broker 0 starts first and is the controller; the last three are those that change."""

@@ -12,6 +12,7 @@ def pauses(folder, kind):
     made.five.end()
 
 
+@pytest.mark.timeout(400)  # Kafka takes minutes
 def test_who_wakes_up_acknowledges_nothing_and_writes_nothing(pauses):
     print(pauses.run(12))
     assert pauses.asked > 0
