@@ -90,9 +90,12 @@ class Rolling:
             until(30, lambda: all(len(load.acknowledged) for load in self.loads), "all three produce")
             native.acknowledges(count=5)
             began = time.monotonic()
+            stops = []
             for _ in range(rounds):
                 for broker in three.brokers:
+                    asked = time.monotonic()
                     broker.stop()
+                    stops.append(time.monotonic() - asked)
                     start_again(broker)
                     for load in self.loads:
                         three.in_sync(load.topic)
@@ -114,7 +117,7 @@ class Rolling:
             all_equal(three, load.topic)
         gap = max(native.longest_silence(partition) for partition in range(PARTITIONS))
         return (f"{rounds} rolling restarts of 3 brokers in {took:.0f} s: acknowledged {', '.join(told)}; none lost, none twice, in order, no delivery failed; "
-                f"longest gap of a partition {gap:.2f} s")
+                f"longest stop {max(stops):.2f} s, longest gap of a partition {gap:.2f} s")
 
     def end(self):
         for load in self.loads[1:]:
