@@ -314,6 +314,8 @@ impl Running {
         event::SessionConnected { session: id }.emit();
         let mut events = coordinator.watch("/").await?;
         let (local, earlier) = (self.parts.local, &self.parts.earlier_sessions);
+        // The ensemble may hold it a while longer: nobody else could be elected so long.
+        registration::end_earlier_sessions(&*coordinator, local, earlier).await?;
         let registered = registration::register(&*coordinator, local, &self.parts.registration, earlier).await?;
         // When it ends before the coordinator says so, what it leaves behind is ours to remove.
         self.parts.earlier_sessions = vec![registered.session];

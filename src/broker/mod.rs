@@ -158,8 +158,7 @@ impl Broker {
     pub async fn start(parts: Parts) -> Result<Self, StartError> {
         let Parts { config, written, ports, placement, coordinator, earlier_sessions, mut dirs, doors } = parts;
         let fresh = random_topic_id(&*ports.entropy).to_string();
-        let cluster_id =
-            recipe::cluster_id(&*coordinator, dirs.found_identity().cluster_id.as_deref(), &fresh).await?;
+        let cluster_id = recipe::cluster_id(&*coordinator, dirs.found_identity().cluster_id.as_deref(), &fresh).await?;
         recipe::create_persistent_paths(&*coordinator).await?;
         let local = broker_id(&*coordinator, &config, &dirs).await?;
         let identity = Identity { broker_id: local, cluster_id: cluster_id.clone() };

@@ -64,7 +64,11 @@ impl OwnTree {
             SessionState::Disconnected => self.shared.own.get().is_some(),
             SessionState::Expired | SessionState::Closed => true,
         };
-        if may { ask(&*self.shared.inner) } else { Box::pin(std::future::ready(Err(CoordinationError::SessionExpired))) }
+        if may {
+            ask(&*self.shared.inner)
+        } else {
+            Box::pin(std::future::ready(Err(CoordinationError::SessionExpired)))
+        }
     }
 }
 
@@ -193,8 +197,11 @@ mod tests {
 
     #[test]
     fn a_session_with_another_tree_is_none() {
-        let lost: [(&str, Option<Vec<u8>>); 3] =
-            [(cluster::ID, None), (cluster::ID, Some(cluster::encode_id("theirs"))), (controller::EPOCH, Some(b"4".to_vec()))];
+        let lost: [(&str, Option<Vec<u8>>); 3] = [
+            (cluster::ID, None),
+            (cluster::ID, Some(cluster::encode_id("theirs"))),
+            (controller::EPOCH, Some(b"4".to_vec())),
+        ];
         for (path, data) in lost {
             run(async {
                 tokio::time::pause();
@@ -210,7 +217,10 @@ mod tests {
                 session.expire();
                 new_session(&session, first).await;
                 // Before anybody has looked, too.
-                assert_eq!(own.create("/x", None, CreateMode::Persistent).await, Err(CoordinationError::SessionExpired));
+                assert_eq!(
+                    own.create("/x", None, CreateMode::Persistent).await,
+                    Err(CoordinationError::SessionExpired)
+                );
                 tokio::time::sleep(Duration::from_secs(10)).await;
                 assert_eq!(*own.session().borrow(), SessionState::Expired);
                 assert_eq!(own.get(cluster::ID).await, Err(CoordinationError::SessionExpired));
