@@ -46,10 +46,12 @@ def leaders(connection, topic):
     return [partitions[index] for index in sorted(partitions)]
 
 
-def try_create_topic(connection, name, partitions=1, configs=None, replication=1, validate_only=False, seconds=20):
-    """CreateTopics v2; the error code."""
+def try_create_topic(connection, name, partitions=1, configs=None, replication=1, validate_only=False, seconds=20, replicas=None):
+    """CreateTopics v2; the error code and why. `replicas` of every partition, the preferred leader first, instead of their number."""
+    assignment = [(partition, replicas) for partition in range(partitions)] if replicas else []
     body = (
-        Writer().i32(1).string(name).i32(partitions).i16(replication).i32(0)
+        Writer().i32(1).string(name).i32(-1 if replicas else partitions).i16(-1 if replicas else replication)
+        .array(assignment, lambda w, item: w.i32(item[0]).array(item[1], Writer.i32))
         .array(list((configs or {}).items()), lambda w, item: w.string(item[0]).string(str(item[1])))
         .i32(seconds * 1000).i8(int(validate_only))
     )

@@ -204,8 +204,10 @@ pub enum ReplicasCommand {
         /// Who hears of it.
         reply: oneshot::Sender<Vec<(TopicPartition, ErrorCode)>>,
     },
-    /// The session with the coordinator ended: no partition leads until told again.
+    /// The session with the coordinator ended, or the broker stops: no partition leads until told again.
     Fence {
+        /// Only those that have other replicas: these cannot commit anything any more when the broker takes no more fetches.
+        only_shared: bool,
         /// Who hears that all were told.
         reply: oneshot::Sender<()>,
     },
@@ -549,7 +551,7 @@ impl Handler<ReplicasCommand> for Replicas {
                 }
                 self.stop_replica(partitions, reply, ctx);
             }
-            ReplicasCommand::Fence { reply } => self.fence(reply, ctx),
+            ReplicasCommand::Fence { only_shared, reply } => self.fence(only_shared, reply, ctx),
             ReplicasCommand::Configure(topic) => self.configure(topic, ctx),
             ReplicasCommand::Describe { reply } => self.with_dirs(
                 ctx,

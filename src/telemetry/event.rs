@@ -259,6 +259,9 @@ events! {
     /// ZooKeeper ended the session: the broker fences itself and registers anew.
     WARN SessionExpired "session_expired" { session: i64 }
         "the coordinator ended session {session:#x}: no leadership holds until the broker is registered again";
+    /// What ZooKeeper holds is not ours, or no longer: the broker is registered nowhere until it is.
+    ERROR TreeRefused "tree_refused" { cause: String }
+        "this broker does not register: {cause}";
     /// ZooKeeper cannot be reached at the start.
     WARN CoordinatorAwaited "coordinator_awaited" { servers: String, cause: String }
         "waiting for ZooKeeper at {servers}: {cause}";

@@ -191,9 +191,10 @@ impl Replicas {
         Ok(replica.handle.as_ref().map(|handle| handle.addr.send(PartitionCommand::Assign(leadership))))
     }
 
-    pub(super) fn fence(&mut self, reply: oneshot::Sender<()>, ctx: &mut Context<Self>) {
+    pub(super) fn fence(&mut self, only_shared: bool, reply: oneshot::Sender<()>, ctx: &mut Context<Self>) {
         let mut told = Vec::new();
-        for replica in self.replicas.values_mut() {
+        let is_shared = |replica: &Replica| replica.leadership.as_ref().is_some_and(|known| 1 < known.replicas.len());
+        for replica in self.replicas.values_mut().filter(|replica| !only_shared || is_shared(replica)) {
             replica.leadership.take_if(|_| !Bug::B13.is_back());
             if let Some(handle) = &replica.handle {
                 told.push(handle.addr.send(PartitionCommand::Fence));

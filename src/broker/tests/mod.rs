@@ -38,6 +38,7 @@ const PIPE_BYTES: usize = 1 << 20;
 /// A broker, and the way in.
 struct TestBroker {
     broker: Broker,
+    coordinator: Embedded,
     door: mpsc::Sender<(Incoming, SocketAddr)>,
     next_port: AtomicU16,
 }
@@ -83,7 +84,7 @@ impl TestBroker {
             dirs: LogDirs::open(Arc::clone(&ports.disk), &paths).expect("log dirs"),
             ports,
             placement: Placement::single(),
-            coordinator: Rc::new(coordinator),
+            coordinator: Rc::new(coordinator.clone()),
             earlier_sessions: vec![],
             doors: vec![Door {
                 listener: "PLAINTEXT".to_owned(),
@@ -92,7 +93,7 @@ impl TestBroker {
             }],
         };
         let broker = Broker::start(parts).await.expect("a broker");
-        Self { broker, door, next_port: AtomicU16::new(40_000) }
+        Self { broker, coordinator, door, next_port: AtomicU16::new(40_000) }
     }
 
     /// Lets a connection in whose end at the broker is `pipe`.

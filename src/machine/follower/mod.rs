@@ -540,7 +540,8 @@ impl ReplicaFetcher {
         followed.told = None;
         self.waiting.insert((until, partition.clone()));
         self.session.touch(partition);
-        if wait == self.rules.backoff_max {
+        // Ever more rarely: while ZooKeeper is away, or a disk is full, thousands of partitions fail once a second.
+        if wait == self.rules.backoff_max && followed.failures.saturating_add(1).is_power_of_two() {
             effects.push(Effect::Report { partition: partition.clone(), error });
         }
     }

@@ -279,6 +279,8 @@ fn failures_wait_longer_and_longer_and_the_leader_holds_no_fetch_beyond_that() {
     assert_eq!(t.tick(640), ["find a-0 in epoch 3"]);
     let last = t.told("a-0", Err(ErrorCode::FencedLeaderEpoch));
     assert_eq!(last, ["report a-0 FENCED_LEADER_EPOCH"], "the longest wait is told");
+    assert_eq!(t.tick(1000), ["find a-0 in epoch 3"]);
+    assert_eq!(t.told("a-0", Err(ErrorCode::FencedLeaderEpoch)), [""; 0], "and then ever more rarely");
     assert_eq!(t.machine.next_deadline(), Some(Moment(Duration::from_millis(t.ms + 1_000))));
 }
 

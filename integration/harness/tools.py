@@ -1,0 +1,36 @@
+"""Kafka's own tools, asked about a cluster."""
+
+import json
+import re
+
+from harness import paths
+from harness.process import run, until
+
+
+def tool(cluster, name, *arguments, of=None):
+    """Asks the given brokers, or all."""
+    bootstrap = ",".join(broker.bootstrap for broker in of) if of else cluster.bootstrap
+    done = run([paths.kafka_tool(name), "--bootstrap-server", bootstrap, *arguments], seconds=120)
+    return done.stdout + done.stderr
+
+
+def replicas(cluster, topic, partition=0):
+    said = tool(cluster, "kafka-topics", "--describe", "--topic", topic)
+    return [int(id) for id in re.search(rf"Partition: {partition}\s.*Replicas: ([\d,]+)", said).group(1).split(",")]
+
+
+def plan(folder, moves):
+    """A file for kafka-reassign-partitions: (topic, partition) -> brokers."""
+    partitions = [{"topic": topic, "partition": partition, "replicas": brokers} for (topic, partition), brokers in moves.items()]
+    file = folder / "plan.json"
+    file.write_text(json.dumps({"version": 1, "partitions": partitions}))
+    return file
+
+
+def move(cluster, folder, moves, seconds=90):
+    """Moves partitions, and returns when all are where they should be."""
+    file = plan(folder, moves)
+    said = tool(cluster, "kafka-reassign-partitions", "--reassignment-json-file", file, "--execute")
+    assert "Successfully started partition reassignments" in said, said
+    verify = lambda: tool(cluster, "kafka-reassign-partitions", "--reassignment-json-file", file, "--verify")  # noqa: E731
+    until(seconds, lambda: verify().count("is complete") == len(moves), verify)
