@@ -10,13 +10,11 @@ from harness.paths import TOOLS
 from harness.process import run
 
 VERSION = "0.6.0"
-PASSED_BY_KAFKA, OF_THEM_WITH_GROUPS = 40, 9
+PASSED_BY_KAFKA = 40
 # These pass without a broker: they return at once where no second client, TLS or proxy is set up.
 WITHOUT_BROKER = re.compile(
     "test_client_backoff_terminates|test_sasl|test_tls|test_socks5.*|test_produce_java_.*|test_produce_.*_consume_java_.*"
     "|test_produce_rdkafka_consume_rdkafka_nocompression")
-# These consume through librdkafka, which subscribes as a group.
-NEED_GROUPS = re.compile("test_produce_r[ds]kafka_consume_rdkafka_.*")
 pytestmark = [pytest.mark.long, pytest.mark.timeout(1800)]
 
 
@@ -37,7 +35,7 @@ def suite():
     return folder / "suite"
 
 
-def test_rskafka(broker, kind, suite):
+def test_rskafka(broker, suite):
     def cargo_test(*arguments):
         return run(["cargo", "test", "--no-fail-fast", "--features", "transport-tls", "--test", "client", "--test", "consumer", "--test", "produce_consume",
                     "--test", "producer", "--", *arguments], cwd=suite, seconds=1500, check=False,
@@ -46,13 +44,10 @@ def test_rskafka(broker, kind, suite):
     listed = cargo_test("--list")
     assert listed.returncode == 0, f"the suite cannot be built\n{listed.stderr[-5000:]}"
     names = [name for name in re.findall(r"^(\S+): test$", listed.stdout, re.M) if not WITHOUT_BROKER.fullmatch(name)]
-    wanted = PASSED_BY_KAFKA
-    if kind == "dohle":
-        names, wanted = [name for name in names if not NEED_GROUPS.fullmatch(name)], wanted - OF_THEM_WITH_GROUPS
     passed = lambda done: set(re.findall(r"^test (\S+) \.\.\. ok$", done.stdout, re.M))
     done = cargo_test("--exact", "--test-threads", "4", *names)
     good = passed(done)
     if missing := set(names) - good:  # once more, alone
         done = cargo_test("--exact", "--test-threads", "1", *sorted(missing))
         good |= passed(done)
-    assert wanted <= len(good), f"failed: {sorted(set(names) - good)}\n{done.stdout[-5000:]}"
+    assert PASSED_BY_KAFKA <= len(good), f"failed: {sorted(set(names) - good)}\n{done.stdout[-5000:]}"

@@ -108,7 +108,8 @@ pub enum Event {
 /// What to do, in this order.
 #[derive(Debug)]
 pub enum Effect {
-    /// Ask the coordinator, and report with [`Event::Answered`].
+    /// Ask the coordinator, and report with [`Event::Answered`]. What is on its way is given up: a member that leaves does
+    /// not wait until all others have joined.
     Ask(Asked),
     /// The coordinator may be another one by now: look for it before the next request.
     ForgetCoordinator,
@@ -483,6 +484,7 @@ impl Member {
     }
 
     fn leave(&mut self, now: Moment, effects: &mut Vec<Effect>) {
+        let waits_for_others = matches!(self.phase, Phase::Joining | Phase::Syncing { .. }) && !self.id.is_empty();
         match self.phase {
             Phase::Over | Phase::Leaving { .. } => return,
             Phase::Reading(_) => effects.push(Effect::Revoked),
@@ -491,8 +493,8 @@ impl Member {
         self.phase = Phase::Leaving { asked: false };
         match self.next {
             Next::At(_) if self.id.is_empty() => self.end(effects),
-            Next::At(_) => self.next = Next::At(now),
-            Next::Answer => {}
+            Next::Answer if !waits_for_others => {}
+            Next::At(_) | Next::Answer => self.next = Next::At(now),
         }
     }
 

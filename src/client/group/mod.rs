@@ -124,7 +124,15 @@ async fn perform(cluster: &Cluster, settings: &MemberSettings, known: Option<Bro
     };
     match found {
         Ok(address) => {
-            let answer = async { ask(cluster, settings, &cluster.connection(&address).await?, asked).await };
+            let answer = async {
+                // A broker answers the requests of a connection one after the other, and one that joins may be waiting.
+                let connection = if let Asked::Leave(_) = asked {
+                    Connection::open(&address, &cluster.options().connection).await?
+                } else {
+                    cluster.connection(&address).await?
+                };
+                ask(cluster, settings, &connection, asked).await
+            };
             let answer = answer.await;
             (Some(address), answer)
         }

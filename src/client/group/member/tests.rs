@@ -251,6 +251,11 @@ fn who_leaves_commits_first_whatever_is_on_its_way() {
     desk.tell(Event::Tick);
     assert_eq!(desk.tell(Event::Leave), [""; 0]);
     assert_eq!(desk.hear(joined(ErrorCode::None, 1, "me", &["me"])), ["ask leave of 'me'"]);
+    let mut desk = Desk::new();
+    desk.tell(Event::Tick);
+    desk.hear(joined(ErrorCode::MemberIdRequired, -1, "", &[]));
+    assert_eq!(desk.tell(Event::Leave), ["ask leave of 'me'"], "without waiting until all others have joined");
+    assert_eq!(desk.hear(Answer::Leave), ["left"]);
 }
 
 #[test]
