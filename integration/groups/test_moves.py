@@ -208,7 +208,6 @@ def test_groups_begin_anew_with_their_topic(three):
     assert error == 0, message
     for group in (f"g{number}" for number in range(20)):
         consumer = member(three, group)
-        consumer.subscribe(["t"])
         consumer.commit(offsets=[TopicPartition("t", 0, 3)], asynchronous=False)
         assert consumer.committed([TopicPartition("t", 0)], timeout=20)[0].offset == 3
         consumer.close()
