@@ -1,7 +1,10 @@
 """`dohle group` and `dohle consume --group`: what a person sees, beside members of other clients."""
 
 import json
+import os
+import pty
 import signal
+import subprocess
 
 import pytest
 
@@ -18,6 +21,18 @@ def dohle(broker, *arguments, check=True, text=""):
 
 def consume(broker, topic, group, *arguments):
     return dohle(broker, "consume", topic, "--group", group, "--until-end", *arguments).stdout.split()
+
+
+def answered(broker, answer, *arguments):
+    """What a command says to somebody who sits at a terminal and answers its question."""
+    keyboard, terminal = pty.openpty()
+    child = subprocess.Popen([paths.DOHLE, *arguments, "--bootstrap-server", broker.bootstrap], stdin=terminal, stdout=subprocess.PIPE,
+                             stderr=subprocess.STDOUT, text=True)
+    os.write(keyboard, answer)
+    said, _ = child.communicate(timeout=30)
+    os.close(keyboard), os.close(terminal)
+    assert child.returncode == 0 and "[y/N]" in said, said
+    return said
 
 
 @pytest.fixture
@@ -109,6 +124,10 @@ def test_groups_are_listed_described_reset_and_deleted(broker, filled):
     assert consume(broker, topic, group) == []
 
     assert f"committed offsets of {PARTITIONS} partitions" in dohle(broker, "group", "delete", group).stdout
+    assert "Nothing was changed." in answered(broker, b"n\n", "group", "delete", group)
+    assert group in dohle(broker, "group", "list").stdout
+    assert "Changed group" in answered(broker, b"y\n", "group", "reset-offsets", group, "--topic", topic, "--to", "4")
+    assert committed(broker, group, topic) == [4] * PARTITIONS
     assert "Deleted" in dohle(broker, "group", "delete", group, "--yes").stdout
     for asked in (("describe", group), ("delete", group, "--yes")):
         refused = dohle(broker, "group", *asked, check=False)

@@ -11,20 +11,22 @@
 use std::collections::BTreeMap;
 use std::time::Duration;
 
-use super::assignor::{RANGE, Subscriber, range};
+use super::assignor::{Subscriber, range};
 use crate::client::cluster::BackOff;
 use crate::client::error::ClientError;
 use crate::model::{ErrorCode, Moment, Offset};
-use crate::wire::consumer_protocol::{Assignment, PROTOCOL_TYPE, Subscription, TopicPartitions, from_bytes, to_bytes};
-use crate::wire::message::join_group::{JoinGroupRequestProtocol, JoinGroupResponseMember};
-use crate::wire::message::leave_group::MemberIdentity;
-use crate::wire::message::offset_commit::{OffsetCommitRequestPartition, OffsetCommitRequestTopic};
+use crate::wire::consumer_protocol::{Assignment, Subscription, TopicPartitions, from_bytes, to_bytes};
+use crate::wire::message::join_group::JoinGroupResponseMember;
 use crate::wire::message::sync_group::SyncGroupRequestAssignment;
 use crate::wire::message::{
     HeartbeatRequest, HeartbeatResponse, JoinGroupRequest, JoinGroupResponse, LeaveGroupRequest, OffsetCommitRequest,
     OffsetCommitResponse, SyncGroupRequest, SyncGroupResponse,
 };
 use crate::wire::{DecodeError, EncodeError, Str};
+
+mod requests;
+#[cfg(test)]
+mod tests;
 
 /// How a member behaves. The defaults are those of Kafka's consumer.
 #[derive(Clone, PartialEq, Eq, Debug)]
@@ -252,24 +254,11 @@ impl Member {
         let asked = match &self.phase {
             Phase::Joining => self.join_request().map(Asked::Join),
             Phase::Counting(members) => Ok(Asked::Count(wanted(members))),
-            Phase::Syncing { assignments, .. } => Ok(Asked::Sync(SyncGroupRequest {
-                group_id: self.settings.group.clone(),
-                generation_id: self.generation,
-                member_id: self.id.clone(),
-                protocol_type: Some(PROTOCOL_TYPE.into()),
-                protocol_name: Some(RANGE.into()),
-                assignments: assignments.clone(),
-                ..SyncGroupRequest::default()
-            })),
+            Phase::Syncing { assignments, .. } => Ok(Asked::Sync(self.sync_request(assignments.clone()))),
             Phase::Reading(reading) => {
                 let look = reading.look.as_ref().filter(|(at, _)| *at <= now);
                 Ok(if reading.heartbeat_at <= now {
-                    Asked::Heartbeat(HeartbeatRequest {
-                        group_id: self.settings.group.clone(),
-                        generation_id: self.generation,
-                        member_id: self.id.clone(),
-                        ..HeartbeatRequest::default()
-                    })
+                    Asked::Heartbeat(self.heartbeat_request())
                 } else if !self.uncommitted.is_empty() && reading.commit_at <= now {
                     Asked::Commit(self.commit_request())
                 } else if let Some((_, counted)) = look {
@@ -514,49 +503,6 @@ impl Member {
         self.phase = Phase::Over;
         effects.push(Effect::Failed(error));
     }
-
-    fn join_request(&self) -> Result<JoinGroupRequest, ClientError> {
-        let subscription = Subscription { topics: self.settings.topics.clone(), ..Subscription::default() };
-        let metadata = to_bytes(&subscription, 0).map_err(|error| self.broken(&error))?;
-        Ok(JoinGroupRequest {
-            group_id: self.settings.group.clone(),
-            session_timeout_ms: millis(self.settings.session_timeout),
-            rebalance_timeout_ms: millis(self.settings.rebalance_timeout),
-            member_id: self.id.clone(),
-            protocol_type: PROTOCOL_TYPE.into(),
-            protocols: vec![JoinGroupRequestProtocol { name: RANGE.into(), metadata }],
-            ..JoinGroupRequest::default()
-        })
-    }
-
-    fn commit_request(&self) -> OffsetCommitRequest {
-        let mut topics = BTreeMap::<Str, Vec<OffsetCommitRequestPartition>>::new();
-        for ((topic, partition_index), next) in &self.uncommitted {
-            topics.entry(topic.clone()).or_default().push(OffsetCommitRequestPartition {
-                partition_index: *partition_index,
-                committed_offset: next.0,
-                committed_metadata: Some(Str::default()),
-                ..OffsetCommitRequestPartition::default()
-            });
-        }
-        let topics = topics.into_iter().map(|(name, partitions)| OffsetCommitRequestTopic { name, partitions });
-        OffsetCommitRequest {
-            group_id: self.settings.group.clone(),
-            generation_id_or_member_epoch: self.generation,
-            member_id: self.id.clone(),
-            topics: topics.collect(),
-            ..OffsetCommitRequest::default()
-        }
-    }
-
-    fn leave_request(&self) -> LeaveGroupRequest {
-        let member = MemberIdentity { member_id: self.id.clone(), ..MemberIdentity::default() };
-        LeaveGroupRequest {
-            group_id: self.settings.group.clone(),
-            members: vec![member],
-            ..LeaveGroupRequest::default()
-        }
-    }
 }
 
 /// What an answer says of all that was asked.
@@ -597,10 +543,3 @@ fn wanted(members: &[Subscriber]) -> Vec<Str> {
     topics.dedup();
     topics
 }
-
-fn millis(time: Duration) -> i32 {
-    i32::try_from(time.as_millis()).unwrap_or(i32::MAX)
-}
-
-#[cfg(test)]
-mod tests;
