@@ -10,6 +10,7 @@ import pytest
 
 from groups.members import PARTITIONS, committed, member, produce
 from harness import paths
+from harness.cluster import start_again
 from harness.process import Process, run, until
 
 pytestmark = pytest.mark.on("zookeeper")
@@ -95,7 +96,7 @@ def test_a_member_goes_on_when_the_broker_does(brokers, coordination, folder):
         until(60, lambda: len(set(seen())) == 40 * (lap + 1), lambda: f"{len(set(seen()))} are shown\n{reader.tail()}")
         if lap < 2:
             broker.kill()
-            broker.start()
+            start_again(broker)
     reader.signal(signal.SIGINT)
     assert reader.exit_code() == 0, reader.tail()
     assert committed(broker, "g", topic) == [30] * PARTITIONS

@@ -8,6 +8,7 @@ import pytest
 from confluent_kafka import TopicPartition
 
 from groups.members import PARTITIONS, committed, member, produce, read
+from harness.cluster import start_again
 from harness.paths import kafka_tool
 from harness.process import Process, run, until
 
@@ -159,7 +160,7 @@ def test_a_verifiable_consumer_goes_on_through_kills(brokers, coordination, fold
         until(60, lambda: 100 * (lap + 1) <= consumed(events), lambda: f"{consumed(events)} are read and committed\n{consumer.tail()}")
         if lap < 2:
             broker.kill()
-            broker.start()
+            start_again(broker)
     assert consumer.exit_code(60) == 0, consumer.tail()
     said = [json.loads(line) for line in events.read_text().splitlines() if line.startswith("{")]
     offsets = {(p["topic"], p["partition"]): [] for event in said if event["name"] == "records_consumed" for p in event["partitions"]}
