@@ -16,6 +16,7 @@ use actix::{
     Actor, ActorContext as _, ActorFutureExt as _, Addr, AsyncContext as _, Context, Handler, Message, WrapFuture as _,
 };
 use futures::future::join_all;
+use futures::stream::{self, StreamExt as _};
 use tokio::sync::{mpsc, oneshot, watch};
 use tokio::time::Sleep;
 
@@ -64,6 +65,13 @@ const FIRST_BALANCE: Duration = Duration::from_secs(5);
 
 /// Steps in one multi: well below what fits a request of ZooKeeper's (1 MiB), as steps are below 500 bytes.
 const MULTI_STEPS_MAX: usize = 500;
+
+/// Multis that are on their way to the coordinator at a time.
+const MULTIS_IN_FLIGHT: usize = 8;
+
+/// How long a new controller waits to hear which brokers' processes are gone, before it decides anything. A connection is refused at
+/// once; one that is not answered says nothing.
+const FIRST_CONTACT: Duration = Duration::from_millis(100);
 
 /// The controller's actor.
 pub struct ControllerActor {
@@ -493,6 +501,9 @@ impl Running {
             let brokers = self.read_brokers().await?;
             self.step(Event::Brokers(brokers)).await?;
         }
+        if all {
+            self.first_contact().await?;
+        }
         if dirty.topics || all {
             let topics = self.list_topics().await?;
             self.step(Event::Topics(topics)).await?;
@@ -515,6 +526,17 @@ impl Running {
         }
         if dirty.log_dir_events || all {
             self.follow_log_dir_events().await?;
+        }
+        Ok(())
+    }
+
+    /// Who died is known before the first election, which is then the only one.
+    async fn first_contact(&mut self) -> Result<(), Stop> {
+        let Some(active) = &self.active else { return Ok(()) };
+        let tried = join_all(active.channels.values().map(Channel::tried));
+        let _hangs = tokio::time::timeout(FIRST_CONTACT, tried).await;
+        while let Some(report) = self.active.as_mut().and_then(|active| active.reports.try_recv().ok()) {
+            self.reported(report).await?;
         }
         Ok(())
     }

@@ -9,7 +9,7 @@ use std::collections::{BTreeMap, VecDeque};
 use std::rc::Rc;
 use std::time::Duration;
 
-use tokio::sync::{Notify, mpsc};
+use tokio::sync::{Notify, mpsc, watch};
 use tokio::task::AbortHandle;
 
 use super::super::image::BrokerImage;
@@ -83,6 +83,8 @@ pub(super) struct Channel {
     outbox: Rc<Outbox>,
     /// Whether it was told of the cluster.
     introduced: Cell<bool>,
+    /// Whether connecting was tried.
+    tried: watch::Receiver<bool>,
     task: AbortHandle,
 }
 
@@ -119,9 +121,17 @@ impl Channel {
     pub(super) fn start(ends: Ends, brokers: Brokers, ports: Ports, reports: mpsc::UnboundedSender<Report>) -> Self {
         let outbox = Rc::<Outbox>::default();
         let epoch = ends.broker_epoch;
-        let speaker = Speaker { ends, brokers, ports, reports, outbox: Rc::clone(&outbox), link: None, silent: false };
+        let (tries, tried) = watch::channel(false);
+        let (link, silent) = (None, false);
+        let speaker = Speaker { ends, brokers, ports, reports, outbox: Rc::clone(&outbox), link, silent, tries };
         let task = tokio::task::spawn_local(speaker.run()).abort_handle();
-        Self { epoch, outbox, introduced: Cell::new(false), task }
+        Self { epoch, outbox, introduced: Cell::new(false), tried, task }
+    }
+
+    /// Returns when connecting was tried for the first time; what came of it was reported.
+    pub(super) async fn tried(&self) {
+        let mut tried = self.tried.clone();
+        let _over = tried.wait_for(|tried| *tried).await;
     }
 
     pub(super) fn leader_and_isr(&self, partitions: Vec<PartitionNotice>) {
@@ -195,6 +205,7 @@ struct Speaker {
     outbox: Rc<Outbox>,
     link: Option<Link>,
     silent: bool,
+    tries: watch::Sender<bool>,
 }
 
 impl Speaker {
@@ -246,6 +257,7 @@ impl Speaker {
                 }
             }
         }
+        self.tries.send_replace(true);
     }
 
     fn hears(&mut self, silent: bool) {

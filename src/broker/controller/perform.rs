@@ -23,7 +23,7 @@ impl Running {
                             names.push(name);
                         }
                     }
-                    self.read_topics(names).await?
+                    vec![self.read_topics(names).await?]
                 }
                 Effect::AssignTopicId(name) => self.assign_topic_id(name).await?,
                 Effect::WriteStates(changes) => self.write_states(changes).await?,

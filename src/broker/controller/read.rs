@@ -55,7 +55,7 @@ impl Running {
         Ok(names.iter().filter_map(|name| TopicName::new(name).ok()).collect())
     }
 
-    pub(super) async fn read_topics(&self, names: Vec<TopicName>) -> Result<Vec<Event>, Stop> {
+    pub(super) async fn read_topics(&self, names: Vec<TopicName>) -> Result<Event, Stop> {
         let coordinator = &*self.parts.coordinator;
         let reads = join_all(names.iter().map(|name| coordinator.get(&topic::path(name)))).await;
         let mut found = Vec::new();
@@ -73,10 +73,10 @@ impl Running {
                 .map(|index| topic::state_path(name, *index))
         });
         let mut states = join_all(wanted.map(|path| coordinator.get(&path)).collect::<Vec<_>>()).await.into_iter();
-        let mut events = Vec::new();
+        let mut topics = Vec::new();
         for (name, assignment) in found {
             let Some(assignment) = assignment else {
-                events.push(Event::TopicRead(name, None));
+                topics.push((name, None));
                 continue;
             };
             let mut record =
@@ -93,9 +93,9 @@ impl Running {
                 }
                 record.assignments.insert(index, from_assignment(partition));
             }
-            events.push(Event::TopicRead(name, Some(record)));
+            topics.push((name, Some(record)));
         }
-        Ok(events)
+        Ok(Event::TopicsRead(topics))
     }
 }
 

@@ -6,38 +6,43 @@ impl Running {
     pub(super) async fn assign_topic_id(&self, name: TopicName) -> Result<Vec<Event>, Stop> {
         let path = topic::path(&name);
         let Some((data, _)) = self.parts.coordinator.get(&path).await? else {
-            return Ok(vec![Event::TopicRead(name, None)]);
+            return Ok(vec![Event::TopicsRead(vec![(name, None)])]);
         };
         if let Ok(mut assignment) = topic::TopicAssignment::decode(&data) {
             assignment.topic_id = Some(random_topic_id(&*self.parts.ports.entropy));
             self.fenced(vec![Op::Set { path, data: assignment.encode(), version: None }]).await?;
         }
-        self.read_topics(vec![name]).await
+        Ok(vec![self.read_topics(vec![name]).await?])
     }
 
-    /// Writes states in multis that check the controller epoch. What another writer changed meanwhile is read again.
+    /// Writes states in multis that check the controller epoch, several on their way at a time. What another writer changed meanwhile
+    /// is read again.
     pub(super) async fn write_states(&self, changes: Vec<StateChange>) -> Result<Vec<Event>, Stop> {
+        let parents = changes.iter().filter(|change| change.expected.is_none());
+        let parents = parents.map(|change| topic::partitions_path(&change.topic)).collect::<BTreeSet<_>>();
+        for made in join_all(parents.into_iter().map(|path| self.create_if_absent(path))).await {
+            made?;
+        }
+        // A new state takes two steps, one of them for the folder.
+        let batches = changes.chunks((MULTI_STEPS_MAX - 1) / 2);
+        let written = stream::iter(batches.map(|batch| async move {
+            let ops = batch.iter().flat_map(state_ops).collect();
+            (batch, self.fenced(ops).await)
+        }));
+        let mut results = written.buffered(MULTIS_IN_FLIGHT);
         let mut written = Vec::new();
         let mut again = BTreeSet::new();
-        let mut parents = BTreeSet::new();
-        for batch in changes.chunks(MULTI_STEPS_MAX / 3) {
-            let mut ops = Vec::new();
-            for change in batch {
-                if change.expected.is_none() && parents.insert(topic::partitions_path(&change.topic)) {
-                    self.create_if_absent(topic::partitions_path(&change.topic)).await?;
-                }
-                ops.extend(state_ops(change));
-            }
-            match self.fenced(ops).await {
+        while let Some((batch, result)) = results.next().await {
+            match result {
                 Ok(results) => written.extend(batch.iter().cloned().zip(versions(&results)).map(versioned)),
-                Err(stop) if stop.is_conflict() => {
-                    self.write_one_by_one(batch, &mut written, &mut again).await?;
-                }
+                Err(stop) if stop.is_conflict() => self.write_one_by_one(batch, &mut written, &mut again).await?,
                 Err(stop) => return Err(stop),
             }
         }
         let mut events = vec![Event::StatesWritten(written)];
-        events.extend(self.read_topics(again.into_iter().collect()).await?);
+        if !again.is_empty() {
+            events.push(self.read_topics(again.into_iter().collect()).await?);
+        }
         Ok(events)
     }
 
@@ -129,7 +134,7 @@ impl Running {
         let path = topic::path(&name);
         loop {
             let Some((data, stat)) = self.parts.coordinator.get(&path).await? else {
-                return Ok(vec![Event::TopicRead(name, None)]);
+                return Ok(vec![Event::TopicsRead(vec![(name, None)])]);
             };
             let mut all = topic::TopicAssignment::decode(&data)?;
             for (index, AssignmentChange { assignment, .. }) in &changes {

@@ -37,7 +37,7 @@ impl Transcript {
 
     /// Reads a topic and lets the write of its first states succeed; what the brokers are told.
     fn created(&mut self, topic: &str, record: TopicRecord) -> Vec<Effect> {
-        let effects = self.after(Event::TopicRead(name(topic), Some(record)));
+        let effects = self.after(Event::TopicsRead(vec![(name(topic), Some(record))]));
         let [Effect::WriteStates(changes)] = &effects[..] else { panic!("expected states to write: {effects:?}") };
         assert!(changes.iter().all(|change| change.expected.is_none()));
         self.after(Event::StatesWritten(changes.clone()))
@@ -61,7 +61,7 @@ fn a_new_topic_gets_states_before_any_broker_hears_of_it() {
 fn a_topic_without_id_gets_one_first() {
     let mut c = Transcript::new(&[1]);
     let old = TopicRecord { id: None, ..record(0, &[&[1]]) };
-    assert_eq!(c.after(Event::TopicRead(name("t"), Some(old))), [Effect::AssignTopicId(name("t"))]);
+    assert_eq!(c.after(Event::TopicsRead(vec![(name("t"), Some(old))])), [Effect::AssignTopicId(name("t"))]);
 }
 
 #[test]
@@ -76,7 +76,7 @@ fn a_state_that_is_there_is_kept_with_its_epoch() {
         recovering: false,
     };
     let taken_over = TopicRecord { states: BTreeMap::from([(PartitionIndex(0), state.clone())]), ..record(1, &[&[1]]) };
-    let told = c.after(Event::TopicRead(name("t"), Some(taken_over)));
+    let told = c.after(Event::TopicsRead(vec![(name("t"), Some(taken_over))]));
     let [Effect::LeaderAndIsr { partitions, .. }, Effect::UpdateMetadata { .. }] = &told[..] else {
         panic!("{told:?}")
     };
@@ -96,7 +96,7 @@ fn a_partition_without_a_leader_gets_one_when_an_in_sync_replica_starts() {
         recovering: false,
     };
     let dead = TopicRecord { states: BTreeMap::from([(PartitionIndex(0), state)]), ..record(1, &[&[2, 1]]) };
-    c.after(Event::TopicRead(name("t"), Some(dead)));
+    c.after(Event::TopicsRead(vec![(name("t"), Some(dead))]));
     assert!(!c.after(live(&[2])).iter().any(|e| matches!(e, Effect::WriteStates(_))), "2 is not in sync");
     let effects = c.after(live(&[1, 2]));
     let Some(Effect::WriteStates(changes)) = effects.last() else { panic!("{effects:?}") };
@@ -108,7 +108,7 @@ fn a_partition_without_a_leader_gets_one_when_an_in_sync_replica_starts() {
 fn added_partitions_are_started_and_the_others_left_alone() {
     let mut c = Transcript::new(&[1]);
     c.created("t", record(7, &[&[1]]));
-    let effects = c.after(Event::TopicRead(name("t"), Some(record(7, &[&[1], &[1]]))));
+    let effects = c.after(Event::TopicsRead(vec![(name("t"), Some(record(7, &[&[1], &[1]])))]));
     let [Effect::WriteStates(changes)] = &effects[..] else { panic!("{effects:?}") };
     assert_eq!(changes.iter().map(|c| c.partition).collect::<Vec<_>>(), [PartitionIndex(1)]);
 }
@@ -446,7 +446,7 @@ fn a_reassignment_is_undone() {
         assignments: BTreeMap::from([(PartitionIndex(0), moving)]),
         states: BTreeMap::from([(PartitionIndex(0), state)]),
     };
-    let effects = next.after(Event::TopicRead(name("t"), Some(record)));
+    let effects = next.after(Event::TopicsRead(vec![(name("t"), Some(record))]));
     assert_eq!(written(&effects), [(1, 2, ids(&[1, 2]))], "3 is dead by now");
     succeed(&mut next, &effects);
     next.after(live(&[1, 2, 3]));
@@ -564,8 +564,8 @@ fn what_another_writer_changed_is_told() {
     let state = PartitionState { partition_epoch: PartitionEpoch(4), ..c.0.state(&t()).expect("a state").clone() };
     let state = PartitionState { isr: ids(&[1, 3]), ..state };
     let read = TopicRecord { states: BTreeMap::from([(PartitionIndex(0), state)]), ..record(7, &[&[1, 2, 3]]) };
-    let effects = c.after(Event::TopicRead(name("t"), Some(read.clone())));
+    let effects = c.after(Event::TopicsRead(vec![(name("t"), Some(read.clone()))]));
     let [Effect::UpdateMetadata { partitions, .. }] = &effects[..] else { panic!("{effects:?}") };
     assert_eq!(partitions[0].state.isr, ids(&[1, 3]));
-    assert_eq!(c.after(Event::TopicRead(name("t"), Some(read))), [], "known by now");
+    assert_eq!(c.after(Event::TopicsRead(vec![(name("t"), Some(read))])), [], "known by now");
 }

@@ -30,15 +30,41 @@ impl Controller {
         }
     }
 
-    pub(super) fn topic_read(&mut self, name: TopicName, record: TopicRecord, effects: &mut Vec<Effect>) {
+    /// Partitions that need another state, because nobody leads them, come first: it is they that clients wait for. The brokers
+    /// are told of them when that is written, and of all others now.
+    pub(super) fn topics_read(&mut self, read: Vec<(TopicName, Option<TopicRecord>)>, effects: &mut Vec<Effect>) {
+        let (mut changes, mut led, mut all) = (Vec::new(), Vec::new(), Vec::new());
+        let mut known = Vec::new();
+        for (name, record) in read {
+            let Some(record) = record else {
+                self.topic_vanished(&name, effects);
+                continue;
+            };
+            let Some(news) = self.topic_read(&name, record, effects) else { continue };
+            let repairs = self.repairs(&name);
+            let repaired = repairs.iter().map(|change| change.partition).collect::<BTreeSet<_>>();
+            let is_told = |index: PartitionIndex| news.changed.contains(&index) && !repaired.contains(&index);
+            led.extend(self.notices_of(&name, |index| news.led.contains(&index) && is_told(index)));
+            all.extend(self.notices_of(&name, is_told));
+            changes.extend(repairs);
+            known.push(name);
+        }
+        write_states(changes, effects);
+        self.tell_replicas(&led, effects);
+        self.tell_all(all, effects);
+        self.ask_unclean(known.iter(), effects);
+    }
+
+    /// Takes in what was read; what of it is news, unless nobody is to be told.
+    fn topic_read(&mut self, name: &TopicName, record: TopicRecord, effects: &mut Vec<Effect>) -> Option<TopicNews> {
         let Some(id) = record.id else {
-            effects.push(Effect::AssignTopicId(name));
-            return;
+            effects.push(Effect::AssignTopicId(name.clone()));
+            return None;
         };
-        let known = self.topics.remove(&name).filter(|topic| topic.id == id);
+        let known = self.topics.remove(name).filter(|topic| topic.id == id);
         let mut known = known.map(|topic| topic.partitions).unwrap_or_default();
         let mut states = record.states;
-        let (mut led, mut changed) = (BTreeSet::new(), BTreeSet::new());
+        let mut news = TopicNews::default();
         let partitions = record.assignments.into_iter().map(|(index, assignment)| {
             let before = known.remove(&index);
             let offline = before.as_ref().map(|partition| partition.offline.clone()).unwrap_or_default();
@@ -47,24 +73,21 @@ impl Controller {
             if let Some(read) = &read {
                 // Another writer's: we tell of ours when they are written.
                 if before.as_ref().is_none_or(|before| before.leader_epoch != read.leader_epoch) {
-                    led.insert(index);
+                    news.led.insert(index);
                 }
                 if before.as_ref() != Some(read) {
-                    changed.insert(index);
+                    news.changed.insert(index);
                 }
             }
             (index, Partition { assignment, state: read.or(before), offline })
         });
-        self.topics.insert(name.clone(), Topic { id, partitions: partitions.collect() });
-        if self.deletions.contains_key(&name) {
-            self.resume_deletion(&name, effects);
-            return;
+        let topic = Topic { id, partitions: partitions.collect() };
+        self.topics.insert(name.clone(), topic);
+        if self.deletions.contains_key(name) {
+            self.resume_deletion(name, effects);
+            return None;
         }
-        let notices = self.notices_of(&name, |index| led.contains(&index));
-        self.tell_replicas(&notices, effects);
-        self.tell_all(self.notices_of(&name, |index| changed.contains(&index)), effects);
-        write_states(self.repairs(&name), effects);
-        self.ask_unclean(std::iter::once(&name), effects);
+        Some(news)
     }
 
     /// What was written is known from now on, and told: LeaderAndIsr to the replicas that must hear of it, then UpdateMetadata to
@@ -77,6 +100,10 @@ impl Controller {
             let Some(topic) = self.topics.get_mut(&name) else { continue };
             let topic_id = topic.id;
             let Some(partition) = topic.partitions.get_mut(&index) else { continue };
+            assert!(
+                state.leader == BrokerId::NONE || state.isr.contains(&state.leader),
+                "a leader that is not in sync"
+            );
             let leader_epoch = state.leader_epoch;
             partition.state = Some(state);
             let Some(notice) = partition.notice(&name, topic_id, index) else { continue };
@@ -136,6 +163,15 @@ impl Controller {
             effects.push(Effect::UpdateMetadata { to: self.everybody(), partitions });
         }
     }
+}
+
+/// What was read of a topic and not known.
+#[derive(Default)]
+struct TopicNews {
+    /// Partitions with another leadership: their replicas are told.
+    led: BTreeSet<PartitionIndex>,
+    /// These, and partitions with another ISR: everybody is told.
+    changed: BTreeSet<PartitionIndex>,
 }
 
 impl Topic {
