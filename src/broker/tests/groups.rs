@@ -3,6 +3,7 @@
 use std::path::Path;
 use std::pin::pin;
 use std::sync::Arc;
+use std::sync::atomic::{AtomicU64, Ordering};
 use std::task::{Context, Wake, Waker};
 use std::time::Duration;
 
@@ -234,11 +235,14 @@ fn batch_with_key() -> Bytes {
 #[test]
 fn members_are_heard_while_the_disk_is_slow() {
     run(async {
-        let placement = Placement::slow(|| Duration::from_secs(4));
+        let seconds = Arc::new(AtomicU64::new(0));
+        let delay = Arc::clone(&seconds);
+        let placement = Placement::slow(move || Duration::from_secs(delay.load(Ordering::Relaxed)));
         let broker = TestBroker::start_on(placement, Arc::new(SimDisk::new(1)), &["/data"], SETTINGS).await;
         let mut client = Client::with_groups(&broker).await;
         let member = client.member("h").await;
         let mut other = broker.connect().await;
+        seconds.store(4, Ordering::Relaxed);
         let began = tokio::time::Instant::now();
         let (committed, beats) = tokio::join!(async { (client.commit("g", 5, "").await, began.elapsed()) }, async {
             let mut slowest = Duration::ZERO;
