@@ -25,6 +25,7 @@ use self::watched::Dirty;
 use super::ask;
 use super::config_watch::{self, Applier};
 use super::directory::Directory;
+use super::groups::Groups;
 use super::image::{BrokerImage, Metadata};
 use super::membership::Membership;
 use super::ports::{Ports, random_topic_id};
@@ -47,6 +48,7 @@ use crate::model::{
     TopicPartition,
 };
 use crate::telemetry::{Event as _, event};
+use crate::wire::Str;
 
 mod channel;
 mod notices;
@@ -94,6 +96,8 @@ pub struct ControllerParts {
     pub coordinator: Rc<dyn Coordinator>,
     /// Where news is published.
     pub metadata: Metadata,
+    /// Told of deleted topics.
+    pub groups: Groups,
     /// The replicas of this broker.
     pub replicas: Addr<Replicas>,
     /// Which partitions are here already.

@@ -141,22 +141,22 @@ impl Image {
         }
     }
 
-    /// Forgets a topic, unless another topic has taken its name meanwhile.
-    pub fn forget(&mut self, name: &TopicName, id: TopicId) {
-        if self.topics.get(name).is_some_and(|topic| topic.id == id) {
-            self.topics.remove(name);
-        }
+    /// Forgets a topic, unless another topic has taken its name meanwhile. Whether the name is gone by this.
+    pub fn forget(&mut self, name: &TopicName, id: TopicId) -> bool {
         self.names.remove(&id);
+        let known = self.topics.get(name).is_some_and(|topic| topic.id == id);
+        known && self.topics.remove(name).is_some()
     }
 
-    /// Forgets a partition, and with the last one its topic; a topic of the same name with another id stays.
-    pub fn forget_partition(&mut self, name: &TopicName, id: TopicId, index: PartitionIndex) {
-        let Some(topic) = self.topics.get_mut(name).filter(|topic| id.is_zero() || topic.id == id) else { return };
+    /// Forgets a partition, and with the last one its topic; a topic of the same name with another id stays. Whether the
+    /// topic is gone by this.
+    pub fn forget_partition(&mut self, name: &TopicName, id: TopicId, index: PartitionIndex) -> bool {
+        let Some(topic) = self.topics.get_mut(name).filter(|topic| id.is_zero() || topic.id == id) else {
+            return false;
+        };
         Arc::make_mut(topic).partitions.remove(&index);
-        if topic.partitions.is_empty() {
-            let id = topic.id;
-            self.forget(name, id);
-        }
+        let (id, is_empty) = (topic.id, topic.partitions.is_empty());
+        is_empty && self.forget(name, id)
     }
 
     /// A topic by its id.

@@ -227,6 +227,7 @@ impl Broker {
                 earlier_sessions,
                 coordinator: Rc::clone(&coordinator),
                 metadata: metadata.clone(),
+                groups: groups.clone(),
                 replicas: replicas.clone(),
                 directory: directory.clone(),
                 applier: applier.clone(),

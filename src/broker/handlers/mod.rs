@@ -178,9 +178,8 @@ fn led(env: &Env, topic: &Str, partition: i32) -> Result<PartitionHandle, ErrorC
 /// The coordinator of a group, if it was ever here.
 fn coordinator(env: &Env, group: &str) -> Option<Addr<GroupCoordinator>> {
     let image = env.metadata.load();
-    let partitions = image.topics.get(TopicName::CONSUMER_OFFSETS).map_or(0, |topic| topic.partitions.len());
-    let partitions = u32::try_from(partitions).unwrap_or(u32::MAX);
-    env.groups.coordinator(env.groups.partition(group, partitions))
+    let offsets = image.topics.get(TopicName::CONSUMER_OFFSETS)?;
+    env.groups.coordinator(groups::partition_of(group, offsets))
 }
 
 /// Asks the coordinator of a group; `None` when it is not here.

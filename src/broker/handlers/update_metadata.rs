@@ -1,6 +1,6 @@
 //! UpdateMetadata: the controller says what the cluster looks like.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 use std::sync::Arc;
 
 use crate::broker::env::Env;
@@ -41,15 +41,21 @@ pub(super) async fn handle(
             known.push(notice(topic, id, &state));
         }
     }
+    let mut deleted = BTreeSet::new();
     let publish = || {
         env.metadata.publish(|image| {
             image.controller = controller;
             image.brokers = brokers;
             image.merge(known);
-            gone.iter().for_each(|(name, id, partition)| image.forget_partition(name, *id, *partition));
+            for (name, id, partition) in &gone {
+                if image.forget_partition(name, *id, *partition) {
+                    deleted.insert(Str::from(name.as_str()));
+                }
+            }
         });
     };
     let error_code = env.membership.admit_and(epochs.0, epochs.1, publish).err().unwrap_or(ErrorCode::None);
+    env.groups.topics_deleted(deleted).await;
     UpdateMetadataResponse { error_code }
 }
 

@@ -28,6 +28,7 @@ use crate::wire::record::{BatchBuilder, BatchHeader, Codec, DecompressionLimit, 
 use crate::wire::{Message as _, Part, Payload, Request, RequestHeader, decode_response, encode_request};
 
 mod every_api;
+mod groups;
 mod log_dirs;
 mod stopping;
 mod supervision;
@@ -59,6 +60,11 @@ fn run(test: impl Future<Output = ()>) {
 impl TestBroker {
     /// A broker on `disk`, with its data in the log dirs `dirs`, and settings over the defaults.
     async fn start(disk: Arc<dyn Disk>, dirs: &[&str], settings: &[(&str, &str)]) -> Self {
+        Self::start_on(Placement::single(), disk, dirs, settings).await
+    }
+
+    /// The same with this disk pool.
+    async fn start_on(placement: Placement, disk: Arc<dyn Disk>, dirs: &[&str], settings: &[(&str, &str)]) -> Self {
         let mut written = Settings::from([
             ("log.dirs".to_owned(), dirs.join(",")),
             ("listeners".to_owned(), "PLAINTEXT://127.0.0.1:9092".to_owned()),
@@ -83,7 +89,7 @@ impl TestBroker {
             written,
             dirs: LogDirs::open(Arc::clone(&ports.disk), &paths).expect("log dirs"),
             ports,
-            placement: Placement::single(),
+            placement,
             coordinator: Rc::new(coordinator.clone()),
             earlier_sessions: vec![],
             doors: vec![Door {

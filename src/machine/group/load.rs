@@ -29,7 +29,8 @@ impl<T> Coordinator<T> {
         let stale = epoch.is_some_and(|epoch| epoch < self.epoch);
         if !stale {
             self.drop_everything(effects);
-            self.epoch = epoch.unwrap_or(self.epoch);
+            // A partition that is made anew counts from the beginning.
+            self.epoch = epoch.unwrap_or(LeaderEpoch::NONE);
             self.ownership = Ownership::Elsewhere;
         }
     }
@@ -49,6 +50,7 @@ impl<T> Coordinator<T> {
         let waiting = self.writes.take_all().filter_map(|purpose| purpose.refused(error));
         effects.extend(waiting.map(|(to, reply)| Effect::Reply(to, reply)));
         self.timers.clear();
+        self.deleted_meanwhile.clear();
     }
 
     pub(super) fn replayed(&mut self, epoch: LeaderEpoch, records: Vec<Replayed>) {
@@ -94,6 +96,10 @@ impl<T> Coordinator<T> {
         let ids = self.groups.keys().cloned().collect::<Vec<_>>();
         for id in ids {
             self.with_group(now, &id, effects, |group, step| group.revive(step));
+        }
+        let deleted = std::mem::take(&mut self.deleted_meanwhile);
+        if !deleted.is_empty() {
+            self.topics_deleted(now, deleted, effects);
         }
     }
 }
