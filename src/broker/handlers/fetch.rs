@@ -516,7 +516,7 @@ fn name_endpoint(endpoints: &mut Vec<NodeEndpoint>, leader: i32, env: &Env, peer
     }
     let image = env.metadata.load();
     let Some(broker) = image.brokers.get(&BrokerId(leader)) else { return };
-    let Some((host, port)) = broker.endpoints.get(&*peer.listener) else { return };
+    let Some((host, port)) = broker.address(&peer.listener) else { return };
     let rack = broker.rack.as_deref().map(Str::from);
     endpoints.push(NodeEndpoint { node_id: leader, host: host.as_str().into(), port: i32::from(*port), rack });
 }

@@ -61,7 +61,7 @@ fn find(env: &Env, peer: &Peer, group: &str) -> Option<(i32, Str, i32)> {
     let topic = image.topics.get(TopicName::CONSUMER_OFFSETS)?;
     let partitions = u32::try_from(topic.partitions.len()).unwrap_or(u32::MAX);
     let leader = topic.partitions.get(&env.groups.partition(group, partitions))?.state.leader;
-    let (host, port) = image.brokers.get(&leader)?.endpoints.get(&*peer.listener)?;
+    let (host, port) = image.brokers.get(&leader)?.address(&peer.listener)?;
     Some((leader.0, host.as_str().into(), i32::from(*port)))
 }
 

@@ -630,7 +630,7 @@ impl Stage {
         let topic_id = TopicId([u8::try_from(self.names).expect("few names"); 16]);
         let (broker_epoch, controller_epoch) = self.epochs();
         let before = self.broker.broker.env.metadata.load_full();
-        let (host, port) = before.brokers[&BrokerId(1)].endpoints["PLAINTEXT"].clone();
+        let (host, port) = before.brokers[&BrokerId(1)].endpoints["PLAINTEXT"].address.clone();
         let endpoint = UpdateMetadataEndpoint {
             host: host.as_str().into(),
             port: i32::from(port),
