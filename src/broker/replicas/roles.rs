@@ -233,7 +233,7 @@ pub(super) fn create(
         return (Err(OpenError::Disk(error)), failed);
     }
     loop {
-        let place = dirs.dir_for_new();
+        let place = dirs.dir_for_new(id);
         let config = settings.topic(&id.topic).log.clone();
         match (place, dirs.create_partition(id, Some(topic_id), config, now)) {
             (_, Ok((_, log))) => return (Ok(log), failed),
