@@ -1,7 +1,7 @@
 """A few requests in one fixed version each, spoken over a raw connection."""
 
 from harness.process import until
-from harness.protocol import (CREATE_TOPICS, DELETE_TOPICS, FETCH, INIT_PRODUCER_ID, LIST_OFFSETS, METADATA, PRODUCE, Writer)
+from harness.protocol import (CREATE_TOPICS, DELETE_RECORDS, DELETE_TOPICS, FETCH, INIT_PRODUCER_ID, LIST_OFFSETS, METADATA, PRODUCE, Writer)
 
 EARLIEST, LATEST = -2, -1
 COORDINATOR_LOAD_IN_PROGRESS = 14
@@ -71,6 +71,15 @@ def delete_topic(connection, name):
     answer = connection.ask(DELETE_TOPICS, 1, Writer().array([name], Writer.string).i32(20_000))
     answer.i32()
     return answer.array(lambda r: (r.string(), r.i16()))[0][1]
+
+
+def delete_records(connection, topic, before, partition=0, milliseconds=10_000):
+    """DeleteRecords v0 of one partition: (error, low watermark)."""
+    body = Writer().array([topic], lambda w, name: w.string(name).i32(1).i32(partition).i64(before)).i32(milliseconds)
+    answer = connection.ask(DELETE_RECORDS, 0, body)
+    answer.i32()
+    [[one]] = answer.array(lambda r: (r.string(), r.array(lambda p: (p.i32(), p.i64(), p.i16())))[1])
+    return one[2], one[1]
 
 
 def produce_body(topic, records, partition=0, acks=-1, transactional_id=None, milliseconds=10_000):

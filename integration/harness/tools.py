@@ -15,15 +15,20 @@ def tool(cluster, name, *arguments, of=None):
 
 
 def replicas(cluster, topic, partition=0):
+    """The brokers that have a partition, the preferred leader first."""
     said = tool(cluster, "kafka-topics", "--describe", "--topic", topic)
     return [int(id) for id in re.search(rf"Partition: {partition}\s.*Replicas: ([\d,]+)", said).group(1).split(",")]
 
 
 def plan(folder, moves):
-    """A file for kafka-reassign-partitions: (topic, partition) -> brokers."""
-    partitions = [{"topic": topic, "partition": partition, "replicas": brokers} for (topic, partition), brokers in moves.items()]
+    """A file for kafka-reassign-partitions: (topic, partition) -> brokers, or brokers and the log dir of each."""
+    def line(topic, partition, wanted):
+        brokers, *dirs = wanted if isinstance(wanted, tuple) else (wanted,)
+        places = {"log_dirs": [str(place) for place in dirs[0]]} if dirs else {}
+        return {"topic": topic, "partition": partition, "replicas": brokers, **places}
+
     file = folder / "plan.json"
-    file.write_text(json.dumps({"version": 1, "partitions": partitions}))
+    file.write_text(json.dumps({"version": 1, "partitions": [line(*id, wanted) for id, wanted in moves.items()]}))
     return file
 
 

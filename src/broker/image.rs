@@ -9,6 +9,7 @@ use std::sync::{Arc, Mutex, PoisonError};
 use arc_swap::ArcSwap;
 use tokio::sync::watch;
 
+use crate::config::SecurityProtocol;
 use crate::machine::controller::{PartitionNotice, PartitionState};
 use crate::model::{BrokerId, PartitionIndex, TopicId, TopicName};
 
@@ -43,9 +44,26 @@ pub struct Image {
 #[derive(Clone, PartialEq, Eq, Debug)]
 pub struct BrokerImage {
     /// Where it listens, by listener name.
-    pub endpoints: BTreeMap<String, (String, u16)>,
+    pub endpoints: BTreeMap<String, EndpointImage>,
     /// `broker.rack`.
     pub rack: Option<String>,
+}
+
+/// One of a broker's listeners, as others reach it.
+#[derive(Clone, PartialEq, Eq, Debug)]
+pub struct EndpointImage {
+    /// Host and port.
+    pub address: (String, u16),
+    /// How it is protected.
+    pub security_protocol: SecurityProtocol,
+}
+
+impl BrokerImage {
+    /// Host and port of a listener.
+    #[must_use]
+    pub fn address(&self, listener: &str) -> Option<&(String, u16)> {
+        self.endpoints.get(listener).map(|endpoint| &endpoint.address)
+    }
 }
 
 /// A topic.

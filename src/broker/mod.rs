@@ -51,12 +51,14 @@ pub mod isr_changes;
 pub mod link;
 pub mod listener;
 pub mod membership;
+pub mod mover;
 pub mod partition;
 pub mod peer;
 pub mod placement;
 pub mod ports;
 pub mod process;
 pub mod producer_ids;
+pub mod quotas;
 pub mod replicas;
 pub mod request_budget;
 pub mod settings;
@@ -82,6 +84,7 @@ use membership::Membership;
 use placement::Placement;
 use ports::{Ports, random_topic_id};
 use producer_ids::ProducerIds;
+use quotas::Quotas;
 use replicas::{Intervals, Neighbours, Replicas, ReplicasCommand, ReplicasParts};
 use request_budget::RequestBudget;
 use settings::SettingsStore;
@@ -181,6 +184,7 @@ impl Broker {
         let (failures, log_dirs_failed) = watch::channel(0);
         let (directory, metadata) = (Directory::default(), Metadata::new(&cluster_id));
         let groups = Groups::default();
+        let quotas = Quotas::new(&config.replication);
         let isr_changes = IsrChanges::new(IsrChangesParts {
             local,
             listener: config.inter_broker_listener.clone(),
@@ -205,6 +209,7 @@ impl Broker {
                 metadata: metadata.clone(),
                 isr_changes: isr_changes.clone(),
             },
+            quotas: quotas.clone(),
             groups: groups.clone(),
             lose: lose.clone(),
             failures,
@@ -275,12 +280,13 @@ impl Broker {
             producer_ids: ProducerIds::new(local, coordinator, notice("producer ids")).start(),
             config_watch: config_watch.start(),
             controller: controller.clone(),
+            quotas,
             session_slots: SessionSlots::new(config.fetch_sessions_max),
             request_budget: RequestBudget::new(config.connections.queued_bytes_max),
         });
         await_ready(&mut is_ready).await?;
-        let quotas = Arc::new(ConnectionQuotas::default());
-        let listeners = doors.into_iter().map(|door| open(door, &env, &quotas, &config, notice("listener"))).collect();
+        let shared = Arc::new(ConnectionQuotas::default());
+        let listeners = doors.into_iter().map(|door| open(door, &env, &shared, &config, notice("listener"))).collect();
         Ok(Self { env, listener: config.inter_broker_listener, listeners, controller, lost })
     }
 

@@ -61,7 +61,7 @@ fn find(env: &Env, peer: &Peer, group: &str) -> Option<(i32, Str, i32)> {
     let image = env.metadata.load();
     let offsets = image.topics.get(TopicName::CONSUMER_OFFSETS)?;
     let leader = offsets.partitions.get(&groups::partition_of(group, offsets))?.state.leader;
-    let (host, port) = image.brokers.get(&leader)?.endpoints.get(&*peer.listener)?;
+    let (host, port) = image.brokers.get(&leader)?.address(&peer.listener)?;
     Some((leader.0, host.as_str().into(), i32::from(*port)))
 }
 

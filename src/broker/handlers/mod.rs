@@ -23,6 +23,7 @@ mod allocate_producer_ids;
 mod alter_configs;
 mod alter_partition;
 mod alter_partition_reassignments;
+mod alter_replica_log_dirs;
 mod api_versions;
 mod controlled_shutdown;
 mod create_partitions;
@@ -121,6 +122,7 @@ serve! {
     OffsetForLeaderEpoch 0..=4 => offset_for_leader_epoch::handle;
     DescribeConfigs 0..=4 => describe_configs::handle;
     AlterConfigs 0..=2 => alter_configs::handle;
+    AlterReplicaLogDirs 0..=2 => alter_replica_log_dirs::handle;
     DescribeLogDirs 0..=4 => describe_log_dirs::handle;
     SaslAuthenticate 0..=2 => sasl::handle_authenticate;
     CreatePartitions 0..=3 => create_partitions::handle;

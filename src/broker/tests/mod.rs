@@ -30,6 +30,7 @@ use crate::wire::{Message as _, Part, Payload, Request, RequestHeader, decode_re
 mod every_api;
 mod groups;
 mod log_dirs;
+mod moves;
 mod stopping;
 mod supervision;
 
