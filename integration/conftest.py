@@ -39,7 +39,10 @@ def pytest_collection_modifyitems(config, items):
 
 def pytest_generate_tests(metafunc):
     if "coordination" in metafunc.fixturenames:
-        kinds = ["zookeeper"] if metafunc.config.getoption("--broker") == "kafka" else ["embedded", "zookeeper"]
+        only = metafunc.definition.get_closest_marker("on")
+        kinds = list(only.args) if only else ["embedded", "zookeeper"]
+        if metafunc.config.getoption("--broker") == "kafka":
+            kinds = ["zookeeper"]
         metafunc.parametrize("coordination", kinds, scope="session")
 
 

@@ -1,8 +1,18 @@
-"""kafka-python, a client with a protocol implementation of its own."""
+"""kafka-python, a client with a protocol implementation of its own, and the integration tests that it ships."""
+
+import sys
+import xml.etree.ElementTree
 
 import pytest
 from kafka import KafkaConsumer, KafkaProducer, TopicPartition
 from kafka.admin import KafkaAdminClient, NewTopic
+
+from harness.paths import TOOLS
+from harness.process import run
+
+PASSED_BY_KAFKA = 51
+# What is not offered yet, and how many of the tests that makes.
+NOT_YET, OF_THEM_NOT_YET = "transaction or acls or alter_replica_log_dirs", 4
 
 
 @pytest.mark.parametrize("codec", [None, "gzip", "snappy", "lz4", "zstd"])
@@ -37,3 +47,29 @@ def test_admin(broker, name):
     admin.delete_topics([topic])
     assert topic not in admin.list_topics()
     admin.close()
+
+
+@pytest.mark.on("embedded")
+def test_its_own_suite(brokers, coordination, kind, folder):
+    suite = TOOLS / "kafka-python"
+    if not suite.exists():
+        pytest.fail("kafka-python's tests are missing: integration/setup/install says why")
+    properties = {"num.partitions": 2, "auto.create.topics.enable": "true", "group.min.session.timeout.ms": 3000}
+    if kind == "kafka":
+        properties |= {"authorizer.class.name": "kafka.security.authorizer.AclAuthorizer", "allow.everyone.if.no.acl.found": "true"}
+    broker = brokers(properties=properties).start()
+    wanted, left_out = PASSED_BY_KAFKA, []
+    if kind == "dohle":
+        wanted, left_out = wanted - OF_THEM_NOT_YET, ["-k", f"not ({NOT_YET})"]
+
+    def passed(*arguments):
+        result = folder / "result.xml"
+        run([sys.executable, "-m", "pytest", "-p", "no:cacheprovider", "-q", "--timeout", "60", f"--junitxml={result}", *arguments], cwd=suite, seconds=170,
+            check=False, env={"KAFKA_VERSION": "3.9.0", "KAFKA_URI": f"kafka://{broker.bootstrap}", "KAFKA_ROOT": str(folder)})
+        cases = list(xml.etree.ElementTree.parse(result).iter("testcase"))
+        bad = lambda case: any(case.find(how) is not None for how in ("failure", "error", "skipped"))  # noqa: E731
+        return {case.get("name") for case in cases if not bad(case)}, {case.get("name") for case in cases if case.find("failure") is not None}
+
+    without_tls = [f"--ignore=test/integration/test_{what}_integration.py" for what in ("ssl", "sasl")]
+    good, failed = passed("test/integration", *without_tls, *left_out)
+    assert not failed and wanted <= len(good), f"{len(good)} of {wanted} passed; failed: {sorted(failed)}"

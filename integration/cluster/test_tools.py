@@ -9,26 +9,7 @@ import pytest
 from harness import admin, paths
 from harness.cluster import PARTITIONS, start_again
 from harness.process import run, until
-
-
-def tool(three, name, *arguments, of=None):
-    """Asks the given brokers, or all."""
-    bootstrap = ",".join(broker.bootstrap for broker in of) if of else three.bootstrap
-    done = run([paths.kafka_tool(name), "--bootstrap-server", bootstrap, *arguments], seconds=120)
-    return done.stdout + done.stderr
-
-
-def replicas(three, topic, partition=0):
-    said = tool(three, "kafka-topics", "--describe", "--topic", topic)
-    return [int(id) for id in re.search(rf"Partition: {partition}\s.*Replicas: ([\d,]+)", said).group(1).split(",")]
-
-
-def plan(folder, moves):
-    """A file for kafka-reassign-partitions: (topic, partition) -> brokers."""
-    partitions = [{"topic": topic, "partition": partition, "replicas": brokers} for (topic, partition), brokers in moves.items()]
-    file = folder / "plan.json"
-    file.write_text(json.dumps({"version": 1, "partitions": partitions}))
-    return file
+from harness.tools import plan, replicas, tool
 
 
 def test_a_fourth_broker_takes_over_partitions(cluster, folder):
@@ -150,8 +131,9 @@ def test_a_verifiable_producer_goes_on_while_brokers_are_killed(cluster):
     producer.join()
     events = [json.loads(line) for line in said[0].splitlines() if line.startswith("{")]
     acknowledged = [event for event in events if event["name"] == "producer_send_success"]
-    # It never tries again: what is under way when a broker dies fails, and that is all.
-    assert 19_000 < len(acknowledged), [event for event in events if event["name"] == "producer_send_error"][:3]
+    # It never tries again: what is under way when a broker dies fails, and that is all. Kafka's others lead only 6 s later.
+    least = 19_000 if three.brokers[0].kind == "dohle" else 10_000
+    assert least < len(acknowledged), [event for event in events if event["name"] == "producer_send_error"][:3]
     stored = [dict(three.content("t", partition)) for partition in range(PARTITIONS)]
     for event in acknowledged:
         assert stored[event["partition"]].get(event["offset"]) == event["value"].encode(), event

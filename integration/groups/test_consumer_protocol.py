@@ -74,7 +74,8 @@ def read(consumer, count, seconds=30):
 
 
 def group_of(broker, group):
-    return AdminClient({"bootstrap.servers": broker.bootstrap}).describe_consumer_groups([group])[group].result(10)
+    admin = AdminClient({"bootstrap.servers": broker.bootstrap})  # lives until it is answered
+    return admin.describe_consumer_groups([group])[group].result(10)
 
 
 def test_members_share_and_take_over(quick, name):

@@ -2,37 +2,11 @@
 
 import confluent_kafka
 import pytest
-from confluent_kafka import Consumer, Producer, TopicPartition
+from confluent_kafka import TopicPartition
 from confluent_kafka.admin import AdminClient
 
+from groups.members import PARTITIONS, member, produce, read
 from harness.process import until
-
-PARTITIONS = 4
-
-
-def produce(broker, topic, values):
-    producer = Producer({"bootstrap.servers": broker.bootstrap, "acks": "all"})
-    for number, value in enumerate(values):
-        producer.produce(topic, value, partition=number % PARTITIONS)
-    assert producer.flush(30) == 0
-
-
-def member(broker, group, **options):
-    return Consumer({"bootstrap.servers": broker.bootstrap, "group.id": group, "auto.offset.reset": "earliest",
-                     "enable.auto.commit": False, "session.timeout.ms": 6000, "heartbeat.interval.ms": 500, **options})
-
-
-def read(consumer, count, seconds=40):
-    found = []
-
-    def enough():
-        message = consumer.poll(0.5)
-        if message is not None and message.error() is None:
-            found.append(message.value())
-        return count <= len(found)
-
-    until(seconds, enough, lambda: f"{len(found)} of {count} came")
-    return found
 
 
 @pytest.mark.parametrize("strategy", ["range", "roundrobin", "cooperative-sticky"])

@@ -1,7 +1,7 @@
 """A few requests in one fixed version each, spoken over a raw connection."""
 
 from harness.process import until
-from harness.protocol import (CREATE_TOPICS, DELETE_TOPICS, FETCH, INIT_PRODUCER_ID, LIST_OFFSETS, METADATA, PRODUCE, Writer)
+from harness.protocol import (CREATE_TOPICS, DELETE_RECORDS, DELETE_TOPICS, FETCH, INIT_PRODUCER_ID, LIST_OFFSETS, METADATA, PRODUCE, Writer)
 
 EARLIEST, LATEST = -2, -1
 COORDINATOR_LOAD_IN_PROGRESS = 14
@@ -46,10 +46,12 @@ def leaders(connection, topic):
     return [partitions[index] for index in sorted(partitions)]
 
 
-def try_create_topic(connection, name, partitions=1, configs=None, replication=1, validate_only=False, seconds=20):
-    """CreateTopics v2; the error code."""
+def try_create_topic(connection, name, partitions=1, configs=None, replication=1, validate_only=False, seconds=20, replicas=None):
+    """CreateTopics v2; the error code and why. `replicas` of every partition, the preferred leader first, instead of their number."""
+    assignment = [(partition, replicas) for partition in range(partitions)] if replicas else []
     body = (
-        Writer().i32(1).string(name).i32(partitions).i16(replication).i32(0)
+        Writer().i32(1).string(name).i32(-1 if replicas else partitions).i16(-1 if replicas else replication)
+        .array(assignment, lambda w, item: w.i32(item[0]).array(item[1], Writer.i32))
         .array(list((configs or {}).items()), lambda w, item: w.string(item[0]).string(str(item[1])))
         .i32(seconds * 1000).i8(int(validate_only))
     )
@@ -69,6 +71,15 @@ def delete_topic(connection, name):
     answer = connection.ask(DELETE_TOPICS, 1, Writer().array([name], Writer.string).i32(20_000))
     answer.i32()
     return answer.array(lambda r: (r.string(), r.i16()))[0][1]
+
+
+def delete_records(connection, topic, before, partition=0, milliseconds=10_000):
+    """DeleteRecords v0 of one partition: (error, low watermark)."""
+    body = Writer().array([topic], lambda w, name: w.string(name).i32(1).i32(partition).i64(before)).i32(milliseconds)
+    answer = connection.ask(DELETE_RECORDS, 0, body)
+    answer.i32()
+    [[one]] = answer.array(lambda r: (r.string(), r.array(lambda p: (p.i32(), p.i64(), p.i16())))[1])
+    return one[2], one[1]
 
 
 def produce_body(topic, records, partition=0, acks=-1, transactional_id=None, milliseconds=10_000):

@@ -10,11 +10,11 @@ KAFKA_HEAP = "-Xmx384m -Xms384m -XX:+UseG1GC -XX:TieredStopAtLevel=1"
 class Broker(Process):
     """`kind` is "dohle" or "kafka". Without a ZooKeeper address it runs on its embedded coordinator (Dohle only)."""
 
-    def __init__(self, kind, folder, zookeeper=None, properties=None, wrapper=(), port=None, environment=None):
+    def __init__(self, kind, folder, zookeeper=None, properties=None, wrapper=(), port=None, environment=None, host="127.0.0.1"):
         assert kind == "dohle" or zookeeper, "Apache Kafka 3.9 needs a ZooKeeper"
         self.kind, self.folder, self.zookeeper = kind, folder, zookeeper
-        self.port = port or free_port()
-        self.bootstrap = f"127.0.0.1:{self.port}"
+        self.port, self.host = port or free_port(), host
+        self.bootstrap = f"{host}:{self.port}"
         self.file = folder / "server.properties"
         folder.mkdir(parents=True, exist_ok=True)
         self.properties = {
@@ -66,7 +66,7 @@ class Broker(Process):
         return self.start()
 
     def connect(self, seconds=20, **options):
-        return Connection(self.port, seconds=seconds, **options)
+        return Connection(self.port, seconds=seconds, host=self.host, **options)
 
     def create_topic(self, name, partitions=1, **configs):
         """Creates a topic (config keys with `_` for `.`) and waits until every partition has a leader."""

@@ -4,23 +4,37 @@ import time
 
 from . import admin
 from .broker import Broker
+from .network import Network
 from .process import until
 from .records import Batch, values
-from .zookeeper import ZooKeeper
+from .zookeeper import Ensemble, ZooKeeper
 
 PARTITIONS = 6
 
 
 class Cluster:
-    """Brokers 0, 1, 2 of the given kinds, and more."""
+    """Brokers 0, 1, 2 of the given kinds, and more; on one ZooKeeper, or an ensemble of three.
 
-    def __init__(self, folder, kinds, **more):
-        self.zookeeper = ZooKeeper(folder).start()
+    With a `network` each broker and each ZooKeeper is on a machine of its own."""
+
+    def __init__(self, folder, kinds, ensemble=False, network=False, **more):
+        self.brokers, self.machines = [], []
+        self.network = Network() if network else None
+        machine = self.network.machine if network else lambda: None
+        self.zookeeper = Ensemble(folder, [machine() for _ in range(3)]) if ensemble else ZooKeeper(folder, machine=machine())
+        try:
+            self._start(folder, kinds, more)
+        except BaseException:
+            self.end()
+            raise
+
+    def _start(self, folder, kinds, more):
+        self.zookeeper.start()
         properties = {
             "zookeeper.session.timeout.ms": 6000, "auto.create.topics.enable": "false", "replica.lag.time.max.ms": 6000,
             "controlled.shutdown.retry.backoff.ms": 500,
         }
-        self.folder, self.properties, self.brokers = folder, {**properties, **more}, []
+        self.folder, self.properties = folder, {**properties, **more}
         for kind in kinds:
             self.add(kind).launch()
         for broker in self.brokers:
@@ -33,7 +47,10 @@ class Cluster:
         place = self.folder / f"broker-{number}"
         wanted = {**self.properties, **properties, "broker.id": number}
         wanted = {key: str(value).replace("IN_FOLDER", str(place)).replace("NUMBER", str(number)) for key, value in wanted.items()}
-        self.brokers.append(Broker(kind, place, self.zookeeper.address, wanted))
+        machine = self.network.machine() if self.network else None
+        where = {"wrapper": machine.enter, "host": machine.address} if machine else {}
+        self.machines.append(machine)
+        self.brokers.append(Broker(kind, place, self.zookeeper.address, wanted, **where))
         return self.brokers[-1]
 
     @property
@@ -50,10 +67,12 @@ class Cluster:
                 continue
         raise OSError("no broker answers")
 
-    def create(self, topic, **configs):
+    def create(self, topic, replicas=None, **configs):
+        """A topic of six partitions with three replicas each, on these brokers in this order if they are given."""
+
         def created():
             controller = self.ask(admin.controller)
-            return 0 <= controller and self.ask(lambda c: admin.try_create_topic(c, topic, PARTITIONS, configs, replication=3)[0], of=controller) in (0, 36)
+            return 0 <= controller and self.ask(lambda c: admin.try_create_topic(c, topic, PARTITIONS, configs, 3, replicas=replicas)[0], of=controller) in (0, 36)
 
         until(30, created, f"{topic} is created")
         self.in_sync(topic)
@@ -86,18 +105,25 @@ class Cluster:
 
     def content(self, topic, partition=0):
         """All (offset, value) up to the high watermark."""
-        # A leader that was just elected does not know yet how far all is committed.
-        end = lambda: self.ask(lambda c: admin.offset(c, topic, partition=partition), of=self.leader(topic, partition))  # noqa: E731
-        until(20, lambda: end()[0] == 0, "the leader knows its high watermark")
-        leader = self.leader(topic, partition)
-        with self.brokers[leader].connect() as connection:
-            end, at, found = end()[1], 0, []
-            while at < end:
-                error, _, data = admin.fetch(connection, topic, at, partition)
-                assert error == 0
-                found += [record for record in values(data) if at <= record[0]]
-                at = found[-1][0] + 1
-            return found
+        _, end = self.ask_leader(lambda c: admin.offset(c, topic, partition=partition), topic, partition)
+        at, found = 0, []
+        while at < end:
+            _, _, data = self.ask_leader(lambda c: admin.fetch(c, topic, at, partition), topic, partition)
+            found += [record for record in values(data) if at <= record[0]]
+            at = found[-1][0] + 1
+        return found
+
+    def ask_leader(self, question, topic, partition, seconds=20):
+        """What a partition's leader answers, once that has no error: leaders change, and a new one does not know its high watermark yet."""
+        answers = []
+
+        def answered():
+            leader = self.leader(topic, partition)
+            answers.append(self.ask(question, of=leader) if 0 <= leader else (None,))
+            return answers[-1][0] == 0
+
+        until(seconds, answered, lambda: f"the leader of {topic}-{partition} answers without an error; last {answers[-1][0]}")
+        return answers[-1]
 
     def copies(self, topic, partition=0):
         """The bytes of every replica's log."""
@@ -106,8 +132,11 @@ class Cluster:
 
     def end(self):
         for broker in self.brokers:
+            broker.resume()
             broker.kill()
         self.zookeeper.kill()
+        if self.network:
+            self.network.end()
 
 
 def start_again(broker, seconds=60):

@@ -27,10 +27,11 @@ def free_port():
         return probe.getsockname()[1]
 
 
-def run(command, *, text=None, seconds=120, check=True, env=None, cwd=None):
-    """Runs a command to its end and returns it with its output; a failure carries what it said."""
+def run(command, *, text=None, seconds=120, check=True, env=None, cwd=None, errors=None):
+    """Runs a command to its end and returns it with its output; a failure carries what it said. `errors`: what becomes of output that is
+    no UTF-8."""
     done = subprocess.run(
-        [str(part) for part in command], input=text, capture_output=True, text=True, timeout=seconds,
+        [str(part) for part in command], input=text, capture_output=True, text=True, timeout=seconds, errors=errors,
         env={**os.environ, **(env or {})}, cwd=cwd,
     )
     assert not check or done.returncode == 0, (

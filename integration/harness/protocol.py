@@ -123,12 +123,12 @@ def frame(key, version, body=b"", correlation=1, client_id="black-box", flexible
 class Connection:
     """One TCP connection that may misbehave."""
 
-    def __init__(self, port, seconds=20, receive_buffer=None):
+    def __init__(self, port, seconds=20, receive_buffer=None, host="127.0.0.1"):
         self.socket = socket.socket()
         if receive_buffer:
             self.socket.setsockopt(socket.SOL_SOCKET, socket.SO_RCVBUF, receive_buffer)
         self.socket.settimeout(seconds)
-        self.socket.connect(("127.0.0.1", port))
+        self.socket.connect((host, port))
         self.correlation = 0
 
     def __enter__(self):

@@ -397,6 +397,11 @@ impl Work {
     async fn add_partitions(&self, more: &MorePartitions, validate_only: bool) -> Result<(), Refusal> {
         let unknown = || (ErrorCode::UnknownTopicOrPartition, format!("The topic '{}' does not exist.", more.name));
         let name = TopicName::new(&more.name).map_err(|_| unknown())?;
+        if name.as_str() == TopicName::CONSUMER_OFFSETS {
+            // Kafka takes this, and loses them when its brokers start again.
+            let reason = "The number of its partitions says where a group is kept: with another, groups would lose their offsets.";
+            return Err((ErrorCode::InvalidPartitions, reason.to_owned()));
+        }
         let path = topic::path(&name);
         let read = self.coordinator.get(&path).await.map_err(|error| coordination_failed(&error))?;
         let (data, stat) = read.ok_or_else(unknown)?;

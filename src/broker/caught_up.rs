@@ -97,6 +97,7 @@ struct Memo {
     leader_epoch: LeaderEpoch,
     offset: Offset,
     last_epoch: LeaderEpoch,
+    log_start: Offset,
     seen: Arc<CaughtUp>,
 }
 
@@ -117,6 +118,7 @@ impl Told {
             && memo.leader_epoch == partition.published.role().leader_epoch
             && memo.offset == wanted.offset
             && memo.last_epoch == wanted.last_fetched_epoch
+            && memo.log_start == wanted.log_start_offset
             && memo.offset == partition.published.log.log_end_offset();
         if !same || memo.seen.revoked.load(Ordering::Acquire) {
             return false;
@@ -131,8 +133,9 @@ impl Told {
             Some(seen) => {
                 let published = Arc::clone(&partition.published);
                 let (offset, last_epoch) = (wanted.offset, wanted.last_fetched_epoch);
-                let leader_epoch = wanted.current_leader_epoch;
-                self.memos.insert(key.clone(), Memo { published, leader_epoch, offset, last_epoch, seen });
+                let (leader_epoch, log_start) = (wanted.current_leader_epoch, wanted.log_start_offset);
+                let memo = Memo { published, leader_epoch, offset, last_epoch, log_start, seen };
+                self.memos.insert(key.clone(), memo);
             }
             None => drop(self.memos.remove(key)),
         }

@@ -152,7 +152,9 @@ impl Cleaner {
                 Ok(done) => done,
                 Err(error) => {
                     let _done = self.placement.blocking(move || back.abandon()).await;
-                    return Err(error);
+                    // It may have been cut meanwhile, or be in another log dir.
+                    let now = ask(handle, |reply| CleaningStep::Begin { reply }).await?;
+                    return Err(if now.is_same_log(&begun) { error } else { CleanError::Stale });
                 }
             };
             match step {

@@ -17,6 +17,7 @@ use super::replicas::{Replicas, ReplicasCommand};
 use super::settings::SettingsStore;
 use super::supervisor::DeathNotice;
 use crate::config::{self, BrokerScope, Settings};
+use crate::coordination::recipe;
 use crate::coordination::znode::config::{self as config_znode, Entity};
 use crate::coordination::znode::{self, sequence_number};
 use crate::coordination::{CoordinationError, Coordinator, WatchEvent};
@@ -196,6 +197,8 @@ impl Watching {
                 Err(error) => event::CoordinationFailed { cause: error.to_string() }.emit(),
             }
             tokio::time::sleep(RETRY).await;
+            // Between two sessions nothing can be asked; closed, the next attempt says so.
+            let _connected = recipe::connected(&*self.coordinator).await;
         }
     }
 

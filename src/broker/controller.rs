@@ -25,6 +25,7 @@ use self::watched::Dirty;
 use super::ask;
 use super::config_watch::{self, Applier};
 use super::directory::Directory;
+use super::groups::Groups;
 use super::image::{BrokerImage, Metadata};
 use super::membership::Membership;
 use super::ports::{Ports, random_topic_id};
@@ -47,6 +48,7 @@ use crate::model::{
     TopicPartition,
 };
 use crate::telemetry::{Event as _, event};
+use crate::wire::Str;
 
 mod channel;
 mod notices;
@@ -94,6 +96,8 @@ pub struct ControllerParts {
     pub coordinator: Rc<dyn Coordinator>,
     /// Where news is published.
     pub metadata: Metadata,
+    /// Told of deleted topics.
+    pub groups: Groups,
     /// The replicas of this broker.
     pub replicas: Addr<Replicas>,
     /// Which partitions are here already.
@@ -311,7 +315,7 @@ impl Running {
         if Bug::B12.is_back() {
             return;
         }
-        ask(&self.parts.replicas, |reply| ReplicasCommand::Fence { reply }).await;
+        ask(&self.parts.replicas, |reply| ReplicasCommand::Fence { only_shared: false, reply }).await;
     }
 
     /// One life of the session: register, elect, and react until it ends.
@@ -322,6 +326,8 @@ impl Running {
         event::SessionConnected { session: id }.emit();
         let mut events = coordinator.watch("/").await?;
         let (local, earlier) = (self.parts.local, &self.parts.earlier_sessions);
+        // The ensemble may hold it a while longer: nobody else could be elected so long.
+        registration::end_earlier_sessions(&*coordinator, local, earlier).await?;
         let registered = registration::register(&*coordinator, local, &self.parts.registration, earlier).await?;
         // When it ends before the coordinator says so, what it leaves behind is ours to remove.
         self.parts.earlier_sessions = vec![registered.session];
@@ -574,25 +580,6 @@ impl Running {
                 event::ControllerIsOther { broker: other.broker }.emit();
                 Ok(false)
             }
-        }
-    }
-
-    /// What a 3.9 controller writes first: that the cluster knows features.
-    async fn enable_features(&self) -> Result<(), Stop> {
-        let data = Features::enabled().encode();
-        match self.parts.coordinator.get(FEATURE).await? {
-            None => {
-                let create = Op::Create { path: FEATURE.to_owned(), data: Some(data), mode: CreateMode::Persistent };
-                self.fenced(vec![create]).await.map(drop)
-            }
-            Some((found, _)) => match Features::decode(&found) {
-                Ok(features) if features.enabled => Ok(()),
-                Ok(features) => {
-                    let data = Features { enabled: true, ..features }.encode();
-                    self.fenced(vec![Op::Set { path: FEATURE.to_owned(), data, version: None }]).await.map(drop)
-                }
-                Err(error) => Err(error.into()),
-            },
         }
     }
 }

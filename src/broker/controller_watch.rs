@@ -96,7 +96,7 @@ impl ControllerWatchParts {
     /// The controller and its address, unless it is this broker.
     fn other_controller(&self, image: &Image) -> Option<(BrokerId, (String, u16))> {
         let id = Some(image.controller).filter(|id| *id != self.local)?;
-        Some((id, image.brokers.get(&id)?.endpoints.get(&self.listener)?.clone()))
+        Some((id, image.brokers.get(&id)?.address(&self.listener)?.clone()))
     }
 
     async fn link(&self, (host, port): &(String, u16)) -> Result<Link, LinkError> {

@@ -15,6 +15,7 @@ use super::membership::Membership;
 use super::placement::Placement;
 use super::ports::Ports;
 use super::producer_ids::ProducerIds;
+use super::quotas::Quotas;
 use super::replicas::Replicas;
 use super::request_budget::RequestBudget;
 use super::settings::SettingsStore;
@@ -50,6 +51,8 @@ pub struct Env {
     pub producer_ids: Addr<ProducerIds>,
     /// Fetch sessions that may still be opened.
     pub session_slots: Arc<super::fetch_slots::SessionSlots>,
+    /// How fast replicas are copied.
+    pub quotas: Quotas,
     /// Bytes of requests that may still be read.
     pub request_budget: Arc<RequestBudget>,
 }

@@ -19,6 +19,8 @@ use tokio::sync::oneshot;
 use self::leader::{LeaderLink, Peer};
 use super::link::LinkError;
 use super::partition::{PartitionActor, PartitionCommand, Replication};
+use super::quotas::SharedQuota;
+use super::settings::SettingsStore;
 use super::supervisor::DeathNotice;
 use super::timer::Timer;
 use crate::config::ReplicationConfig;
@@ -42,6 +44,7 @@ pub struct FetcherId {
 /// See the module.
 pub struct Fetcher {
     peer: Rc<Peer>,
+    throttle: Throttle,
     machine: ReplicaFetcher,
     changes: Arc<Changes>,
     replicas: BTreeMap<TopicPartition, Addr<PartitionActor>>,
@@ -55,6 +58,14 @@ pub struct Fetcher {
     notice: DeathNotice,
 }
 
+/// How fast throttled partitions are copied.
+pub struct Throttle {
+    /// For the rate.
+    pub settings: SettingsStore,
+    /// What all fetchers of this broker got.
+    pub quota: SharedQuota,
+}
+
 /// A partition that is to be copied from here on, or under a newer leadership.
 #[derive(Clone, Debug)]
 pub struct Follow {
@@ -64,6 +75,8 @@ pub struct Follow {
     pub topic_id: TopicId,
     /// Under which leadership.
     pub leader_epoch: LeaderEpoch,
+    /// Whether it is throttled.
+    pub throttled: bool,
     /// Its actor.
     pub addr: Addr<PartitionActor>,
 }
@@ -75,6 +88,8 @@ pub enum Change {
     Follow(Follow),
     /// Copy it no more.
     Leave(TopicPartition),
+    /// Whether it is throttled.
+    Throttle(TopicPartition, bool),
     /// Copy nothing any more, and end.
     Retire,
 }
@@ -103,10 +118,11 @@ pub struct Changed;
 impl Fetcher {
     /// Without partitions.
     #[must_use]
-    pub fn new(parts: FetcherParts, changes: Arc<Changes>, notice: DeathNotice) -> Self {
+    pub fn new(parts: FetcherParts, throttle: Throttle, changes: Arc<Changes>, notice: DeathNotice) -> Self {
         Self {
             machine: ReplicaFetcher::new(rules(&parts.config)),
             peer: Rc::new(parts),
+            throttle,
             changes,
             replicas: BTreeMap::new(),
             link: None,
@@ -118,32 +134,41 @@ impl Fetcher {
     }
 
     fn changed(&mut self, change: Change, ctx: &mut Context<Self>) {
+        // They have no effects: what they bring about begins with the tick that follows them all.
         let now = self.peer.ports.clock.moment();
-        let event = match change {
-            Change::Follow(Follow { id: partition, topic_id, leader_epoch, addr }) => {
+        let step = |machine: &mut ReplicaFetcher, event| machine.step::<Bytes>(now, event, &mut Vec::new());
+        match change {
+            Change::Follow(Follow { id: partition, topic_id, leader_epoch, throttled, addr }) => {
                 let before = self.replicas.insert(partition.clone(), addr.clone());
-                if before == Some(addr) && self.machine.follows(&partition, topic_id, leader_epoch) {
-                    return;
+                if before != Some(addr) || !self.machine.follows(&partition, topic_id, leader_epoch) {
+                    let partition = partition.clone();
+                    step(&mut self.machine, Event::Follow { partition, topic_id, leader_epoch });
                 }
-                Event::Follow { partition, topic_id, leader_epoch }
+                step(&mut self.machine, Event::Throttle { partition, throttled });
             }
             Change::Leave(partition) => {
                 self.replicas.remove(&partition);
-                Event::Leave(partition)
+                step(&mut self.machine, Event::Leave(partition));
+            }
+            Change::Throttle(partition, throttled) => {
+                step(&mut self.machine, Event::Throttle { partition, throttled });
             }
             Change::Retire => {
                 self.notice.disarm();
-                return ctx.stop();
+                ctx.stop();
             }
-        };
-        // They have no effects: what they bring about begins with the tick that follows them all.
-        self.machine.step::<Bytes>(now, event, &mut Vec::new());
+        }
     }
 
     /// Tells the machine, and performs what it says.
     fn step(&mut self, event: Event<Bytes>, ctx: &mut Context<Self>) {
         let now = self.peer.ports.clock.moment();
         let mut effects = Vec::new();
+        if self.machine.is_throttled() {
+            let rate = self.throttle.settings.broker().replication.follower_rate;
+            let exceeded_until = self.throttle.quota.exceeded_until(now, rate);
+            self.machine.step(now, Event::Quota(exceeded_until), &mut effects);
+        }
         self.machine.step(now, event, &mut effects);
         let (mut told, mut lost) = (Vec::new(), Vec::new());
         for effect in effects {
@@ -157,8 +182,11 @@ impl Fetcher {
                         ),
                     );
                 }
-                Effect::Replicate { asked, records, high_watermark, log_start } => {
+                Effect::Replicate { asked, records, high_watermark, log_start, throttled } => {
                     let (leader_epoch, records) = (asked.leader_epoch, records.unwrap_or_default());
+                    if throttled {
+                        self.throttle.quota.record(now, records.len());
+                    }
                     let command = move |reply| {
                         let replication = Replication { leader_epoch, records, high_watermark, log_start, reply };
                         PartitionCommand::Replicate(replication)

@@ -8,11 +8,12 @@ use std::sync::Arc;
 
 use actix::Addr;
 
-use super::fetcher::{Change, Changed, Changes, Fetcher, FetcherId, FetcherParts, Follow};
+use super::fetcher::{Change, Changed, Changes, Fetcher, FetcherId, FetcherParts, Follow, Throttle};
 use super::image::Metadata;
 use super::membership::Membership;
 use super::placement::{LoopId, Placement};
 use super::ports::Ports;
+use super::quotas::Quotas;
 use super::settings::SettingsStore;
 use super::supervisor::DeathNotice;
 use crate::model::{BrokerId, TopicPartition};
@@ -43,6 +44,8 @@ pub struct FetchersParts {
     pub ports: Ports,
     /// Their number, sizes and waits.
     pub settings: SettingsStore,
+    /// How fast they copy.
+    pub quotas: Quotas,
     /// Loops.
     pub placement: Placement,
 }
@@ -84,6 +87,13 @@ impl Fetchers {
         }
     }
 
+    /// Whether a partition is throttled has changed, or may have.
+    pub fn throttle(&self, id: &TopicPartition, throttled: bool) {
+        if let Some(fetcher) = self.of.get(id).and_then(|of| self.running.get(of)) {
+            fetcher.tell(Change::Throttle(id.clone(), throttled));
+        }
+    }
+
     /// Has partitions copied no more.
     pub fn leave<'i>(&mut self, ids: impl IntoIterator<Item = &'i TopicPartition>) {
         for id in ids {
@@ -119,12 +129,14 @@ impl Fetchers {
         // The main loop has enough to do: it is the last in turn.
         self.next_home += 1;
         let home = LoopId(self.next_home % self.parts.placement.loops());
-        let FetchersParts { local, listener, membership, metadata, ports, settings, placement } = self.parts.clone();
+        let FetchersParts { local, listener, membership, metadata, ports, settings, quotas, placement } =
+            self.parts.clone();
         let config = settings.broker().replication.clone();
+        let throttle = Throttle { settings, quota: quotas.follower };
         let parts = FetcherParts { id, local, listener, membership, metadata, ports, config };
         let changes = Arc::<Changes>::default();
         let own = Arc::clone(&changes);
-        let addr = placement.start(home, move |_| Fetcher::new(parts, own, notice));
+        let addr = placement.start(home, move |_| Fetcher::new(parts, throttle, own, notice));
         Running { addr, changes }
     }
 }

@@ -58,7 +58,7 @@ async fn hand_over_once(env: &Env, listener: &str) -> Result<usize, String> {
         let answer = ask(&env.controller, command).await.unwrap_or(Err(ErrorCode::StaleControllerEpoch));
         return answer.map(|left| left.len()).map_err(|code| code.to_string());
     }
-    let controller = image.brokers.get(&image.controller).and_then(|broker| broker.endpoints.get(listener));
+    let controller = image.brokers.get(&image.controller).and_then(|broker| broker.address(listener));
     let (host, port) = controller.ok_or("there is no controller")?;
     let link = Link::open(&env.ports, (host, *port), &broker.to_string(), PATIENCE).await;
     let mut link = link.map_err(|error| error.to_string())?;

@@ -9,6 +9,7 @@ use std::sync::{Arc, Mutex, PoisonError};
 use arc_swap::ArcSwap;
 use tokio::sync::watch;
 
+use crate::config::SecurityProtocol;
 use crate::machine::controller::{PartitionNotice, PartitionState};
 use crate::model::{BrokerId, PartitionIndex, TopicId, TopicName};
 
@@ -43,9 +44,26 @@ pub struct Image {
 #[derive(Clone, PartialEq, Eq, Debug)]
 pub struct BrokerImage {
     /// Where it listens, by listener name.
-    pub endpoints: BTreeMap<String, (String, u16)>,
+    pub endpoints: BTreeMap<String, EndpointImage>,
     /// `broker.rack`.
     pub rack: Option<String>,
+}
+
+/// One of a broker's listeners, as others reach it.
+#[derive(Clone, PartialEq, Eq, Debug)]
+pub struct EndpointImage {
+    /// Host and port.
+    pub address: (String, u16),
+    /// How it is protected.
+    pub security_protocol: SecurityProtocol,
+}
+
+impl BrokerImage {
+    /// Host and port of a listener.
+    #[must_use]
+    pub fn address(&self, listener: &str) -> Option<&(String, u16)> {
+        self.endpoints.get(listener).map(|endpoint| &endpoint.address)
+    }
 }
 
 /// A topic.
@@ -141,22 +159,22 @@ impl Image {
         }
     }
 
-    /// Forgets a topic, unless another topic has taken its name meanwhile.
-    pub fn forget(&mut self, name: &TopicName, id: TopicId) {
-        if self.topics.get(name).is_some_and(|topic| topic.id == id) {
-            self.topics.remove(name);
-        }
+    /// Forgets a topic, unless another topic has taken its name meanwhile. Whether the name is gone by this.
+    pub fn forget(&mut self, name: &TopicName, id: TopicId) -> bool {
         self.names.remove(&id);
+        let known = self.topics.get(name).is_some_and(|topic| topic.id == id);
+        known && self.topics.remove(name).is_some()
     }
 
-    /// Forgets a partition, and with the last one its topic; a topic of the same name with another id stays.
-    pub fn forget_partition(&mut self, name: &TopicName, id: TopicId, index: PartitionIndex) {
-        let Some(topic) = self.topics.get_mut(name).filter(|topic| id.is_zero() || topic.id == id) else { return };
+    /// Forgets a partition, and with the last one its topic; a topic of the same name with another id stays. Whether the
+    /// topic is gone by this.
+    pub fn forget_partition(&mut self, name: &TopicName, id: TopicId, index: PartitionIndex) -> bool {
+        let Some(topic) = self.topics.get_mut(name).filter(|topic| id.is_zero() || topic.id == id) else {
+            return false;
+        };
         Arc::make_mut(topic).partitions.remove(&index);
-        if topic.partitions.is_empty() {
-            let id = topic.id;
-            self.forget(name, id);
-        }
+        let (id, is_empty) = (topic.id, topic.partitions.is_empty());
+        is_empty && self.forget(name, id)
     }
 
     /// A topic by its id.

@@ -113,7 +113,7 @@ impl IsrChanges {
             .load()
             .brokers
             .get(&controller)
-            .and_then(|broker| broker.endpoints.get(&self.parts.listener).cloned());
+            .and_then(|broker| broker.address(&self.parts.listener).cloned());
         let own = self.controller.clone().filter(|_| controller == local);
         let link = self.link.take().filter(|link| link.controller == controller);
         let ports = self.parts.ports.clone();

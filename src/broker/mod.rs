@@ -18,9 +18,9 @@ use futures::future::join_all;
 use tokio::sync::{mpsc, oneshot, watch};
 
 use crate::config::{BrokerConfig, Settings};
+use crate::coordination::own_tree::{Belonging, OwnTree};
 use crate::coordination::recipe::{self, RecipeError};
 use crate::coordination::znode::broker::{Endpoint, Registration};
-use crate::coordination::znode::cluster;
 use crate::coordination::{CoordinationError, Coordinator};
 use crate::model::BrokerId;
 use crate::net::Stream;
@@ -51,12 +51,14 @@ pub mod isr_changes;
 pub mod link;
 pub mod listener;
 pub mod membership;
+pub mod mover;
 pub mod partition;
 pub mod peer;
 pub mod placement;
 pub mod ports;
 pub mod process;
 pub mod producer_ids;
+pub mod quotas;
 pub mod replicas;
 pub mod request_budget;
 pub mod settings;
@@ -82,6 +84,7 @@ use membership::Membership;
 use placement::Placement;
 use ports::{Ports, random_topic_id};
 use producer_ids::ProducerIds;
+use quotas::Quotas;
 use replicas::{Intervals, Neighbours, Replicas, ReplicasCommand, ReplicasParts};
 use request_budget::RequestBudget;
 use settings::SettingsStore;
@@ -157,14 +160,17 @@ impl Broker {
     #[expect(clippy::too_many_lines, reason = "the composition root: one step after the other, in their order")]
     pub async fn start(parts: Parts) -> Result<Self, StartError> {
         let Parts { config, written, ports, placement, coordinator, earlier_sessions, mut dirs, doors } = parts;
+        let fresh = random_topic_id(&*ports.entropy).to_string();
+        let cluster_id = recipe::cluster_id(&*coordinator, dirs.found_identity().cluster_id.as_deref(), &fresh).await?;
         recipe::create_persistent_paths(&*coordinator).await?;
-        let cluster_id = cluster_id(&*coordinator, &ports).await?;
         let local = broker_id(&*coordinator, &config, &dirs).await?;
         let identity = Identity { broker_id: local, cluster_id: cluster_id.clone() };
         dirs.set_identity(&identity, ports.clock.timestamp())?;
         for (path, error) in dirs.failed() {
             event::LogDirFailed { dir: event::Dir(path), cause: error.to_string() }.emit();
         }
+        let membership = Membership::default();
+        let coordinator = own_tree(coordinator, &cluster_id, &membership).await?;
         recipe::registration::end_earlier_sessions(&*coordinator, local, &earlier_sessions).await?;
 
         let settings = SettingsStore::new(written, config.clone());
@@ -177,8 +183,8 @@ impl Broker {
         };
         let (failures, log_dirs_failed) = watch::channel(0);
         let (directory, metadata) = (Directory::default(), Metadata::new(&cluster_id));
-        let membership = Membership::default();
         let groups = Groups::default();
+        let quotas = Quotas::new(&config.replication);
         let isr_changes = IsrChanges::new(IsrChangesParts {
             local,
             listener: config.inter_broker_listener.clone(),
@@ -203,6 +209,7 @@ impl Broker {
                 metadata: metadata.clone(),
                 isr_changes: isr_changes.clone(),
             },
+            quotas: quotas.clone(),
             groups: groups.clone(),
             lose: lose.clone(),
             failures,
@@ -225,6 +232,7 @@ impl Broker {
                 earlier_sessions,
                 coordinator: Rc::clone(&coordinator),
                 metadata: metadata.clone(),
+                groups: groups.clone(),
                 replicas: replicas.clone(),
                 directory: directory.clone(),
                 applier: applier.clone(),
@@ -272,12 +280,13 @@ impl Broker {
             producer_ids: ProducerIds::new(local, coordinator, notice("producer ids")).start(),
             config_watch: config_watch.start(),
             controller: controller.clone(),
+            quotas,
             session_slots: SessionSlots::new(config.fetch_sessions_max),
             request_budget: RequestBudget::new(config.connections.queued_bytes_max),
         });
         await_ready(&mut is_ready).await?;
-        let quotas = Arc::new(ConnectionQuotas::default());
-        let listeners = doors.into_iter().map(|door| open(door, &env, &quotas, &config, notice("listener"))).collect();
+        let shared = Arc::new(ConnectionQuotas::default());
+        let listeners = doors.into_iter().map(|door| open(door, &env, &shared, &config, notice("listener"))).collect();
         Ok(Self { env, listener: config.inter_broker_listener, listeners, controller, lost })
     }
 
@@ -303,6 +312,9 @@ impl Broker {
     /// written.
     pub async fn stop(self) -> bool {
         hand_over::hand_over(&self.env, &self.listener).await;
+        // The controller's word that others lead may come too late, and nobody fetches from here any more: who waits for a follower
+        // waits in vain, and is told to look elsewhere.
+        ask(&self.env.replicas, |reply| ReplicasCommand::Fence { only_shared: true, reply }).await;
         let stop = |listener| ask(listener, |reply| ListenerCommand::Shutdown { reply });
         join_all(self.listeners.iter().map(stop)).await;
         let clean = ask(&self.env.replicas, |reply| ReplicasCommand::Shutdown { reply }).await;
@@ -343,10 +355,19 @@ fn open(
     ListenerActor::new(parts).start()
 }
 
-async fn cluster_id(coordinator: &dyn Coordinator, ports: &Ports) -> Result<String, StartError> {
-    let fresh = cluster::encode_id(&random_topic_id(&*ports.entropy).to_string());
-    let data = recipe::create_or_read(coordinator, cluster::ID, &fresh).await?;
-    cluster::decode_id(&data).map_err(|error| StartError::Other(error.to_string()))
+/// The coordinator, as far as its tree is that of this broker's cluster.
+async fn own_tree(
+    coordinator: Rc<dyn Coordinator>,
+    cluster_id: &str,
+    membership: &Membership,
+) -> Result<Rc<dyn Coordinator>, RecipeError> {
+    let membership = membership.clone();
+    let belonging = Belonging {
+        cluster_id: cluster_id.to_owned(),
+        heard: Box::new(move || membership.controller_epoch()),
+        refused: Box::new(|why| event::TreeRefused { cause: why.to_string() }.emit()),
+    };
+    Ok(Rc::new(OwnTree::new(coordinator, belonging).await?))
 }
 
 /// From the configuration, else from `meta.properties`, else generated.

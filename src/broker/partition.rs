@@ -9,7 +9,10 @@ mod cleaning;
 mod command;
 mod following;
 mod leading;
+mod moving;
+mod turn;
 
+use std::collections::{BTreeMap, BTreeSet};
 use std::sync::Arc;
 
 use actix::{Actor, ActorFutureExt as _, Addr, AsyncContext as _, Context, Handler, Message, WrapFuture as _};
@@ -18,6 +21,9 @@ use tokio::sync::oneshot;
 
 pub use self::cleaning::CleaningStep;
 pub use self::command::{AfterCut, AppendItem, Chore, PartitionCommand, Progress, Replication};
+pub(in crate::broker) use self::following::cut;
+pub use self::moving::MovingStep;
+use self::turn::{Answer, Answers, Request, Turn};
 use super::caught_up::{CaughtUp, Resting};
 use super::directory::{Published, Role};
 use super::inbox::Inbox;
@@ -39,9 +45,6 @@ use crate::storage::log::{
 use crate::storage::producer_state::ProducerDescription;
 use crate::telemetry::{Event as _, event};
 use crate::wire::record::{BATCH_HEADER_BYTES, Batches, verify_crc};
-
-/// Room for answers that is kept from turn to turn.
-const ANSWERS_KEPT: usize = 64;
 
 /// Files of closed segments that wait for the next checkpoint to be flushed: with more a flush begins at once, since each is
 /// held open until then.
@@ -66,6 +69,10 @@ pub struct PartitionActor {
     /// Fetchers that wait until all that was appended is flushed.
     positions: Vec<oneshot::Sender<Result<FetchPosition, ErrorCode>>>,
     effects: Vec<Effect<Answer>>,
+    /// Who waits until records are deleted everywhere, by number.
+    deleting: BTreeMap<u64, oneshot::Sender<Result<Offset, ErrorCode>>>,
+    /// How many did.
+    deletions: u64,
     /// Followers that have everything, of whom is not told with each fetch.
     resting: Resting,
     /// When the one timer fires; `None` when none is armed.
@@ -73,22 +80,6 @@ pub struct PartitionActor {
     /// The log cannot be written any more.
     failed: bool,
     notice: DeathNotice,
-}
-
-/// What arrived in this turn of the mailbox.
-#[derive(Default)]
-struct Turn {
-    batches: Vec<NewBatch>,
-    requests: Vec<Request>,
-    results: Vec<Result<Appended, AppendError>>,
-    draining: bool,
-}
-
-struct Request {
-    promise: Promise,
-    /// `acks=all`: give up at this moment. `None`: answer when it is in the log.
-    all_until: Option<Moment>,
-    under: Option<LeaderEpoch>,
 }
 
 /// An answer that is owed to a connection. Dropped without having been kept (the partition died), it answers by itself, so
@@ -152,13 +143,6 @@ impl AppendOutcome {
     }
 }
 
-/// A produce on its way through the machine.
-#[derive(Debug)]
-struct Answer {
-    promise: Promise,
-    outcome: AppendOutcome,
-}
-
 /// What a partition actor is made of.
 pub struct PartitionParts {
     /// Which partition.
@@ -214,6 +198,8 @@ impl PartitionActor {
             after_cut,
             positions: Vec::new(),
             effects: Vec::new(),
+            deleting: BTreeMap::new(),
+            deletions: 0,
             resting: Resting::default(),
             timer: Timer::default(),
             failed: false,
@@ -247,6 +233,11 @@ impl PartitionActor {
                 }
                 Effect::Acknowledge(answer) => self.answers.push(answer),
                 Effect::Refuse(answer, error) => self.answers.push(answer.refused(error)),
+                Effect::RecordsDeleted { number, outcome } => {
+                    if let Some(reply) = self.deleting.remove(&number) {
+                        let _gone = reply.send(outcome);
+                    }
+                }
             }
         }
         self.effects = effects;
@@ -418,87 +409,6 @@ impl PartitionActor {
     }
 }
 
-impl Turn {
-    /// Refuses what was decided under another leadership.
-    fn refuse_fenced(&mut self, epoch: LeaderEpoch, answers: &mut Answers) {
-        let fenced = |request: &Request| request.under.is_some_and(|under| under != epoch);
-        if !self.requests.iter().any(fenced) {
-            return;
-        }
-        let all = self.requests.drain(..).zip(self.batches.drain(..)).collect::<Vec<_>>();
-        for (request, batch) in all {
-            if fenced(&request) {
-                answers.push(request.refused(ErrorCode::NotLeaderOrFollower));
-            } else {
-                self.requests.push(request);
-                self.batches.push(batch);
-            }
-        }
-    }
-
-    /// Splits off what asks for all replicas, refused; the rest is to be appended.
-    fn refuse_all_acks(
-        &mut self,
-        requests: &mut Vec<Request>,
-        refused: ErrorCode,
-        answers: &mut Answers,
-    ) -> (Vec<NewBatch>, Vec<Request>) {
-        let (mut kept, mut kept_requests) = (Vec::new(), Vec::new());
-        for (request, batch) in requests.drain(..).zip(self.batches.drain(..)) {
-            if request.all_until.is_some() {
-                answers.push(request.refused(refused));
-            } else {
-                kept.push(batch);
-                kept_requests.push(request);
-            }
-        }
-        (kept, kept_requests)
-    }
-}
-
-impl Request {
-    fn refused(self, error: ErrorCode) -> Answer {
-        Answer { promise: self.promise, outcome: AppendOutcome::refused(error) }
-    }
-}
-
-impl Answer {
-    fn refused(self, error: ErrorCode) -> Self {
-        Self { outcome: AppendOutcome::refused(error), ..self }
-    }
-}
-
-/// Answers of one turn, in the order in which they were decided.
-#[derive(Default)]
-struct Answers(Vec<(AppendReply, Ticket, AppendOutcome)>);
-
-impl Answers {
-    fn push(&mut self, answer: Answer) {
-        let Answer { mut promise, outcome } = answer;
-        if let Some(reply) = promise.reply.take() {
-            self.0.push((reply, promise.ticket, outcome));
-        }
-    }
-
-    /// One message to each connection, as long as its answers lie behind one another.
-    fn send(&mut self) {
-        let of_one = |(one, ..): &(AppendReply, _, _), (next, ..): &(AppendReply, _, _)| Arc::ptr_eq(one, next);
-        for answers in self.0.chunk_by(of_one) {
-            let Some((reply, ..)) = answers.first() else { continue };
-            reply.put(answers.iter().map(|(_, ticket, outcome)| (*ticket, *outcome)));
-        }
-        self.0.clear();
-        self.0.shrink_to(ANSWERS_KEPT);
-    }
-}
-
-impl Drop for Answers {
-    /// Also while unwinding: what was decided before a panic holds.
-    fn drop(&mut self) {
-        self.send();
-    }
-}
-
 fn bounds(log: &Log) -> LogBounds {
     LogBounds { start: log.log_start_offset(), end: log.log_end_offset(), flushed: log.recovery_point() }
 }
@@ -520,9 +430,10 @@ impl Handler<PartitionCommand> for PartitionActor {
             PartitionCommand::Assign(leadership) => self.assign(leadership, ctx),
             PartitionCommand::Fence => self.role_changed(Event::Fenced, false, ctx),
             PartitionCommand::Configure(settings) => self.configure(settings, ctx),
-            PartitionCommand::DeleteRecords { before, reply } => {
-                let _gone = reply.send(self.delete_records(before, ctx));
+            PartitionCommand::DeleteRecords { before, deadline, live, reply } => {
+                self.delete_records(before, deadline, live, reply, ctx);
             }
+            PartitionCommand::LiveBrokers(live) => self.step(Event::LiveBrokers(live), ctx),
             PartitionCommand::Housekeep { chore, reply } => {
                 let _gone = reply.send(self.housekeep(chore, ctx));
             }
@@ -537,8 +448,8 @@ impl Handler<PartitionCommand> for PartitionActor {
                     let _gone = reply.send(log.describe_producers());
                 }
             }
-            PartitionCommand::FollowerFetched { replica, offset, last_epoch, reply } => {
-                let _gone = reply.send(self.follower_fetched(replica, offset, last_epoch, ctx));
+            PartitionCommand::FollowerFetched { replica, offset, last_epoch, log_start, reply } => {
+                let _gone = reply.send(self.follower_fetched(replica, offset, last_epoch, log_start, ctx));
             }
             PartitionCommand::IsrAltered(answer) => {
                 self.hear_of_resting(ctx);
@@ -550,6 +461,7 @@ impl Handler<PartitionCommand> for PartitionActor {
             PartitionCommand::Replicate(replication) => self.replicate(replication, ctx),
             PartitionCommand::Truncate { leader_epoch, to, reply } => self.truncate(leader_epoch, to, reply, ctx),
             PartitionCommand::Clean(step) => self.clean(step, ctx),
+            PartitionCommand::Move(step) => self.relocate(step, ctx),
             PartitionCommand::Close { reply, discard } => {
                 let _gone = reply.send(self.close(discard, ctx));
             }

@@ -14,7 +14,7 @@ use std::time::Duration;
 use actix::{Actor, ActorFutureExt as _, Addr, AsyncContext as _, Context, Handler, Message, WrapFuture as _};
 use futures::future::{OptionFuture, join_all};
 use futures::stream::{self, StreamExt as _};
-use tokio::sync::{oneshot, watch};
+use tokio::sync::{Semaphore, oneshot, watch};
 
 use super::cleaner::Cleaner;
 use super::directory::{self, Directory, PartitionHandle, Published};
@@ -27,6 +27,7 @@ use super::membership::Membership;
 use super::partition::{AfterCut, Chore, PartitionActor, PartitionCommand, PartitionParts};
 use super::placement::{LoopId, Placement};
 use super::ports::{Ports, random};
+use super::quotas::Quotas;
 use super::settings::SettingsStore;
 use super::supervisor::{Death, DeathNotice};
 use crate::config;
@@ -43,11 +44,16 @@ use crate::storage::log_dirs::{
 };
 use crate::telemetry::{Event as _, event};
 
+pub use self::command::{ReplicasCommand, StoppedReplica};
 use self::deaths::{death_notice, suspect};
+pub use self::moves::FutureReplica;
+use self::moves::Move;
 use self::roles::coordinator_notice;
 use self::upkeep::{checkpoint_of_cut, close};
 
+mod command;
 mod deaths;
+mod moves;
 mod roles;
 mod upkeep;
 
@@ -87,6 +93,13 @@ pub struct Replicas {
     next_home: usize,
     /// The checkpoints are being written.
     checkpointing: bool,
+    /// Replicas on their way to other log dirs.
+    moves: BTreeMap<TopicPartition, Move>,
+    /// How many were begun.
+    move_count: u64,
+    /// So many at once.
+    move_slots: Arc<Semaphore>,
+    quotas: Quotas,
     _notice: DeathNotice,
 }
 
@@ -167,6 +180,8 @@ pub struct ReplicasParts {
     pub recovery_threads_per_dir: usize,
     /// Other brokers.
     pub neighbours: Neighbours,
+    /// How fast replicas are copied.
+    pub quotas: Quotas,
     /// Where the coordinators of groups are found.
     pub groups: Groups,
     /// Told why, when no log dir works any more.
@@ -175,109 +190,6 @@ pub struct ReplicasParts {
     pub failures: watch::Sender<u64>,
     /// Tells the broker of an untimely end.
     pub notice: DeathNotice,
-}
-
-/// Everything that the replicas actor can be asked.
-#[derive(Message)]
-#[rtype(result = "()")]
-pub enum ReplicasCommand {
-    /// Load what lies in the log dirs. Answers how many partitions there are.
-    Load {
-        /// Who hears of it.
-        reply: oneshot::Sender<usize>,
-    },
-    /// The controller says who leads these partitions (LeaderAndIsr). Answers an error code per partition.
-    LeaderAndIsr {
-        /// Which controller: one that another has replaced by now has no effect.
-        controller_epoch: ControllerEpoch,
-        /// In the controller's order.
-        partitions: Vec<PartitionNotice>,
-        /// Who hears of it.
-        reply: oneshot::Sender<Vec<(TopicPartition, ErrorCode)>>,
-    },
-    /// The controller says that these replicas fetch no more, or go (StopReplica). Answers an error code per partition.
-    StopReplica {
-        /// As for LeaderAndIsr.
-        controller_epoch: ControllerEpoch,
-        /// Which.
-        partitions: Vec<StoppedReplica>,
-        /// Who hears of it.
-        reply: oneshot::Sender<Vec<(TopicPartition, ErrorCode)>>,
-    },
-    /// The session with the coordinator ended: no partition leads until told again.
-    Fence {
-        /// Who hears that all were told.
-        reply: oneshot::Sender<()>,
-    },
-    /// The settings of a topic changed; `None`: of all.
-    Configure(Option<TopicName>),
-    /// What lies in the log dirs.
-    Describe {
-        /// Who hears of it.
-        reply: oneshot::Sender<Vec<LogDirDescription>>,
-    },
-    /// A partition ended without having been asked to.
-    Died {
-        /// Which.
-        id: TopicPartition,
-        /// Which actor of it.
-        incarnation: u64,
-        /// How.
-        death: Death,
-    },
-    /// A coordinator of groups ended without having been asked to.
-    CoordinatorDied {
-        /// Of which partition of `__consumer_offsets`.
-        partition: PartitionIndex,
-        /// How.
-        death: Death,
-    },
-    /// Start it again.
-    CoordinateAgain(PartitionIndex),
-    /// A fetcher ended without having been asked to.
-    FetcherDied {
-        /// Which.
-        fetcher: FetcherId,
-        /// How.
-        death: Death,
-    },
-    /// Follow this leader again.
-    FollowAgain(BrokerId),
-    /// Start a partition again that died.
-    Reopen(TopicPartition),
-    /// The disk failed when it was asked for something in a log dir.
-    DirFailed {
-        /// Which.
-        dir: LogDirIndex,
-        /// How.
-        error: DiskError,
-    },
-    /// The cleaner put segments into place: these files are to be removed. `None`: it is done with a log, which is to be noted.
-    Cleaned(Option<PendingDelete>),
-    /// Flush and close everything, and write the clean-shutdown markers.
-    Shutdown {
-        /// Whether all was written.
-        reply: oneshot::Sender<bool>,
-    },
-}
-
-/// A replica that is to be stopped.
-#[derive(Clone, Debug)]
-pub struct StoppedReplica {
-    /// Which.
-    pub partition: TopicPartition,
-    /// Of the leadership that the controller knows; negative: not compared.
-    pub leader_epoch: LeaderEpoch,
-    /// Whether its data goes too.
-    pub delete: bool,
-}
-
-impl StoppedReplica {
-    /// That of a topic that is deleted (`LeaderAndIsr.EpochDuringDelete`).
-    #[must_use]
-    pub fn of_deleted_topic(partition: TopicPartition) -> Self {
-        Self { partition, leader_epoch: LeaderEpoch(-2), delete: true }
-    }
 }
 
 /// A partition takes a command.
@@ -305,6 +217,7 @@ impl Replicas {
             intervals,
             recovery_threads_per_dir,
             neighbours,
+            quotas,
             groups,
             lose,
             failures,
@@ -324,8 +237,11 @@ impl Replicas {
             metadata: neighbours.metadata.clone(),
             ports: ports.clone(),
             settings: settings.clone(),
+            quotas: quotas.clone(),
             placement: placement.clone(),
         });
+        let move_slots = settings.broker().replication.moves.unwrap_or(dirs.count());
+        let move_slots = Arc::new(Semaphore::new(move_slots.clamp(1, Semaphore::MAX_PERMITS)));
         Self {
             local,
             dirs: Arc::new(Mutex::new(Some(dirs))),
@@ -344,6 +260,10 @@ impl Replicas {
             failed_dirs: BTreeSet::new(),
             next_home: 0,
             checkpointing: false,
+            moves: BTreeMap::new(),
+            move_count: 0,
+            move_slots,
+            quotas,
             _notice: notice,
         }
     }
@@ -416,6 +336,7 @@ impl Replicas {
                 actor.start(opened, ctx);
                 let _gone = reply.send(actor.replicas.len());
                 actor.start_timers(ctx);
+                actor.resume_moves(ctx);
             }));
         });
     }
@@ -498,6 +419,7 @@ impl Replicas {
         let from_first = self.replicas.range((first.map_or(Bound::Unbounded, Bound::Included), Bound::Unbounded));
         let concerned = from_first.take_while(|(id, _)| topic.as_ref().is_none_or(|topic| *topic == id.topic));
         let told = concerned.filter_map(|(id, replica)| {
+            self.fetchers.throttle(id, self.is_throttled(id));
             let settings = self.settings.topic(&id.topic);
             Some(replica.handle.as_ref()?.addr.send(PartitionCommand::Configure(settings)))
         });
@@ -555,15 +477,11 @@ impl Handler<ReplicasCommand> for Replicas {
                 }
                 self.stop_replica(partitions, reply, ctx);
             }
-            ReplicasCommand::Fence { reply } => self.fence(reply, ctx),
+            ReplicasCommand::Fence { only_shared, reply } => self.fence(only_shared, reply, ctx),
             ReplicasCommand::Configure(topic) => self.configure(topic, ctx),
-            ReplicasCommand::Describe { reply } => self.with_dirs(
-                ctx,
-                |dirs| dirs.describe(),
-                move |_, described, _| {
-                    let _gone = reply.send(described);
-                },
-            ),
+            ReplicasCommand::Describe { reply } => self.describe(reply, ctx),
+            ReplicasCommand::AlterDirs { wanted, reply } => self.alter_dirs(wanted, reply, ctx),
+            ReplicasCommand::MoveEnded { id, number, ended } => self.move_ended(id, number, ended, ctx),
             ReplicasCommand::Died { id, incarnation, death } => self.died(id, incarnation, death, ctx),
             ReplicasCommand::FetcherDied { fetcher, death } => self.fetcher_died(fetcher, death, ctx),
             ReplicasCommand::CoordinatorDied { partition, death } => {

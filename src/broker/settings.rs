@@ -10,7 +10,7 @@ use std::time::Duration;
 use arc_swap::ArcSwap;
 use tokio::sync::watch;
 
-use crate::config::{self, BrokerConfig, Layers, Settings, TopicConfig};
+use crate::config::{self, BrokerConfig, Layers, Settings, ThrottledReplicas, TopicConfig};
 use crate::machine::partition::Rules as LeaderRules;
 use crate::model::{Timestamp, TopicName};
 use crate::storage::log::{CleanupPolicy, LogConfig};
@@ -53,6 +53,10 @@ pub struct TopicSettings {
     pub internal: bool,
     /// `unclean.leader.election.enable`.
     pub unclean_leader_election: bool,
+    /// `leader.replication.throttled.replicas`: followers of these replicas are throttled.
+    pub throttled_leaders: ThrottledReplicas,
+    /// `follower.replication.throttled.replicas`: these replicas are throttled when they follow.
+    pub throttled_followers: ThrottledReplicas,
 }
 
 impl SettingsStore {
@@ -209,6 +213,8 @@ impl TopicSettings {
             batch: batch_rules(&topic),
             internal,
             unclean_leader_election: topic.unclean_leader_election,
+            throttled_leaders: topic.throttled_leaders,
+            throttled_followers: topic.throttled_followers,
         }
     }
 }

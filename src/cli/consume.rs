@@ -18,21 +18,28 @@ use crate::client::reader::{Fetched, Isolation, Place, ReadRecord, Reader, find_
 use crate::client::{ClientError, Cluster};
 use crate::model::{ErrorCode, Offset, PartitionIndex, Timestamp};
 
+mod group;
+
 /// Read records and write them as lines
 #[derive(Args, Debug)]
 #[command(
     after_help = "Without --from-beginning or --offset only records that come from now on are shown. Ctrl-C ends it.
+With --group it goes on where the group was, and the two say where to begin in partitions that the group has not read yet.
 
 Examples:
   dohle consume flights --from-beginning --until-end
   dohle consume flights --partition 2 --offset 1000 --max-messages 10 --format json
-  dohle consume flights --format key-value --key-separator ' => '"
+  dohle consume flights --format key-value --key-separator ' => '
+  dohle consume flights --group billing --from-beginning"
 )]
 pub(super) struct Arguments {
     #[command(flatten)]
     connect: Connect,
     /// The topic
     topic: String,
+    /// Read as a member of this group: it shares the partitions, and remembers how far it has read
+    #[arg(long, short, value_name = "NAME", conflicts_with = "partition")]
+    group: Option<String>,
     /// Begin with the first record there is
     #[arg(long, conflicts_with = "offset")]
     from_beginning: bool,
@@ -98,17 +105,28 @@ impl FromStr for Start {
 }
 
 pub(super) fn run(arguments: &Arguments, output: &mut Output) -> Result<(), Failure> {
-    arguments.connect.block_on(async |cluster| consume(arguments, cluster, output).await)
+    arguments.connect.block_on(async |cluster| match &arguments.group {
+        Some(group) => group::consume(arguments, group, cluster, output).await,
+        None => consume(arguments, cluster, output).await,
+    })
 }
 
-async fn consume(arguments: &Arguments, cluster: Rc<Cluster>, output: &mut Output) -> Result<(), Failure> {
-    let isolation = if arguments.read_committed { Isolation::ReadCommitted } else { Isolation::ReadUncommitted };
-    let partitions = partitions(arguments, &cluster).await?;
-    let place = match (arguments.from_beginning, arguments.offset) {
+const fn isolation(arguments: &Arguments) -> Isolation {
+    if arguments.read_committed { Isolation::ReadCommitted } else { Isolation::ReadUncommitted }
+}
+
+/// Where to begin when nobody remembers.
+const fn start(arguments: &Arguments) -> Place {
+    match (arguments.from_beginning, arguments.offset) {
         (true, _) => Place::Earliest,
         (false, Some(Start(place))) => place,
         (false, None) => Place::Latest,
-    };
+    }
+}
+
+async fn consume(arguments: &Arguments, cluster: Rc<Cluster>, output: &mut Output) -> Result<(), Failure> {
+    let (isolation, place) = (isolation(arguments), start(arguments));
+    let partitions = partitions(arguments, &cluster).await?;
     let mut positions = BTreeMap::new();
     let mut ends = BTreeMap::new();
     for partition in partitions {
@@ -122,7 +140,7 @@ async fn consume(arguments: &Arguments, cluster: Rc<Cluster>, output: &mut Outpu
         }
         positions.insert(partition, start);
     }
-    let mut printer = Printer { arguments, left: arguments.max_messages.unwrap_or(u64::MAX), ends };
+    let mut printer = Printer { ends, ..Printer::new(arguments) };
     if positions.is_empty() || printer.left == 0 {
         return Ok(());
     }
@@ -142,15 +160,15 @@ async fn consume(arguments: &Arguments, cluster: Rc<Cluster>, output: &mut Outpu
         };
         for part in fetched.map_err(|error| explain(error, arguments))? {
             let before = printer.left;
-            if printer.print(&part, output)?.is_break() {
+            printer.print(&part, output)?;
+            if printer.left == 0 {
                 return Ok(());
             }
             if printer.left < before {
                 last_record = cluster.clock().moment();
             }
-            if printer.ends.get(&part.partition).is_some_and(|end| *end <= part.next) {
+            if printer.is_at_end(&part) {
                 reader.forget(part.partition);
-                printer.ends.remove(&part.partition);
                 if printer.ends.is_empty() {
                     return Ok(());
                 }
@@ -197,20 +215,39 @@ struct Printer<'a> {
     ends: BTreeMap<PartitionIndex, Offset>,
 }
 
-impl Printer<'_> {
-    fn print(&mut self, part: &Fetched, output: &mut Output) -> Result<ControlFlow<()>, Failure> {
+impl<'a> Printer<'a> {
+    fn new(arguments: &'a Arguments) -> Self {
+        Self { arguments, left: arguments.max_messages.unwrap_or(u64::MAX), ends: BTreeMap::new() }
+    }
+
+    /// Writes what is wanted of this; where reading would go on behind what was written.
+    fn print(&mut self, part: &Fetched, output: &mut Output) -> Result<Offset, Failure> {
         let end = self.ends.get(&part.partition).copied();
         let (arguments, left) = (self.arguments, &mut self.left);
-        let seen = part.visit(|record| -> Result<_, Failure> {
+        let mut next = part.next;
+        let _ended = part.visit(|record| -> Result<_, Failure> {
             if end.is_some_and(|end| end <= record.offset) {
+                next = record.offset;
                 return Ok(ControlFlow::Break(()));
             }
             print(arguments, part.partition, record, output)?;
             *left -= 1;
-            Ok(if *left == 0 { ControlFlow::Break(()) } else { ControlFlow::Continue(()) })
+            if *left == 0 {
+                next = record.offset.next();
+                return Ok(ControlFlow::Break(()));
+            }
+            Ok(ControlFlow::Continue(()))
         })?;
-        // A break at a partition's end is none for the others.
-        Ok(if self.left == 0 { seen } else { ControlFlow::Continue(()) })
+        Ok(next)
+    }
+
+    /// Whether this reaches where the partition was to end; then that is done with.
+    fn is_at_end(&mut self, part: &Fetched) -> bool {
+        let at_end = self.ends.get(&part.partition).is_some_and(|end| *end <= part.next);
+        if at_end {
+            self.ends.remove(&part.partition);
+        }
+        at_end
     }
 }
 

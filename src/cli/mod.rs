@@ -9,6 +9,7 @@ mod connect;
 mod consume;
 mod failure;
 mod file;
+mod group;
 mod log_dump;
 mod output;
 mod produce;
@@ -42,6 +43,7 @@ enum Command {
     Topic(topic::Arguments),
     Produce(produce::Arguments),
     Consume(consume::Arguments),
+    Group(group::Arguments),
     /// Look at the files of a broker's log.
     #[command(subcommand)]
     Log(LogCommand),
@@ -89,6 +91,7 @@ fn execute(command: Command, output: &mut Output) -> Result<ExitCode, Failure> {
         Command::Topic(arguments) => topic::run(&arguments, output),
         Command::Produce(arguments) => produce::run(&arguments),
         Command::Consume(arguments) => consume::run(&arguments, output),
+        Command::Group(arguments) => group::run(&arguments, output),
         Command::Log(LogCommand::Dump(arguments)) => log_dump::run(&arguments, output),
         Command::Bench(arguments) => bench::run(&arguments, output),
         #[cfg(feature = "sim")]

@@ -98,6 +98,14 @@ pub enum ClientError {
         /// The broker's words, if it had any.
         message: Option<String>,
     },
+    /// The members of a group do not understand each other.
+    #[error("group '{group}' cannot be joined: its members say what this client cannot read or write: {reason}")]
+    Group {
+        /// The group.
+        group: String,
+        /// Where the bytes stop making sense.
+        reason: String,
+    },
     /// A record batch cannot be read.
     #[error("a record batch of {partition} cannot be read: {reason}")]
     Corrupt {
@@ -138,6 +146,7 @@ impl ClientError {
             | Self::Inexpressible { .. }
             | Self::UnknownTopic { .. }
             | Self::UnknownPartition { .. }
+            | Self::Group { .. }
             | Self::Corrupt { .. } => false,
         }
     }

@@ -1,7 +1,7 @@
 //! Talks to brokers as a client does.
 //!
 //! [`Connection`] is one broker, [`Cluster`] all of them; [`admin`] changes and describes topics, [`producer`] writes
-//! records and [`reader`] reads them.
+//! records, [`reader`] reads them, and [`group`] reads them together with others.
 //!
 //! *Invariant*: everything ends in time: every request has a deadline, every retry a last one.
 //! *Does not know*: the terminal, and how a broker does what it is asked.
@@ -11,6 +11,7 @@ pub mod admin;
 mod cluster;
 mod connection;
 mod error;
+pub mod group;
 pub mod producer;
 pub mod reader;
 

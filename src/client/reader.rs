@@ -274,6 +274,12 @@ impl Reader {
         self.positions.remove(&partition);
     }
 
+    /// Whether there is nothing to read any more.
+    #[must_use]
+    pub fn is_idle(&self) -> bool {
+        self.positions.is_empty()
+    }
+
     /// The next answer: something of some partitions, or nothing when there is nothing new.
     ///
     /// # Errors

@@ -209,6 +209,22 @@ pub struct ReplicationConfig {
     pub balance_interval: Duration,
     /// `replica.selector.class`: consumers are sent to a replica in their own rack (KIP-392).
     pub nearest_replica: bool,
+    /// `leader.replication.throttled.rate`: bytes per second.
+    pub leader_rate: u64,
+    /// `follower.replication.throttled.rate`: bytes per second.
+    pub follower_rate: u64,
+    /// `replica.alter.log.dirs.io.max.bytes.per.second`.
+    pub move_rate: u64,
+    /// `num.replica.alter.log.dirs.threads`: replicas that go to other log dirs at once. `None`: one per dir.
+    pub moves: Option<usize>,
+    /// `replication.quota.window.num`.
+    pub quota_windows: u32,
+    /// `replication.quota.window.size.seconds`.
+    pub quota_window_size: Duration,
+    /// `alter.log.dirs.replication.quota.window.num`.
+    pub move_quota_windows: u32,
+    /// `alter.log.dirs.replication.quota.window.size.seconds`.
+    pub move_quota_window_size: Duration,
     /// `controlled.shutdown.enable`.
     pub controlled_shutdown: bool,
     /// `controlled.shutdown.max.retries`.
@@ -378,6 +394,16 @@ fn size(read: Reader<'_>, name: &str) -> usize {
 }
 
 /// Milliseconds of a key that always has some; below zero counts as none.
+/// Bytes per second. One that is not set is as good as none.
+fn rate(read: Reader<'_>, name: &str) -> u64 {
+    read.number(name).and_then(|rate| u64::try_from(rate).ok()).unwrap_or(u64::MAX)
+}
+
+/// Of something of which there is one at least.
+fn count(read: Reader<'_>, name: &str) -> u32 {
+    u32::try_from(int(read, name)).unwrap_or(1).max(1)
+}
+
 fn milliseconds(read: Reader<'_>, name: &str) -> Duration {
     limited(read, name).unwrap_or(Duration::ZERO)
 }
@@ -652,6 +678,16 @@ fn replication(read: Reader<'_>) -> ReplicationConfig {
             read.number("leader.imbalance.check.interval.seconds").and_then(|n| u64::try_from(n).ok()).unwrap_or(300),
         ),
         nearest_replica: read.text("replica.selector.class").is_some_and(|class| class == RACK_AWARE_SELECTOR),
+        leader_rate: rate(read, "leader.replication.throttled.rate"),
+        follower_rate: rate(read, "follower.replication.throttled.rate"),
+        move_rate: rate(read, "replica.alter.log.dirs.io.max.bytes.per.second"),
+        moves: read.number("num.replica.alter.log.dirs.threads").and_then(|moves| usize::try_from(moves).ok()),
+        quota_windows: count(read, "replication.quota.window.num"),
+        quota_window_size: Duration::from_secs(count(read, "replication.quota.window.size.seconds").into()),
+        move_quota_windows: count(read, "alter.log.dirs.replication.quota.window.num"),
+        move_quota_window_size: Duration::from_secs(
+            count(read, "alter.log.dirs.replication.quota.window.size.seconds").into(),
+        ),
         controlled_shutdown: read.flag("controlled.shutdown.enable"),
         controlled_shutdown_tries: size(read, "controlled.shutdown.max.retries"),
         controlled_shutdown_backoff: milliseconds(read, "controlled.shutdown.retry.backoff.ms"),

@@ -21,6 +21,8 @@ pub enum SecurityProtocol {
 }
 
 impl SecurityProtocol {
+    const ALL: [Self; 4] = [Self::Plaintext, Self::Ssl, Self::SaslPlaintext, Self::SaslSsl];
+
     /// Its number in requests and znodes.
     #[must_use]
     pub const fn id(self) -> i16 {
@@ -30,6 +32,12 @@ impl SecurityProtocol {
             Self::SaslPlaintext => 2,
             Self::SaslSsl => 3,
         }
+    }
+
+    /// The one that has this number.
+    #[must_use]
+    pub fn of_id(id: i16) -> Option<Self> {
+        Self::ALL.into_iter().find(|protocol| protocol.id() == id)
     }
 
     /// Kafka's name.
@@ -54,8 +62,7 @@ impl FromStr for SecurityProtocol {
     type Err = String;
 
     fn from_str(text: &str) -> Result<Self, String> {
-        let all = [Self::Plaintext, Self::Ssl, Self::SaslPlaintext, Self::SaslSsl];
-        all.into_iter().find(|protocol| protocol.name().eq_ignore_ascii_case(text)).ok_or_else(|| {
+        Self::ALL.into_iter().find(|protocol| protocol.name().eq_ignore_ascii_case(text)).ok_or_else(|| {
             format!("'{text}' is no security protocol; there are PLAINTEXT, SSL, SASL_PLAINTEXT and SASL_SSL")
         })
     }

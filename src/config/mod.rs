@@ -36,5 +36,5 @@ pub use key::{Importance, Key, Status, Type, Update, Valid};
 pub use listener::{Listener, SecurityProtocol};
 pub use load::{Ineffective, Loaded, Place, Problem, Problems, Warning, load};
 pub use settings::{Layers, Settings};
-pub use topic::{CleanupPolicy, Compression, TimestampType, TopicConfig, TopicDefaults};
+pub use topic::{CleanupPolicy, Compression, ThrottledReplicas, TimestampType, TopicConfig, TopicDefaults};
 pub use value::{BadValue, Secret, Value};

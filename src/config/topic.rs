@@ -2,11 +2,11 @@
 //!
 //! Source: Kafka 3.9, `LogConfig`.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 use std::str::FromStr as _;
 use std::time::Duration;
 
-use crate::model::Durability;
+use crate::model::{BrokerId, Durability, PartitionIndex};
 
 use super::settings::{Settings, topic_default};
 use super::table;
@@ -71,6 +71,26 @@ pub enum TimestampType {
     LogAppendTime,
 }
 
+/// Replicas of a topic that are copied no faster than their brokers are told.
+#[derive(Clone, PartialEq, Eq, Debug)]
+pub enum ThrottledReplicas {
+    /// All: `*`.
+    All,
+    /// These: `partition:broker,…`. Of most topics none.
+    These(BTreeSet<(PartitionIndex, BrokerId)>),
+}
+
+impl ThrottledReplicas {
+    /// Whether a broker's replica of a partition is among them.
+    #[must_use]
+    pub fn has(&self, partition: PartitionIndex, broker: BrokerId) -> bool {
+        match self {
+            Self::All => true,
+            Self::These(replicas) => replicas.contains(&(partition, broker)),
+        }
+    }
+}
+
 /// A topic's configuration, its own over the broker's. `None` is "no limit" wherever it stands.
 #[derive(Clone, PartialEq, Debug)]
 pub struct TopicConfig {
@@ -120,6 +140,10 @@ pub struct TopicConfig {
     pub timestamp_before_max: Option<Duration>,
     /// `message.timestamp.after.max.ms`, or `message.timestamp.difference.max.ms`.
     pub timestamp_after_max: Option<Duration>,
+    /// `leader.replication.throttled.replicas`.
+    pub throttled_leaders: ThrottledReplicas,
+    /// `follower.replication.throttled.replicas`.
+    pub throttled_followers: ThrottledReplicas,
     /// `durability`.
     pub durability: Durability,
 }
@@ -165,6 +189,8 @@ impl TopicConfig {
             },
             timestamp_before_max: values.unlimited("message.timestamp.before.max.ms").or(difference_max),
             timestamp_after_max: values.unlimited("message.timestamp.after.max.ms").or(difference_max),
+            throttled_leaders: values.throttled("leader.replication.throttled.replicas"),
+            throttled_followers: values.throttled("follower.replication.throttled.replicas"),
             durability: Durability::from_str(&values.text("durability")).unwrap_or_default(),
         }
     }
@@ -229,6 +255,18 @@ impl Values<'_> {
 
     fn list_has(&self, name: &str, element: &str) -> bool {
         matches!(self.value(name), Value::List(elements) if elements.iter().any(|one| one == element))
+    }
+
+    fn throttled(&self, name: &str) -> ThrottledReplicas {
+        let Value::List(pairs) = self.value(name) else { panic!("the topic key {name} is no list in the table") };
+        if matches!(pairs.as_slice(), [all] if all == "*") {
+            return ThrottledReplicas::All;
+        }
+        let replica = |pair: &String| {
+            let (partition, broker) = pair.split_once(':')?;
+            Some((PartitionIndex(partition.parse().ok()?), BrokerId(broker.parse().ok()?)))
+        };
+        ThrottledReplicas::These(pairs.iter().filter_map(replica).collect())
     }
 
     fn compression(&self) -> Compression {

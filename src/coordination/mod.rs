@@ -15,6 +15,7 @@ use crate::model::Timestamp;
 pub mod embedded;
 #[cfg(any(test, feature = "sim"))]
 pub mod faulty;
+pub mod own_tree;
 pub mod path;
 pub mod recipe;
 pub mod znode;

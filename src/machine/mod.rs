@@ -11,5 +11,7 @@ pub mod follower;
 pub mod group;
 pub mod homing;
 pub mod isr_change;
+pub mod log_dir_move;
 pub mod partition;
+pub mod quota;
 pub mod restart;

@@ -22,6 +22,11 @@ use crate::storage::meta_properties::{MetaProperties, MetaPropertiesError, MetaP
 use crate::storage::open_files::OpenFiles;
 use crate::storage::{clean_shutdown, partition_metadata};
 
+mod future;
+
+use self::future::{Future, Namesake};
+pub use self::future::{FutureJob, Joined};
+
 /// Locked in each log dir, as Kafka does.
 const LOCK_FILE_NAME: &str = ".lock";
 
@@ -72,6 +77,12 @@ pub enum LogDirsError {
         /// The other.
         second: PathBuf,
     },
+    /// A crash fell into the moment in which a replica went from one dir to another, and the other one does not work.
+    #[error(
+        "{} was left for another log dir, which does not work: mend that, or remove the file 'moved' in it to go on without what \
+         was written since", .0.display()
+    )]
+    MovedAway(PathBuf),
     /// No dir works.
     #[error("none of the log dirs can be used: {0}")]
     AllFailed(DiskError),
@@ -206,6 +217,8 @@ pub struct LogDirDescription {
     pub usable_bytes: Option<u64>,
     /// Partitions that lie here.
     pub partitions: Vec<TopicPartition>,
+    /// Partitions that are on their way here.
+    pub futures: Vec<TopicPartition>,
 }
 
 /// All log dirs of the broker, locked for as long as this lives.
@@ -216,6 +229,12 @@ pub struct LogDirs {
     dirs: Vec<LogDir>,
     found: FoundIdentity,
     partitions: BTreeMap<TopicPartition, LogDirIndex>,
+    /// Those of them that are on their way to another dir.
+    futures: BTreeMap<TopicPartition, Future>,
+    /// One whose copy is taking its place.
+    joining: Option<TopicPartition>,
+    /// Where partitions that are not here yet are to be made.
+    preferred: BTreeMap<TopicPartition, LogDirIndex>,
     /// What the checkpoints say, or will say next, of every partition of [`Self::partitions`] that they know.
     known: Mutex<BTreeMap<TopicPartition, PartitionOffsets>>,
     warnings: Vec<String>,
@@ -257,13 +276,18 @@ impl LogDirs {
             dirs: Vec::new(),
             found: FoundIdentity::default(),
             partitions: BTreeMap::new(),
+            futures: BTreeMap::new(),
+            joining: None,
+            preferred: BTreeMap::new(),
             known: Mutex::default(),
             warnings: Vec::new(),
         };
+        let mut namesakes = Vec::new();
         for path in paths {
-            let dir = dirs.open_dir(path)?;
+            let dir = dirs.open_dir(path, &mut namesakes)?;
             dirs.dirs.push(dir);
         }
+        dirs.resolve_moves(namesakes)?;
         for at in 0..dirs.dirs.len() {
             if let Err(error) = dirs.read_checkpoints(LogDirIndex(at)) {
                 dirs.fail(LogDirIndex(at), error);
@@ -276,7 +300,7 @@ impl LogDirs {
         }
     }
 
-    fn open_dir(&mut self, path: &Path) -> Result<LogDir, LogDirsError> {
+    fn open_dir(&mut self, path: &Path, namesakes: &mut Vec<Namesake>) -> Result<LogDir, LogDirsError> {
         let mut dir = LogDir {
             path: path.to_owned(),
             failure: None,
@@ -287,19 +311,22 @@ impl LogDirs {
             compacted: AtomicBool::default(),
             leftovers: Vec::new(),
         };
-        match self.read_dir(&mut dir) {
+        match self.read_dir(&mut dir, namesakes) {
             Ok(()) => {}
             Err(Trouble::Start(error)) => return Err(error),
             Err(Trouble::Disk(error)) => {
                 let here = LogDirIndex(self.dirs.len());
                 self.partitions.retain(|_, place| *place != here);
+                self.futures.retain(|_, future| future.dir != here);
+                let seen_before = namesakes.extract_if(.., |namesake| namesake.second == here);
+                self.partitions.extend(seen_before.map(|namesake| (namesake.partition, namesake.first)));
                 dir.failure = Some(error);
             }
         }
         Ok(dir)
     }
 
-    fn read_dir(&mut self, dir: &mut LogDir) -> Result<(), Trouble> {
+    fn read_dir(&mut self, dir: &mut LogDir, namesakes: &mut Vec<Namesake>) -> Result<(), Trouble> {
         let path = dir.path.clone();
         let disk = Arc::clone(&self.disk);
         make_dir(&*disk, &path)?;
@@ -313,7 +340,7 @@ impl LogDirs {
         dir.meta = self.read_meta(&path)?;
         dir.clean_shutdown =
             clean_shutdown::is_marked(&*disk, &path).map_err(|error| trouble("look into", &path, &error))?;
-        self.list_partitions(dir)
+        self.list_partitions(dir, namesakes)
     }
 
     /// Reads `meta.properties`, and holds it against those of the other dirs.
@@ -345,7 +372,7 @@ impl LogDirs {
         Ok(Some(meta))
     }
 
-    fn list_partitions(&mut self, dir: &mut LogDir) -> Result<(), Trouble> {
+    fn list_partitions(&mut self, dir: &mut LogDir, namesakes: &mut Vec<Namesake>) -> Result<(), Trouble> {
         let here = LogDirIndex(self.dirs.len());
         let entries = self.disk.list(&dir.path).map_err(|error| trouble("list", &dir.path, &error))?;
         for entry in entries.into_iter().filter(|entry| entry.is_dir) {
@@ -355,15 +382,15 @@ impl LogDirs {
             match folder {
                 None => {}
                 Some(PartitionDirectory { mark: Some(Mark::Delete), .. }) => dir.leftovers.push(path),
-                Some(PartitionDirectory { mark: Some(Mark::Future | Mark::Stray), .. }) => {
+                Some(PartitionDirectory { mark: Some(Mark::Future), partition }) => {
+                    self.found_future(partition, here, &entry.name, &path);
+                }
+                Some(PartitionDirectory { mark: Some(Mark::Stray), .. }) => {
                     self.warnings.push(format!("folder {} is left alone: it is no live partition", path.display()));
                 }
                 Some(PartitionDirectory { partition, mark: None }) => {
-                    if let Some(place) = self.partitions.insert(partition.clone(), here)
-                        && let Some(first) = self.dirs.get(place.0)
-                    {
-                        let first = first.path.join(&entry.name);
-                        return Err(Trouble::Start(LogDirsError::Duplicate { partition, first, second: path }));
+                    if let Some(first) = self.partitions.insert(partition.clone(), here) {
+                        namesakes.push(Namesake { partition, first, second: here });
                     }
                 }
             }
@@ -563,7 +590,7 @@ impl LogDirs {
         config: LogConfig,
         now: Timestamp,
     ) -> Result<(LogDirIndex, Log), OpenError> {
-        let place = self.dir_for_new()?;
+        let place = self.dir_for_new(partition)?;
         let Some(dir) = self.dirs.get(place.0) else { return Err(no_dir()) };
         let path = dir.path.join(live_name(partition));
         let failed = |doing: &str, error: &io::Error| OpenError::Disk(DiskError::new(doing, &path, error));
@@ -581,6 +608,7 @@ impl LogDirs {
         }
         self.disk.sync_dir(&dir.path).map_err(|error| failed("sync the folder of", &error))?;
         self.partitions.insert(partition.clone(), place);
+        self.preferred.remove(partition);
         let Some(job) = self.job(partition, place, false, false) else { return Err(no_dir()) };
         let (log, _) = job.open(config, now)?;
         // Of a log whose first segment has no name after a crash, the second may be left: it would begin in the middle.
@@ -601,11 +629,14 @@ impl LogDirs {
         removed
     }
 
-    /// The dir that works and has the fewest partitions; of several the first. There the next one goes.
+    /// The dir where a partition is wanted, or the one that works and has the fewest; of several the first.
     ///
     /// # Errors
     /// When no dir works.
-    pub fn dir_for_new(&self) -> Result<LogDirIndex, OpenError> {
+    pub fn dir_for_new(&self, partition: &TopicPartition) -> Result<LogDirIndex, OpenError> {
+        if let Some(preferred) = self.preferred.get(partition).filter(|dir| self.works(**dir)) {
+            return Ok(*preferred);
+        }
         let mut counts = vec![0_usize; self.dirs.len()];
         for place in self.partitions.values() {
             if let Some(count) = counts.get_mut(place.0) {
@@ -654,14 +685,12 @@ impl LogDirs {
         // Those of deleted partitions stay until a namesake is made: then they are gone from the files first.
         let mut files = vec![Checkpoints::default(); self.dirs.len()];
         for (partition, offsets) in &*known {
-            let Some(place) = self.partitions.get(partition) else { continue };
-            let Some(files) = files.get_mut(place.0) else { continue };
-            files.recovery_points.insert(partition.clone(), offsets.recovery_point);
-            files.high_watermarks.insert(partition.clone(), offsets.high_watermark);
-            if Offset(0) < offsets.log_start {
-                files.log_starts.insert(partition.clone(), offsets.log_start);
+            let joining = self.joining.as_ref() == Some(partition);
+            let future = self.futures.get(partition).filter(|_| joining).map(|future| future.dir);
+            for place in self.partitions.get(partition).copied().into_iter().chain(future) {
+                let Some(files) = files.get_mut(place.0) else { continue };
+                files.note(partition, offsets);
             }
-            files.first_dirty.extend(offsets.first_dirty.map(|offset| (partition.clone(), offset)));
         }
         let working = self.dirs.iter().zip(files).enumerate().filter(|(_, (dir, _))| dir.failure.is_none());
         let dirs = working.map(|(at, (dir, mut files))| {
@@ -679,12 +708,14 @@ impl LogDirs {
         let describe = |(at, dir): (usize, &LogDir)| {
             let space = self.disk.space(&dir.path).ok();
             let here = self.partitions.iter().filter(|(_, place)| place.0 == at);
+            let coming = self.futures.iter().filter(|(_, future)| future.dir.0 == at);
             LogDirDescription {
                 path: dir.path.clone(),
                 error: dir.failure.clone(),
                 total_bytes: space.map(|space| space.total),
                 usable_bytes: space.map(|space| space.usable),
                 partitions: here.map(|(partition, _)| partition.clone()).collect(),
+                futures: coming.map(|(partition, _)| partition.clone()).collect(),
             }
         };
         self.dirs.iter().enumerate().map(describe).collect()
@@ -715,6 +746,17 @@ struct Checkpoints {
     first_dirty: Offsets,
     /// Whether the cleaner has something to note, or had.
     compacted: bool,
+}
+
+impl Checkpoints {
+    fn note(&mut self, partition: &TopicPartition, offsets: &PartitionOffsets) {
+        self.recovery_points.insert(partition.clone(), offsets.recovery_point);
+        self.high_watermarks.insert(partition.clone(), offsets.high_watermark);
+        if Offset(0) < offsets.log_start {
+            self.log_starts.insert(partition.clone(), offsets.log_start);
+        }
+        self.first_dirty.extend(offsets.first_dirty.map(|offset| (partition.clone(), offset)));
+    }
 }
 
 /// Checkpoint files to be written on a thread that may wait.
@@ -788,5 +830,7 @@ fn lock<T>(mutex: &Mutex<T>) -> MutexGuard<'_, T> {
     mutex.lock().unwrap_or_else(PoisonError::into_inner)
 }
 
+#[cfg(test)]
+mod future_tests;
 #[cfg(test)]
 mod tests;

@@ -246,6 +246,15 @@ events! {
     /// A disk that was full has space again.
     INFO DiskHasSpace "disk_has_space" { dir: Dir }
         "there is space again in {dir}";
+    /// A replica is on its way to another data folder.
+    INFO LogDirMoveBegun "log_dir_move_begun" { partition: TopicPartition, dir: Dir }
+        "{partition} goes to {dir}";
+    /// A replica is in another data folder now.
+    INFO LogDirMoved "log_dir_moved" { partition: TopicPartition }
+        "{partition} is in its new data folder";
+    /// A replica stays in its data folder, although it was to go to another one.
+    ERROR LogDirMoveFailed "log_dir_move_failed" { partition: TopicPartition, cause: String }
+        "{partition} stays in its data folder: {cause}";
     /// A data folder cannot be used any more.
     ERROR LogDirFailed "log_dir_failed" { dir: Dir, cause: String }
         "{dir} failed and is out of service: {cause}";
@@ -259,6 +268,9 @@ events! {
     /// ZooKeeper ended the session: the broker fences itself and registers anew.
     WARN SessionExpired "session_expired" { session: i64 }
         "the coordinator ended session {session:#x}: no leadership holds until the broker is registered again";
+    /// What ZooKeeper holds is not ours, or no longer: the broker is registered nowhere until it is.
+    ERROR TreeRefused "tree_refused" { cause: String }
+        "this broker does not register: {cause}";
     /// ZooKeeper cannot be reached at the start.
     WARN CoordinatorAwaited "coordinator_awaited" { servers: String, cause: String }
         "waiting for ZooKeeper at {servers}: {cause}";

@@ -17,6 +17,7 @@ pub mod schema;
 mod api_key;
 #[cfg(test)]
 pub mod arbitrary;
+pub mod consumer_protocol;
 mod decoder;
 mod encoder;
 mod field;

@@ -1,18 +1,18 @@
 //! What the controller has to tell one other broker, in order: LeaderAndIsr, UpdateMetadata, StopReplica, resent until the broker
 //! answers, is gone, or the controller is replaced (`ControllerChannelManager`).
 //!
-//! *State owned*: the connection, and what was not sent yet: bounded, since newer news of a partition takes the place of older
-//! news. *Who calls*: the controller's shell.
+//! *State owned*: the connection, and what was not sent yet ([`outbox`]: bounded). *Who calls*: the controller's shell.
 
-use std::cell::{Cell, RefCell};
-use std::collections::{BTreeMap, VecDeque};
+use std::cell::RefCell;
+use std::collections::BTreeMap;
 use std::rc::Rc;
 use std::time::Duration;
 
 use tokio::sync::{Notify, mpsc, watch};
 use tokio::task::AbortHandle;
 
-use super::super::image::BrokerImage;
+use self::outbox::{Batch, Outbox, Stopped};
+use super::super::image::{BrokerImage, EndpointImage};
 use super::super::link::{Link, LinkError};
 use super::super::ports::Ports;
 use crate::machine::controller::{Gone, PartitionNotice};
@@ -29,6 +29,8 @@ use crate::wire::message::update_metadata::{
     UpdateMetadataBroker, UpdateMetadataEndpoint, UpdateMetadataPartitionState, UpdateMetadataRequest,
     UpdateMetadataTopicState,
 };
+
+mod outbox;
 
 /// Versions at inter-broker protocol 3.4 and later.
 const LEADER_AND_ISR: i16 = 7;
@@ -80,34 +82,17 @@ pub(super) struct Ends {
 /// The channel to one broker. Dropped, it says no more.
 pub(super) struct Channel {
     pub(super) epoch: BrokerEpoch,
-    outbox: Rc<Outbox>,
-    /// Whether it was told of the cluster.
-    introduced: Cell<bool>,
+    post: Rc<Post>,
     /// Whether connecting was tried.
     tried: watch::Receiver<bool>,
     task: AbortHandle,
 }
 
+/// Between the controller, which puts in, and the speaker, who takes out.
 #[derive(Default)]
-struct Outbox {
-    batches: RefCell<VecDeque<Batch>>,
+struct Post {
+    outbox: RefCell<Outbox>,
     changed: Notify,
-}
-
-/// What is sent together, in the order of the fields.
-#[derive(Default)]
-struct Batch {
-    leader_and_isr: BTreeMap<TopicPartition, PartitionNotice>,
-    metadata: Option<BTreeMap<TopicPartition, PartitionNotice>>,
-    forgotten: Vec<Gone>,
-    stopped: Vec<Stopped>,
-}
-
-#[derive(Clone)]
-struct Stopped {
-    partition: TopicPartition,
-    leader_epoch: LeaderEpoch,
-    delete: bool,
 }
 
 impl Drop for Channel {
@@ -119,13 +104,13 @@ impl Drop for Channel {
 impl Channel {
     /// Begins to speak to a broker.
     pub(super) fn start(ends: Ends, brokers: Brokers, ports: Ports, reports: mpsc::UnboundedSender<Report>) -> Self {
-        let outbox = Rc::<Outbox>::default();
+        let post = Rc::<Post>::default();
         let epoch = ends.broker_epoch;
         let (tries, tried) = watch::channel(false);
         let (link, silent) = (None, false);
-        let speaker = Speaker { ends, brokers, ports, reports, outbox: Rc::clone(&outbox), link, silent, tries };
+        let speaker = Speaker { ends, brokers, ports, reports, post: Rc::clone(&post), link, silent, tries };
         let task = tokio::task::spawn_local(speaker.run()).abort_handle();
-        Self { epoch, outbox, introduced: Cell::new(false), tried, task }
+        Self { epoch, post, tried, task }
     }
 
     /// Returns when connecting was tried for the first time; what came of it was reported.
@@ -135,65 +120,30 @@ impl Channel {
     }
 
     pub(super) fn leader_and_isr(&self, partitions: Vec<PartitionNotice>) {
-        self.outbox.put(|batch| {
-            for notice in partitions {
-                let id = notice.id();
-                let was_new = batch.leader_and_isr.get(&id).is_some_and(|known| known.is_new);
-                let is_new = notice.is_new || was_new;
-                batch.leader_and_isr.insert(id, PartitionNotice { is_new, ..notice });
-            }
-        });
+        self.put(|outbox| outbox.leader_and_isr(partitions));
     }
 
     pub(super) fn update_metadata(&self, partitions: Vec<PartitionNotice>) {
-        self.outbox.put(|batch| {
-            let known = batch.metadata.get_or_insert_default();
-            known.extend(partitions.into_iter().map(|notice| (notice.id(), notice)));
-        });
-        if !self.introduced.replace(true) {
-            // A broker refuses to follow a leader that it does not know: what comes next is sent after this.
-            self.outbox.batches.borrow_mut().push_back(Batch::default());
-        }
+        self.put(|outbox| outbox.update_metadata(partitions));
     }
 
     pub(super) fn forget(&self, topics: &[Gone]) {
-        self.outbox.put(|batch| {
-            let known = batch.metadata.get_or_insert_default();
-            known.retain(|id, _| !topics.iter().any(|gone| gone.topic == id.topic));
-            batch.forgotten.extend(topics.iter().cloned());
-        });
-        // What comes next may be about a namesake.
-        self.outbox.batches.borrow_mut().push_back(Batch::default());
+        self.put(|outbox| outbox.forget(topics));
     }
 
     pub(super) fn stop(&self, partitions: Vec<(TopicPartition, LeaderEpoch)>, delete: bool) {
-        self.outbox.put(|batch| {
-            let stopped = partitions.into_iter();
-            let stopped = stopped.map(|(partition, leader_epoch)| Stopped { partition, leader_epoch, delete });
-            batch.stopped.extend(stopped);
-        });
+        let stopped = partitions.into_iter();
+        let stopped = stopped.map(|(partition, leader_epoch)| Stopped { partition, leader_epoch, delete });
+        self.put(|outbox| outbox.stop(stopped));
     }
 
     pub(super) fn delete(&self, partitions: Vec<TopicPartition>) {
-        self.outbox.put(|batch| {
-            let leader_epoch = LeaderEpoch(DURING_DELETE);
-            let deleted = partitions.into_iter().map(|partition| Stopped { partition, leader_epoch, delete: true });
-            batch.stopped.extend(deleted);
-        });
+        self.stop(partitions.into_iter().map(|partition| (partition, LeaderEpoch(DURING_DELETE))).collect(), true);
     }
-}
 
-impl Outbox {
-    /// Adds to what is sent last. Nothing goes in front of a StopReplica that was asked for before it.
-    fn put(&self, add: impl FnOnce(&mut Batch)) {
-        let mut batches = self.batches.borrow_mut();
-        if batches.back().is_none_or(|last| !last.stopped.is_empty()) {
-            batches.push_back(Batch::default());
-        }
-        if let Some(last) = batches.back_mut() {
-            add(last);
-        }
-        self.changed.notify_one();
+    fn put(&self, add: impl FnOnce(&mut Outbox)) {
+        add(&mut self.post.outbox.borrow_mut());
+        self.post.changed.notify_one();
     }
 }
 
@@ -202,7 +152,7 @@ struct Speaker {
     brokers: Brokers,
     ports: Ports,
     reports: mpsc::UnboundedSender<Report>,
-    outbox: Rc<Outbox>,
+    post: Rc<Post>,
     link: Option<Link>,
     silent: bool,
     tries: watch::Sender<bool>,
@@ -211,7 +161,7 @@ struct Speaker {
 impl Speaker {
     async fn run(mut self) {
         loop {
-            let next = self.outbox.batches.borrow_mut().pop_front();
+            let next = self.post.outbox.borrow_mut().take();
             match next {
                 Some(batch) => self.send(batch).await,
                 None => self.rest().await,
@@ -224,7 +174,7 @@ impl Speaker {
         if self.link.is_none() {
             tokio::select! {
                 biased;
-                () = self.outbox.changed.notified() => return,
+                () = self.post.changed.notified() => return,
                 () = tokio::time::sleep(RETRY) => {}
             }
             self.connect().await;
@@ -233,7 +183,7 @@ impl Speaker {
         let Some(link) = &mut self.link else { return };
         tokio::select! {
             biased;
-            () = self.outbox.changed.notified() => {}
+            () = self.post.changed.notified() => {}
             () = link.ended() => self.link = None,
         }
     }
@@ -243,7 +193,7 @@ impl Speaker {
             .brokers
             .borrow()
             .get(&self.ends.broker)
-            .and_then(|broker| broker.endpoints.get(&self.ends.listener).cloned());
+            .and_then(|broker| broker.address(&self.ends.listener).cloned());
         let Some((host, port)) = address else { return };
         let client_id = self.ends.controller.to_string();
         match Link::open(&self.ports, (&host, port), &client_id, PATIENCE).await {
@@ -272,7 +222,7 @@ impl Speaker {
     }
 
     async fn send(&mut self, batch: Batch) {
-        let Batch { leader_and_isr, metadata, forgotten, stopped } = batch;
+        let Batch { leader_and_isr, metadata, forgotten, stopped, .. } = batch;
         if !leader_and_isr.is_empty() {
             let request = self.leader_and_isr(leader_and_isr.into_values());
             let answer = self.insist(LEADER_AND_ISR, &request).await;
@@ -365,7 +315,7 @@ impl Speaker {
         }
         let brokers = self.brokers.borrow();
         let live_leaders = leaders.into_iter().filter_map(|id| {
-            let (host, port) = brokers.get(&id)?.endpoints.get(&self.ends.listener)?;
+            let (host, port) = brokers.get(&id)?.address(&self.ends.listener)?;
             Some(LeaderAndIsrLiveLeader { broker_id: id.0, host_name: host.as_str().into(), port: i32::from(*port) })
         });
         LeaderAndIsrRequest {
@@ -421,27 +371,12 @@ impl Speaker {
                 partition_states: gone.collect(),
             });
         }
-        let live_brokers = brokers.iter().map(|(id, broker)| UpdateMetadataBroker {
-            id: id.0,
-            endpoints: broker
-                .endpoints
-                .iter()
-                .map(|(listener, (host, port))| UpdateMetadataEndpoint {
-                    port: i32::from(*port),
-                    host: host.as_str().into(),
-                    listener: listener.as_str().into(),
-                    security_protocol: 0,
-                })
-                .collect(),
-            rack: broker.rack.as_deref().map(Into::into),
-            ..Default::default()
-        });
         UpdateMetadataRequest {
             controller_id: self.ends.controller.0,
             controller_epoch: self.ends.controller_epoch.0,
             broker_epoch: self.ends.broker_epoch.0,
             topic_states: topics,
-            live_brokers: live_brokers.collect(),
+            live_brokers: live_brokers(&brokers),
             ..Default::default()
         }
     }
@@ -472,6 +407,22 @@ impl Speaker {
     }
 }
 
+fn live_brokers(brokers: &BTreeMap<BrokerId, BrokerImage>) -> Vec<UpdateMetadataBroker> {
+    let endpoint = |(listener, endpoint): (&String, &EndpointImage)| UpdateMetadataEndpoint {
+        port: i32::from(endpoint.address.1),
+        host: endpoint.address.0.as_str().into(),
+        listener: listener.as_str().into(),
+        security_protocol: endpoint.security_protocol.id(),
+    };
+    let live = brokers.iter().map(|(id, broker)| UpdateMetadataBroker {
+        id: id.0,
+        endpoints: broker.endpoints.iter().map(endpoint).collect(),
+        rack: broker.rack.as_deref().map(Into::into),
+        ..Default::default()
+    });
+    live.collect()
+}
+
 /// The replicas of a request that cannot be served. The answer names topics by their ids.
 fn offline(request: &LeaderAndIsrRequest, answer: &LeaderAndIsrResponse) -> Vec<TopicPartition> {
     let is_offline = |error: &&LeaderAndIsrPartitionError| error.error_code == ErrorCode::KafkaStorageError;
@@ -493,4 +444,26 @@ fn offline(request: &LeaderAndIsrRequest, answer: &LeaderAndIsrResponse) -> Vec<
 
 fn numbers(ids: &[BrokerId]) -> Vec<i32> {
     ids.iter().map(|id| id.0).collect()
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::config::SecurityProtocol;
+
+    #[test]
+    fn every_listener_is_told_by_its_name_and_with_what_protects_it() {
+        let endpoint = |port, security_protocol| EndpointImage { address: ("h".to_owned(), port), security_protocol };
+        let endpoints = BTreeMap::from([
+            ("INSIDE".to_owned(), endpoint(1, SecurityProtocol::Plaintext)),
+            ("OUTSIDE".to_owned(), endpoint(2, SecurityProtocol::SaslSsl)),
+            ("SSL".to_owned(), endpoint(3, SecurityProtocol::Ssl)),
+        ]);
+        let brokers = BTreeMap::from([(BrokerId(4), BrokerImage { endpoints, rack: Some("r".to_owned()) })]);
+        let [told] = live_brokers(&brokers).try_into().expect("one broker");
+        assert_eq!((told.id, told.rack.as_deref()), (4, Some("r")));
+        let told = told.endpoints.iter().map(|told| (told.listener.as_str(), told.port, told.security_protocol));
+        // 0 PLAINTEXT, 1 SSL, 2 SASL_PLAINTEXT, 3 SASL_SSL.
+        assert_eq!(told.collect::<Vec<_>>(), [("INSIDE", 1, 0), ("OUTSIDE", 2, 3), ("SSL", 3, 1)]);
+    }
 }

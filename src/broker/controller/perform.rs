@@ -32,9 +32,15 @@ impl Running {
                     vec![]
                 }
                 Effect::ForgetTopics(topics) => {
+                    let mut deleted = BTreeSet::new();
                     self.parts.metadata.publish(|image| {
-                        topics.iter().for_each(|gone| image.forget(&gone.topic, gone.topic_id));
+                        for gone in &topics {
+                            if image.forget(&gone.topic, gone.topic_id) {
+                                deleted.insert(Str::from(gone.topic.as_str()));
+                            }
+                        }
                     });
+                    self.parts.groups.topics_deleted(deleted).await;
                     self.channels().for_each(|(_, channel)| channel.forget(&topics));
                     vec![]
                 }

@@ -1,6 +1,7 @@
 //! What the controller reads from the tree.
 
 use super::*;
+use crate::broker::image::EndpointImage;
 
 impl Running {
     pub(super) async fn read_brokers(&mut self) -> Result<BTreeMap<BrokerId, BrokerEpoch>, Stop> {
@@ -105,8 +106,15 @@ fn from_assignment(znode: topic::ReplicaAssignment) -> Assignment {
 }
 
 fn image_of(registration: broker::Registration) -> BrokerImage {
-    let endpoint = |endpoint: broker::Endpoint| (endpoint.listener, (endpoint.host, endpoint.port));
-    BrokerImage { endpoints: registration.endpoints.into_iter().map(endpoint).collect(), rack: registration.rack }
+    let endpoint = |endpoint: broker::Endpoint| {
+        // One that is protected in a way that nobody knows cannot be told to anybody.
+        let security_protocol = endpoint.security_protocol.parse().ok()?;
+        Some((endpoint.listener, EndpointImage { address: (endpoint.host, endpoint.port), security_protocol }))
+    };
+    BrokerImage {
+        endpoints: registration.endpoints.into_iter().filter_map(endpoint).collect(),
+        rack: registration.rack,
+    }
 }
 
 fn from_znode(state: topic::PartitionState, partition_epoch: PartitionEpoch) -> PartitionState {

@@ -3,6 +3,25 @@
 use super::*;
 
 impl Running {
+    /// What a 3.9 controller writes first: that the cluster knows features.
+    pub(super) async fn enable_features(&self) -> Result<(), Stop> {
+        let data = Features::enabled().encode();
+        match self.parts.coordinator.get(FEATURE).await? {
+            None => {
+                let create = Op::Create { path: FEATURE.to_owned(), data: Some(data), mode: CreateMode::Persistent };
+                self.fenced(vec![create]).await.map(drop)
+            }
+            Some((found, _)) => match Features::decode(&found) {
+                Ok(features) if features.enabled => Ok(()),
+                Ok(features) => {
+                    let data = Features { enabled: true, ..features }.encode();
+                    self.fenced(vec![Op::Set { path: FEATURE.to_owned(), data, version: None }]).await.map(drop)
+                }
+                Err(error) => Err(error.into()),
+            },
+        }
+    }
+
     pub(super) async fn assign_topic_id(&self, name: TopicName) -> Result<Vec<Event>, Stop> {
         let path = topic::path(&name);
         let Some((data, _)) = self.parts.coordinator.get(&path).await? else {

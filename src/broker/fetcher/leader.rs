@@ -67,7 +67,7 @@ impl LeaderLink {
             return Ok(link);
         }
         let image = peer.metadata.load_full();
-        let address = image.brokers.get(&peer.id.leader).and_then(|broker| broker.endpoints.get(&peer.listener));
+        let address = image.brokers.get(&peer.id.leader).and_then(|broker| broker.address(&peer.listener));
         let (host, port) = address.ok_or(LinkError::Closed)?;
         let client_id = format!("broker-{}-fetcher-{}", peer.local, peer.id.number);
         let wait = peer.config.answer_patience;

@@ -3,7 +3,7 @@
 //! *State owned*: the machine. *Who calls*: handlers of requests; the replicas actor says when the partition is led here
 //! ([`Tenure`]). It lives on the partition's loop, and goes on living when another broker leads, to say so.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 use std::sync::Arc;
 use std::time::Duration;
 
@@ -122,6 +122,8 @@ pub enum GroupCommand {
         /// Who hears of it.
         reply: oneshot::Sender<Result<Vec<Listed>, ErrorCode>>,
     },
+    /// Topics were deleted.
+    TopicsDeleted(BTreeSet<Str>),
 }
 
 impl GroupCoordinator {
@@ -417,6 +419,7 @@ impl Handler<GroupCommand> for GroupCoordinator {
             GroupCommand::List { filter, reply } => {
                 let _gone = reply.send(self.machine.list(&filter));
             }
+            GroupCommand::TopicsDeleted(topics) => self.step(Event::TopicsDeleted(topics), ctx),
         }
     }
 }

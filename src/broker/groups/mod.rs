@@ -3,24 +3,26 @@
 //! *Owner*: the replicas actor says which partitions are led here ([`Tenures`]); handlers ask ([`Groups`]).
 //! *Does not know*: what a group is; that is [`machine::group`](crate::machine::group)'s.
 
-use std::collections::BTreeMap;
-use std::sync::{Arc, OnceLock};
+use std::collections::{BTreeMap, BTreeSet};
+use std::sync::Arc;
 
 use actix::Addr;
 use arc_swap::ArcSwap;
+use futures::future::join_all;
 use tokio::sync::{oneshot, watch};
 
 use self::coordinator::CoordinatorParts;
 pub use self::coordinator::{GroupCommand, GroupCoordinator};
 use self::topics::TopicsView;
 use super::directory::PartitionHandle;
-use super::image::Metadata;
+use super::image::{Metadata, TopicImage};
 use super::placement::{LoopId, Placement};
 use super::ports::Ports;
 use super::supervisor::DeathNotice;
 use crate::config::GroupConfig;
 use crate::machine::group::{Reply, Request, partition_for};
 use crate::model::{LeaderEpoch, PartitionIndex};
+use crate::wire::Str;
 
 mod coordinator;
 mod load;
@@ -28,14 +30,7 @@ mod topics;
 
 /// The way to the coordinators of groups that are here. Cheap to clone.
 #[derive(Clone, Default)]
-pub struct Groups(Arc<Shared>);
-
-#[derive(Default)]
-struct Shared {
-    coordinators: ArcSwap<BTreeMap<PartitionIndex, Addr<GroupCoordinator>>>,
-    /// Partitions of `__consumer_offsets`: read once, since groups would move if there were more.
-    partitions: OnceLock<u32>,
-}
+pub struct Groups(Arc<ArcSwap<BTreeMap<PartitionIndex, Addr<GroupCoordinator>>>>);
 
 /// That a partition is led here.
 #[derive(Clone)]
@@ -47,27 +42,37 @@ pub struct Tenure {
 }
 
 impl Groups {
-    /// The partition that a group is kept in, when `__consumer_offsets` has so many.
-    #[must_use]
-    pub fn partition(&self, group: &str, partitions: u32) -> PartitionIndex {
-        let partitions = match partitions {
-            0 => self.0.partitions.get().copied().unwrap_or(0),
-            found => *self.0.partitions.get_or_init(|| found),
-        };
-        PartitionIndex(partition_for(group, partitions).cast_signed())
-    }
-
     /// The coordinator of a partition, if it was ever led here.
     #[must_use]
     pub fn coordinator(&self, partition: PartitionIndex) -> Option<Addr<GroupCoordinator>> {
-        self.0.coordinators.load().get(&partition).cloned()
+        self.0.load().get(&partition).cloned()
     }
 
     /// All that were ever led here.
     #[must_use]
     pub fn all(&self) -> Vec<Addr<GroupCoordinator>> {
-        self.0.coordinators.load().values().cloned().collect()
+        self.0.load().values().cloned().collect()
     }
+
+    /// Lets every coordinator know that topics were deleted; returns when all do.
+    pub async fn topics_deleted(&self, topics: BTreeSet<Str>) {
+        if topics.is_empty() {
+            return;
+        }
+        let told = self.all().into_iter().map(|coordinator| {
+            let topics = topics.clone();
+            async move { coordinator.send(GroupCommand::TopicsDeleted(topics)).await }
+        });
+        // One that died meanwhile reads the log anew; what it has of these topics stays until it is too old.
+        let _told = join_all(told).await;
+    }
+}
+
+/// The partition of `__consumer_offsets` that a group is kept in.
+#[must_use]
+pub fn partition_of(group: &str, offsets: &TopicImage) -> PartitionIndex {
+    let partitions = u32::try_from(offsets.partitions.len()).unwrap_or(u32::MAX);
+    PartitionIndex(partition_for(group, partitions).cast_signed())
 }
 
 /// Asks a coordinator; `None` when it is gone.
@@ -143,8 +148,8 @@ impl Tenures {
             notice: notice(partition),
         };
         let addr = self.placement.start(home, move |_| GroupCoordinator::new(parts));
-        let mut next = BTreeMap::clone(&self.groups.0.coordinators.load());
+        let mut next = BTreeMap::clone(&self.groups.0.load());
         next.insert(partition, addr);
-        self.groups.0.coordinators.store(Arc::new(next));
+        self.groups.0.store(Arc::new(next));
     }
 }

@@ -34,7 +34,7 @@ pub(super) async fn handle(
     }
     let image = env.metadata.load();
     let brokers = image.brokers.iter().filter_map(|(id, broker)| {
-        let (host, port) = broker.endpoints.get(&*peer.listener)?;
+        let (host, port) = broker.address(&peer.listener)?;
         Some(DescribeClusterBroker {
             broker_id: id.0,
             host: host.as_str().into(),

@@ -1,12 +1,14 @@
 //! DescribeLogDirs: what lies in this broker's log dirs.
 
 use std::collections::{BTreeMap, BTreeSet};
+use std::sync::Arc;
 
 use crate::broker::ask;
 use crate::broker::env::Env;
 use crate::broker::peer::Peer;
-use crate::broker::replicas::ReplicasCommand;
+use crate::broker::replicas::{FutureReplica, ReplicasCommand};
 use crate::model::{ErrorCode, TopicName, TopicPartition};
+use crate::storage::log::LogView;
 use crate::storage::log_dirs::LogDirDescription;
 use crate::wire::RequestHeader;
 use crate::wire::message::describe_log_dirs::{
@@ -31,21 +33,38 @@ pub(super) async fn handle(
         wanted.as_ref().is_none_or(|wanted| wanted.contains(&(id.topic.to_string(), id.partition.0)))
     };
     let described = ask(&env.replicas, |reply| ReplicasCommand::Describe { reply }).await;
-    let results = described.unwrap_or_default().into_iter().map(|dir| result(env, dir, &is_wanted));
+    let results = described.unwrap_or_default().into_iter().map(|(dir, coming)| result(env, dir, coming, &is_wanted));
     DescribeLogDirsResponse { results: results.collect(), ..Default::default() }
 }
 
-fn result(env: &Env, dir: LogDirDescription, is_wanted: &dyn Fn(&TopicPartition) -> bool) -> DescribeLogDirsResult {
+fn result(
+    env: &Env,
+    dir: LogDirDescription,
+    coming: Vec<FutureReplica>,
+    is_wanted: &dyn Fn(&TopicPartition) -> bool,
+) -> DescribeLogDirsResult {
     let mut topics = BTreeMap::<TopicName, Vec<DescribeLogDirsPartition>>::new();
+    let log = |id: &TopicPartition| {
+        env.directory.find(id.topic.as_str(), id.partition).map(|found| Arc::clone(&found.published.log))
+    };
+    let size = |log: Option<&Arc<LogView>>| log.map_or(0, |log| i64::try_from(log.size_bytes()).unwrap_or(i64::MAX));
     for id in dir.partitions.into_iter().filter(is_wanted) {
-        let size =
-            env.directory.find(id.topic.as_str(), id.partition).map_or(0, |found| found.published.log.size_bytes());
+        let partition_size = size(log(&id).as_ref());
         topics.entry(id.topic).or_default().push(DescribeLogDirsPartition {
             partition_index: id.partition.0,
-            partition_size: i64::try_from(size).unwrap_or(i64::MAX),
-            // How far a follower, or a copy on its way to another dir, is behind: a leader is not.
+            partition_size,
+            // How far a follower is behind: a leader is not.
             offset_lag: 0,
             is_future_key: false,
+        });
+    }
+    for FutureReplica { id, copy } in coming.into_iter().filter(|coming| is_wanted(&coming.id)) {
+        let copied = copy.as_ref().map_or(0, |copy| copy.log_end_offset().0);
+        topics.entry(id.topic.clone()).or_default().push(DescribeLogDirsPartition {
+            partition_index: id.partition.0,
+            partition_size: size(copy.as_ref()),
+            offset_lag: log(&id).map_or(-1, |log| log.log_end_offset().0 - copied),
+            is_future_key: true,
         });
     }
     let topics =

@@ -2,26 +2,22 @@
 //!
 //! Records are not read here: the answer names slices of segment files, which the connection sends with `sendfile`.
 
-use std::collections::BTreeMap;
 use std::ops::RangeInclusive;
 use std::sync::Arc;
 use std::time::Duration;
 
-use futures::future::join_all;
-
-use super::super::ask;
+use self::progress::{Progresses, held_until, is_throttled, tell_progress};
 use super::super::caught_up::Told;
 use super::super::directory::{FetchWaiter, PartitionHandle};
 use super::super::env::Env;
 use super::super::fetch_slots::SessionSlot;
-use super::super::partition::{PartitionCommand, Progress};
 use super::super::peer::Peer;
 use super::super::ports::random;
 use super::Unanswerable;
 use crate::machine::fetch_session::{
     Answered, Begun, Key, NO_SESSION, Request as SessionRequest, Sessions, TopicKey, Wanted,
 };
-use crate::model::{BrokerId, Bug, ErrorCode, LeaderEpoch, Offset, PartitionIndex, TopicId};
+use crate::model::{BrokerId, Bug, ErrorCode, LeaderEpoch, Moment, Offset, PartitionIndex, TopicId};
 use crate::storage::log::{Read, ReadError, ReadRequest, Slice, Wait};
 use crate::telemetry::{Event as _, event};
 use crate::wire::message::fetch::{
@@ -29,6 +25,8 @@ use crate::wire::message::fetch::{
     NodeEndpoint, PartitionData,
 };
 use crate::wire::{Decoder, Encoded, Payload, RequestHeader, Str, encode_response};
+
+mod progress;
 
 /// Versions 0 to 3 carry message formats that are not converted yet.
 pub(super) const VERSIONS: RangeInclusive<i16> = 4..=17;
@@ -61,6 +59,10 @@ struct Look {
     bytes: usize,
     /// Something that must be told at once.
     urgent: bool,
+    /// Bytes of throttled partitions.
+    throttled_bytes: usize,
+    /// Partitions were left out because of the quota: until then.
+    held_until: Option<Moment>,
     /// Partitions to watch, and the offset beyond which they have news: of the high watermark, or for a follower of the log's end.
     watch: Vec<(PartitionHandle, Offset)>,
 }
@@ -131,6 +133,9 @@ async fn fetch(env: &Env, peer: &mut Peer, version: i16, request: &FetchRequest)
     if session_id == NO_SESSION {
         peer.told.clear();
     }
+    if look.throttled_bytes != 0 {
+        env.quotas.leader.record(env.ports.clock.moment(), look.throttled_bytes);
+    }
     let slices = look.slices;
     let mut response = FetchResponse { session_id, ..Default::default() };
     for (key, partition, answered) in look.partitions {
@@ -167,13 +172,14 @@ async fn look_until(
     let bytes_min = usize::try_from(request.min_bytes).unwrap_or(0).min(limits.bytes_max);
     let wait = Duration::from_millis(u64::try_from(request.max_wait_ms).unwrap_or(0)).min(WAIT_MAX);
     let deadline = env.ports.clock.moment().after(wait);
-    let parted = match limits.replica {
+    let known = match limits.replica {
         Some(replica) => tell_progress(env, told, wanted, replica).await,
-        None => BTreeMap::new(),
+        None => Progresses::default(),
     };
     loop {
-        let look = look(env, wanted, limits, &parted).await;
-        let left = deadline.since(env.ports.clock.moment());
+        let look = look(env, wanted, limits, &known).await;
+        let now = env.ports.clock.moment();
+        let left = deadline.since(now);
         if look.urgent || bytes_min <= look.bytes || left.is_zero() || wanted.is_empty() {
             return look;
         }
@@ -184,52 +190,18 @@ async fn look_until(
                 None => partition.published.watch(*beyond, &waiter),
             }
         }
-        if tokio::time::timeout(left, waiter.woken()).await.is_err() {
-            return self::look(env, wanted, limits, &parted).await;
+        // What the quota holds back is news when that is over.
+        let wait = look.held_until.map_or(left, |until| left.min(until.since(now)));
+        let timed_out = tokio::time::timeout(wait, waiter.woken()).await.is_err();
+        if timed_out && wait == left {
+            return self::look(env, wanted, limits, &known).await;
         }
     }
-}
-
-/// Of the partitions that a follower asks for: where its log parts from ours, or why it cannot be told anything.
-type Parted = BTreeMap<Key, Result<(LeaderEpoch, Offset), ErrorCode>>;
-
-/// Tells every partition how far a follower is, which the high watermark depends on, and compares the logs (KIP-595). Of a follower that
-/// has everything, and had before, only the time is noted.
-async fn tell_progress(env: &Env, told: &mut Told, wanted: &[(&Key, &Wanted)], replica: BrokerId) -> Parted {
-    told.by(replica);
-    // Before any look at a log's end: who has all that is there then had it now.
-    let now = env.ports.clock.moment();
-    let mut asked = Vec::new();
-    for &(key, wanted) in wanted {
-        let Ok(partition) = find(env, key) else { continue };
-        if fence(&partition, wanted.current_leader_epoch).is_err() || told.rests(key, &partition, wanted, now) {
-            continue;
-        }
-        let (offset, last_epoch) = (wanted.offset, wanted.last_fetched_epoch);
-        let answer =
-            ask(&partition.addr, move |reply| PartitionCommand::FollowerFetched { replica, offset, last_epoch, reply });
-        asked.push(async move { (key, partition, wanted, answer.await) });
-    }
-    let mut parted = Parted::new();
-    for (key, partition, wanted, answer) in join_all(asked).await {
-        let rests = match answer.unwrap_or(Err(ErrorCode::KafkaStorageError)) {
-            Ok(Progress::Same(rests)) => rests,
-            Ok(Progress::Parted(epoch, end)) => {
-                parted.insert(key.clone(), Ok((epoch, end)));
-                None
-            }
-            Err(error) => {
-                parted.insert(key.clone(), Err(error));
-                None
-            }
-        };
-        told.told(key, &partition, wanted, rests);
-    }
-    parted
 }
 
 /// One look at every partition, in order.
-async fn look(env: &Env, wanted: &[(&Key, &Wanted)], limits: &Limits<'_>, parted: &Parted) -> Look {
+async fn look(env: &Env, wanted: &[(&Key, &Wanted)], limits: &Limits<'_>, known: &Progresses) -> Look {
+    let held_until = held_until(env, known);
     let mut look = Look::default();
     for &(key, wanted) in wanted {
         let index = key.1;
@@ -248,7 +220,7 @@ async fn look(env: &Env, wanted: &[(&Key, &Wanted)], limits: &Limits<'_>, parted
             look.preferred(key, &partition, nearest);
             continue;
         }
-        match parted.get(key) {
+        match known.parted.get(key) {
             Some(Err(error)) => {
                 look.fail(key, index, *error, env, limits);
                 continue;
@@ -259,8 +231,20 @@ async fn look(env: &Env, wanted: &[(&Key, &Wanted)], limits: &Limits<'_>, parted
             }
             None => {}
         }
+        let is_throttled = limits.replica.is_some() && is_throttled(env, &partition, key.1);
+        if held_until.is_some() && is_throttled && known.behind.contains(key) {
+            look.held_until = held_until;
+            look.found(key, &partition, None, wanted, limits);
+            continue;
+        }
         match read(env, &partition, wanted, limits, &look).await {
-            Ok((found, upper_bound)) => look.found(key, &partition, found, upper_bound, wanted, limits).await,
+            Ok((found, upper_bound)) => {
+                look.watch.push((partition.clone(), upper_bound.max(wanted.offset)));
+                if is_throttled {
+                    look.throttled_bytes += found.as_ref().map_or(0, |slice| slice.len);
+                }
+                look.found(key, &partition, found, wanted, limits);
+            }
             Err(error) => look.unreadable(key, &error),
         }
     }
@@ -371,12 +355,11 @@ impl Look {
         self.urgent = true;
     }
 
-    async fn found(
+    fn found(
         &mut self,
         key: &Key,
         partition: &PartitionHandle,
         found: Option<Slice>,
-        upper_bound: Offset,
         wanted: &Wanted,
         limits: &Limits<'_>,
     ) {
@@ -384,7 +367,6 @@ impl Look {
         let high_watermark = published.high_watermark();
         let log_start_offset = published.log.log_start_offset();
         let answered = Answered { high_watermark, log_start_offset };
-        self.watch.push((partition.clone(), upper_bound.max(wanted.offset)));
         if found.is_none() && limits.answered.is_some_and(|sessions| !sessions.has_news(key, answered)) {
             return;
         }
@@ -516,7 +498,7 @@ fn name_endpoint(endpoints: &mut Vec<NodeEndpoint>, leader: i32, env: &Env, peer
     }
     let image = env.metadata.load();
     let Some(broker) = image.brokers.get(&BrokerId(leader)) else { return };
-    let Some((host, port)) = broker.endpoints.get(&*peer.listener) else { return };
+    let Some((host, port)) = broker.address(&peer.listener) else { return };
     let rack = broker.rack.as_deref().map(Str::from);
     endpoints.push(NodeEndpoint { node_id: leader, host: host.as_str().into(), port: i32::from(*port), rack });
 }

@@ -6,6 +6,7 @@ use std::time::Duration;
 use super::ask_admin;
 use crate::broker::admin::{AdminCommand, NewTopic};
 use crate::broker::env::Env;
+use crate::broker::groups;
 use crate::broker::peer::Peer;
 use crate::model::{ErrorCode, TopicName};
 use crate::telemetry::{Event as _, event};
@@ -58,10 +59,9 @@ pub(super) async fn handle(
 /// Id, host and port of the group's coordinator, as the peer's listener has them.
 fn find(env: &Env, peer: &Peer, group: &str) -> Option<(i32, Str, i32)> {
     let image = env.metadata.load();
-    let topic = image.topics.get(TopicName::CONSUMER_OFFSETS)?;
-    let partitions = u32::try_from(topic.partitions.len()).unwrap_or(u32::MAX);
-    let leader = topic.partitions.get(&env.groups.partition(group, partitions))?.state.leader;
-    let (host, port) = image.brokers.get(&leader)?.endpoints.get(&*peer.listener)?;
+    let offsets = image.topics.get(TopicName::CONSUMER_OFFSETS)?;
+    let leader = offsets.partitions.get(&groups::partition_of(group, offsets))?.state.leader;
+    let (host, port) = image.brokers.get(&leader)?.address(&peer.listener)?;
     Some((leader.0, host.as_str().into(), i32::from(*port)))
 }
 

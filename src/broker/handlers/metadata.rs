@@ -115,7 +115,7 @@ struct Answer<'a> {
 impl Answer<'_> {
     fn brokers(&self) -> Vec<MetadataResponseBroker> {
         let here = |(id, broker): (&BrokerId, &std::sync::Arc<crate::broker::image::BrokerImage>)| {
-            let (host, port) = broker.endpoints.get(self.listener)?;
+            let (host, port) = broker.address(self.listener)?;
             Some(MetadataResponseBroker {
                 node_id: id.0,
                 host: host.as_str().into(),
@@ -177,9 +177,7 @@ impl Answer<'_> {
         let live = self.image.brokers.get(&state.leader);
         let (error_code, leader) = match live {
             None => (ErrorCode::LeaderNotAvailable, BrokerId::NONE),
-            Some(broker) if !broker.endpoints.contains_key(self.listener) => {
-                (ErrorCode::ListenerNotFound, BrokerId::NONE)
-            }
+            Some(broker) if broker.address(self.listener).is_none() => (ErrorCode::ListenerNotFound, BrokerId::NONE),
             Some(_) => (ErrorCode::None, state.leader),
         };
         MetadataResponsePartition {

@@ -23,6 +23,7 @@ mod allocate_producer_ids;
 mod alter_configs;
 mod alter_partition;
 mod alter_partition_reassignments;
+mod alter_replica_log_dirs;
 mod api_versions;
 mod consumer_groups;
 mod controlled_shutdown;
@@ -122,6 +123,7 @@ serve! {
     OffsetForLeaderEpoch 0..=4 => offset_for_leader_epoch::handle;
     DescribeConfigs 0..=4 => describe_configs::handle;
     AlterConfigs 0..=2 => alter_configs::handle;
+    AlterReplicaLogDirs 0..=2 => alter_replica_log_dirs::handle;
     DescribeLogDirs 0..=4 => describe_log_dirs::handle;
     SaslAuthenticate 0..=2 => sasl::handle_authenticate;
     CreatePartitions 0..=3 => create_partitions::handle;
@@ -181,9 +183,8 @@ fn led(env: &Env, topic: &Str, partition: i32) -> Result<PartitionHandle, ErrorC
 /// The coordinator of a group, if it was ever here.
 fn coordinator(env: &Env, group: &str) -> Option<Addr<GroupCoordinator>> {
     let image = env.metadata.load();
-    let partitions = image.topics.get(TopicName::CONSUMER_OFFSETS).map_or(0, |topic| topic.partitions.len());
-    let partitions = u32::try_from(partitions).unwrap_or(u32::MAX);
-    env.groups.coordinator(env.groups.partition(group, partitions))
+    let offsets = image.topics.get(TopicName::CONSUMER_OFFSETS)?;
+    env.groups.coordinator(groups::partition_of(group, offsets))
 }
 
 /// Asks the coordinator of a group; `None` when it is not here.

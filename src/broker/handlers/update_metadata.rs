@@ -1,11 +1,12 @@
 //! UpdateMetadata: the controller says what the cluster looks like.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 use std::sync::Arc;
 
 use crate::broker::env::Env;
-use crate::broker::image::BrokerImage;
+use crate::broker::image::{BrokerImage, EndpointImage};
 use crate::broker::peer::Peer;
+use crate::config::SecurityProtocol;
 use crate::machine::controller::{Assignment, PartitionNotice, PartitionState};
 use crate::model::{
     BrokerEpoch, BrokerId, ControllerEpoch, ErrorCode, LeaderEpoch, PartitionEpoch, PartitionIndex, TopicId, TopicName,
@@ -17,11 +18,6 @@ use crate::wire::{RequestHeader, Str};
 
 /// The leader of a topic that is being deleted (`LeaderAndIsr.LeaderDuringDelete`).
 const DURING_DELETE: i32 = -2;
-
-/// Security protocols by their ids.
-const PROTOCOLS: [&str; 4] = [PLAINTEXT, "SSL", "SASL_PLAINTEXT", "SASL_SSL"];
-
-const PLAINTEXT: &str = "PLAINTEXT";
 
 pub(super) async fn handle(
     env: &Env,
@@ -41,31 +37,37 @@ pub(super) async fn handle(
             known.push(notice(topic, id, &state));
         }
     }
+    let mut deleted = BTreeSet::new();
     let publish = || {
         env.metadata.publish(|image| {
             image.controller = controller;
             image.brokers = brokers;
             image.merge(known);
-            gone.iter().for_each(|(name, id, partition)| image.forget_partition(name, *id, *partition));
+            for (name, id, partition) in &gone {
+                if image.forget_partition(name, *id, *partition) {
+                    deleted.insert(Str::from(name.as_str()));
+                }
+            }
         });
     };
     let error_code = env.membership.admit_and(epochs.0, epochs.1, publish).err().unwrap_or(ErrorCode::None);
+    env.groups.topics_deleted(deleted).await;
     UpdateMetadataResponse { error_code }
 }
 
 fn broker(broker: &UpdateMetadataBroker) -> (BrokerId, Arc<BrokerImage>) {
-    let first = (!broker.v0_host.is_empty()).then_some((PLAINTEXT, broker.v0_host.as_str(), broker.v0_port));
-    let later = broker.endpoints.iter().map(|endpoint| {
-        let protocol = usize::try_from(endpoint.security_protocol).ok().and_then(|id| PROTOCOLS.get(id));
-        // Before listeners had names they were called as their protocol is.
-        let listener =
-            if endpoint.listener.is_empty() { protocol.unwrap_or(&PLAINTEXT) } else { endpoint.listener.as_str() };
-        (listener, endpoint.host.as_str(), endpoint.port)
+    let plaintext = SecurityProtocol::Plaintext;
+    let first = (!broker.v0_host.is_empty()).then_some(("", plaintext, broker.v0_host.as_str(), broker.v0_port));
+    let later = broker.endpoints.iter().filter_map(|endpoint| {
+        let protocol = SecurityProtocol::of_id(endpoint.security_protocol)?;
+        Some((endpoint.listener.as_str(), protocol, endpoint.host.as_str(), endpoint.port))
     });
-    let endpoints = first
-        .into_iter()
-        .chain(later)
-        .filter_map(|(listener, host, port)| Some((listener.to_owned(), (host.to_owned(), u16::try_from(port).ok()?))));
+    let endpoints = first.into_iter().chain(later).filter_map(|(listener, security_protocol, host, port)| {
+        // Before listeners had names they were called as their protocol is.
+        let listener = if listener.is_empty() { security_protocol.name() } else { listener };
+        let address = (host.to_owned(), u16::try_from(port).ok()?);
+        Some((listener.to_owned(), EndpointImage { address, security_protocol }))
+    });
     let rack = broker.rack.as_ref().map(|rack| rack.as_str().to_owned());
     (BrokerId(broker.id), Arc::new(BrokerImage { endpoints: endpoints.collect(), rack }))
 }

@@ -17,13 +17,19 @@ pub enum PartitionCommand {
     Fence,
     /// The topic's settings changed.
     Configure(Arc<TopicSettings>),
-    /// Delete all records below an offset; −1 is the high watermark. Answers the new log start offset.
+    /// Delete all records below an offset; −1 is the high watermark. Answers where all live replicas begin, once that is there.
     DeleteRecords {
         /// Exclusive.
         before: Offset,
+        /// Give up at this moment.
+        deadline: Moment,
+        /// Brokers that are alive.
+        live: BTreeSet<BrokerId>,
         /// Who hears of it.
         reply: oneshot::Sender<Result<Offset, ErrorCode>>,
     },
+    /// Other brokers are alive than when records were to be deleted.
+    LiveBrokers(BTreeSet<BrokerId>),
     /// Do what is done from time to time.
     Housekeep {
         /// What.
@@ -51,6 +57,8 @@ pub enum PartitionCommand {
         offset: Offset,
         /// The leader epoch of its last record; none in an empty log.
         last_epoch: LeaderEpoch,
+        /// Where its log begins.
+        log_start: Offset,
         /// Hears whether the logs are one.
         reply: oneshot::Sender<Result<Progress, ErrorCode>>,
     },
@@ -76,6 +84,8 @@ pub enum PartitionCommand {
     },
     /// Something that compaction needs.
     Clean(CleaningStep),
+    /// Something that its move to another log dir needs.
+    Move(MovingStep),
     /// Write out everything and end. Answers the log, closed, as its recovery point; `None` when that failed.
     Close {
         /// Who hears of it.
@@ -88,9 +98,13 @@ pub enum PartitionCommand {
 /// What a leader says to a follower's progress.
 #[derive(Clone, Debug)]
 pub enum Progress {
-    /// The follower's log is the beginning of this one. What it carries is to be noted, instead of telling the same again, while the
-    /// follower has all that there is.
-    Same(Option<Arc<CaughtUp>>),
+    /// The follower's log is the beginning of this one.
+    Same {
+        /// To be noted, instead of telling the same again, while the follower has all that there is.
+        rests: Option<Arc<CaughtUp>>,
+        /// Whether it is a member of the ISR. One that rests is.
+        in_sync: bool,
+    },
     /// The logs part: the largest epoch that both may share, and where it ends here.
     Parted(LeaderEpoch, Offset),
 }

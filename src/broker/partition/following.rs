@@ -150,7 +150,8 @@ impl PartitionActor {
     }
 }
 
-pub(super) fn cut(log: &mut Log, to: CutTo, now: Timestamp) -> Result<(), ReadError> {
+/// Cuts a log where it parts from another, or where it is told. Waits for the disk.
+pub(in crate::broker) fn cut(log: &mut Log, to: CutTo, now: Timestamp) -> Result<(), ReadError> {
     let end = log.log_end_offset();
     match to {
         CutTo::Offset(offset) => log.truncate_to(offset, now),

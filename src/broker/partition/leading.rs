@@ -98,6 +98,7 @@ impl PartitionActor {
         replica: BrokerId,
         offset: Offset,
         last_epoch: LeaderEpoch,
+        log_start: Offset,
         ctx: &mut Context<Self>,
     ) -> Result<Progress, ErrorCode> {
         self.machine.may_append(false)?;
@@ -117,12 +118,11 @@ impl PartitionActor {
         if offset < log.log_start_offset() || log.log_end_offset() < offset {
             return Err(ErrorCode::OffsetOutOfRange);
         }
-        self.step(Event::Fetched { replica, offset }, ctx);
+        self.step(Event::Fetched { replica, offset, log_start }, ctx);
         self.answers.send();
-        if self.machine.rests(replica) {
-            return Ok(Progress::Same(Some(self.resting.give(replica, offset, self.ports.clock.moment()))));
-        }
-        Ok(Progress::Same(None))
+        let rests = self.machine.rests(replica);
+        let rests = rests.then(|| self.resting.give(replica, offset, self.ports.clock.moment()));
+        Ok(Progress::Same { rests, in_sync: self.machine.is_in_sync(replica) })
     }
 
     pub(super) fn wish_for(
@@ -149,7 +149,29 @@ impl PartitionActor {
         }
     }
 
-    pub(super) fn delete_records(&mut self, before: Offset, ctx: &mut Context<Self>) -> Result<Offset, ErrorCode> {
+    pub(super) fn delete_records(
+        &mut self,
+        before: Offset,
+        deadline: Moment,
+        live: BTreeSet<BrokerId>,
+        reply: oneshot::Sender<Result<Offset, ErrorCode>>,
+        ctx: &mut Context<Self>,
+    ) {
+        let until = match self.move_log_start(before, ctx) {
+            Ok(until) => until,
+            Err(error) => {
+                let _gone = reply.send(Err(error));
+                return;
+            }
+        };
+        self.deletions += 1;
+        let number = self.deletions;
+        self.deleting.insert(number, reply);
+        self.step(Event::DeletionAwaited { number, until, deadline, live }, ctx);
+        self.answers.send();
+    }
+
+    fn move_log_start(&mut self, before: Offset, ctx: &mut Context<Self>) -> Result<Offset, ErrorCode> {
         self.machine.may_append(false)?;
         let high_watermark = self.machine.high_watermark();
         let before = if before == Offset::NONE { high_watermark } else { before };
@@ -161,7 +183,7 @@ impl PartitionActor {
         let start = log.log_start_offset();
         self.step(Event::StartMoved { start }, ctx);
         self.answers.send();
-        Ok(start)
+        Ok(before)
     }
 }
 

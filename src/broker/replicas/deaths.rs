@@ -26,6 +26,7 @@ impl Replicas {
             Verdict::Escalate => {
                 event::ActorEscalated { actor: "partition", name: id.to_string(), deaths: DEATHS_MAX }.emit();
                 self.take_offline(std::slice::from_ref(&id));
+                self.cancel_moves([&id], ctx);
                 if death == Death::Failed {
                     self.probe(id, ctx);
                 }
@@ -57,6 +58,8 @@ impl Replicas {
         };
         self.with_dirs(ctx, fail, move |actor, (path, ids, all), ctx| {
             event::LogDirFailed { dir: event::Dir(path.clone()), cause: cause.clone() }.emit();
+            let (leaving, coming) = (ids.clone(), actor.moving_to(dir));
+            actor.cancel_moves(leaving.iter().chain(&coming), ctx);
             actor.take_offline(&ids);
             actor.coordinate(&ids, &ctx.address());
             let handles = ids.iter().filter_map(|id| actor.replicas.get_mut(id)?.handle.take()).collect::<Vec<_>>();

@@ -87,8 +87,14 @@ impl Replicas {
         }
         let (topic_id, leader_epoch) = (replica.topic_id, leadership.leader_epoch);
         event::Following { partition: id.clone(), leader, epoch: leader_epoch }.emit();
-        let follow = Follow { id: id.clone(), topic_id, leader_epoch, addr: handle.addr.clone() };
+        let throttled = self.is_throttled(id);
+        let follow = Follow { id: id.clone(), topic_id, leader_epoch, throttled, addr: handle.addr.clone() };
         self.fetchers.follow(leader, follow, |fetcher| fetcher_notice(replicas, fetcher));
+    }
+
+    /// Whether this broker's replica is throttled when it follows.
+    pub(super) fn is_throttled(&self, id: &TopicPartition) -> bool {
+        self.settings.topic(&id.topic).throttled_followers.has(id.partition, self.local)
     }
 
     /// Tells the coordinators of groups in these partitions whether they coordinate.
@@ -191,9 +197,10 @@ impl Replicas {
         Ok(replica.handle.as_ref().map(|handle| handle.addr.send(PartitionCommand::Assign(leadership))))
     }
 
-    pub(super) fn fence(&mut self, reply: oneshot::Sender<()>, ctx: &mut Context<Self>) {
+    pub(super) fn fence(&mut self, only_shared: bool, reply: oneshot::Sender<()>, ctx: &mut Context<Self>) {
         let mut told = Vec::new();
-        for replica in self.replicas.values_mut() {
+        let is_shared = |replica: &Replica| replica.leadership.as_ref().is_some_and(|known| 1 < known.replicas.len());
+        for replica in self.replicas.values_mut().filter(|replica| !only_shared || is_shared(replica)) {
             replica.leadership.take_if(|_| !Bug::B13.is_back());
             if let Some(handle) = &replica.handle {
                 told.push(handle.addr.send(PartitionCommand::Fence));
@@ -233,7 +240,7 @@ pub(super) fn create(
         return (Err(OpenError::Disk(error)), failed);
     }
     loop {
-        let place = dirs.dir_for_new();
+        let place = dirs.dir_for_new(id);
         let config = settings.topic(&id.topic).log.clone();
         match (place, dirs.create_partition(id, Some(topic_id), config, now)) {
             (_, Ok((_, log))) => return (Ok(log), failed),

@@ -11,6 +11,7 @@ impl Replicas {
         then: impl FnOnce(Vec<(TopicPartition, ErrorCode)>) + 'static,
     ) {
         self.fetchers.leave(&ids);
+        self.cancel_moves(&ids, ctx);
         self.directory.publish(|partitions| directory::remove(partitions, &ids));
         self.directory.forget_offline(ids.iter());
         let handles = ids.iter().filter_map(|id| self.replicas.remove(id)?.handle).collect::<Vec<_>>();
@@ -20,31 +21,39 @@ impl Replicas {
         let uniques = ids.iter().map(|_| u128::from_be_bytes(random(&*self.ports.entropy))).collect::<Vec<_>>();
         ctx.wait(closed.into_actor(self).map(move |_, actor, ctx| {
             let rename = move |dirs: &mut LogDirs| {
-                let delete = |(id, unique)| {
+                let delete = |(id, unique): (TopicPartition, u128)| {
+                    // What was copied to another dir goes with the next start, if not now.
+                    let copied = dirs.abandon_future(&id, !unique, due).ok().flatten();
                     let dir = dirs.dir_of(&id);
                     let renamed = dir.map(|_| dirs.delete_partition(&id, unique, due));
-                    (id, dir, renamed)
+                    (id, dir, copied, renamed)
                 };
                 ids.into_iter().zip(uniques).map(delete).collect::<Vec<_>>()
             };
             actor.with_dirs(ctx, rename, move |actor, renamed, ctx| {
-                let outcome =
-                    |(id, dir, renamed): (TopicPartition, Option<LogDirIndex>, Option<Result<_, DiskError>>)| {
-                        let code = match renamed {
-                            // Never there, or gone already.
-                            None => ErrorCode::None,
-                            Some(Ok(pending)) => {
-                                actor.delete_later(pending, ctx);
-                                ErrorCode::None
-                            }
-                            Some(Err(error)) => {
-                                event::DeleteFailed { cause: error.to_string() }.emit();
-                                dir.into_iter().for_each(|dir| suspect(dir, error.clone(), ctx));
-                                ErrorCode::KafkaStorageError
-                            }
-                        };
-                        (id, code)
+                type Deleted = (
+                    TopicPartition,
+                    Option<LogDirIndex>,
+                    Option<PendingDelete>,
+                    Option<Result<PendingDelete, DiskError>>,
+                );
+                let outcome = |(id, dir, copied, renamed): Deleted| {
+                    copied.into_iter().for_each(|copied| actor.delete_later(copied, ctx));
+                    let code = match renamed {
+                        // Never there, or gone already.
+                        None => ErrorCode::None,
+                        Some(Ok(pending)) => {
+                            actor.delete_later(pending, ctx);
+                            ErrorCode::None
+                        }
+                        Some(Err(error)) => {
+                            event::DeleteFailed { cause: error.to_string() }.emit();
+                            dir.into_iter().for_each(|dir| suspect(dir, error.clone(), ctx));
+                            ErrorCode::KafkaStorageError
+                        }
                     };
+                    (id, code)
+                };
                 then(renamed.into_iter().map(outcome).collect());
             });
         }));

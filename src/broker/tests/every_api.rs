@@ -212,6 +212,25 @@ impl Stage {
                 let answer = self.ask(version, &request).await;
                 assert_eq!(answer.responses.iter().map(|done| done.error_code).collect::<Vec<_>>(), ALTERED);
             }
+            ApiKey::AlterReplicaLogDirs => {
+                use alter_replica_log_dirs::*;
+                let of = |name: &str, partitions| AlterReplicaLogDirTopic { name: name.into(), partitions };
+                let there = |path: &str, topics| AlterReplicaLogDir { path: path.into(), topics };
+                let here = there("/data", vec![of("t", vec![0]), of("nowhere", vec![0]), of("elsewhere", vec![0])]);
+                let request =
+                    AlterReplicaLogDirsRequest { dirs: vec![here, there("/nowhere", vec![of("t", vec![1])])] };
+                let answer = self.ask(version, &request).await;
+                let codes = answer.results.iter().flat_map(|topic| {
+                    let name = topic.topic_name.as_str();
+                    topic.partitions.iter().map(move |done| (name, done.partition_index, done.error_code))
+                });
+                let codes = codes.collect::<Vec<_>>();
+                assert!(codes.contains(&("t", 0, None)), "where it is: {codes:?}");
+                assert!(codes.contains(&("nowhere", 0, UnknownTopicOrPartition)), "{codes:?}");
+                assert!(codes.contains(&("elsewhere", 0, ReplicaNotAvailable)), "{codes:?}");
+                let second = codes.iter().find(|(name, index, _)| (*name, *index) == ("t", 1));
+                assert!(matches!(second, Some((.., LogDirNotFound | UnknownTopicOrPartition))), "{codes:?}");
+            }
             ApiKey::DescribeLogDirs => {
                 let all = self.ask(version, &DescribeLogDirsRequest { topics: Option::None }).await;
                 assert!(2 <= all.results[0].topics.len() && all.results[0].error_code == None, "{all:?}");
@@ -632,7 +651,7 @@ impl Stage {
         let topic_id = TopicId([u8::try_from(self.names).expect("few names"); 16]);
         let (broker_epoch, controller_epoch) = self.epochs();
         let before = self.broker.broker.env.metadata.load_full();
-        let (host, port) = before.brokers[&BrokerId(1)].endpoints["PLAINTEXT"].clone();
+        let (host, port) = before.brokers[&BrokerId(1)].endpoints["PLAINTEXT"].address.clone();
         let endpoint = UpdateMetadataEndpoint {
             host: host.as_str().into(),
             port: i32::from(port),

@@ -28,7 +28,9 @@ use crate::wire::record::{BatchBuilder, BatchHeader, Codec, DecompressionLimit, 
 use crate::wire::{Message as _, Part, Payload, Request, RequestHeader, decode_response, encode_request};
 
 mod every_api;
+mod groups;
 mod log_dirs;
+mod moves;
 mod stopping;
 mod supervision;
 
@@ -38,6 +40,7 @@ const PIPE_BYTES: usize = 1 << 20;
 /// A broker, and the way in.
 struct TestBroker {
     broker: Broker,
+    coordinator: Embedded,
     door: mpsc::Sender<(Incoming, SocketAddr)>,
     next_port: AtomicU16,
 }
@@ -58,6 +61,11 @@ fn run(test: impl Future<Output = ()>) {
 impl TestBroker {
     /// A broker on `disk`, with its data in the log dirs `dirs`, and settings over the defaults.
     async fn start(disk: Arc<dyn Disk>, dirs: &[&str], settings: &[(&str, &str)]) -> Self {
+        Self::start_on(Placement::single(), disk, dirs, settings).await
+    }
+
+    /// The same with this disk pool.
+    async fn start_on(placement: Placement, disk: Arc<dyn Disk>, dirs: &[&str], settings: &[(&str, &str)]) -> Self {
         let mut written = Settings::from([
             ("log.dirs".to_owned(), dirs.join(",")),
             ("listeners".to_owned(), "PLAINTEXT://127.0.0.1:9092".to_owned()),
@@ -82,8 +90,8 @@ impl TestBroker {
             written,
             dirs: LogDirs::open(Arc::clone(&ports.disk), &paths).expect("log dirs"),
             ports,
-            placement: Placement::single(),
-            coordinator: Rc::new(coordinator),
+            placement,
+            coordinator: Rc::new(coordinator.clone()),
             earlier_sessions: vec![],
             doors: vec![Door {
                 listener: "PLAINTEXT".to_owned(),
@@ -92,7 +100,7 @@ impl TestBroker {
             }],
         };
         let broker = Broker::start(parts).await.expect("a broker");
-        Self { broker, door, next_port: AtomicU16::new(40_000) }
+        Self { broker, coordinator, door, next_port: AtomicU16::new(40_000) }
     }
 
     /// Lets a connection in whose end at the broker is `pipe`.

@@ -8,13 +8,13 @@ keys! {
     /// Length of one such window.
     "quota.window.size.seconds": Int, default("1"), at_least(1), unit("s"), low, inert;
     /// Windows over which replication quotas are measured.
-    "replication.quota.window.num": Int, default("11"), at_least(1), unit("windows"), low, inert;
+    "replication.quota.window.num": Int, default("11"), at_least(1), unit("windows"), low, works;
     /// Length of one such window.
-    "replication.quota.window.size.seconds": Int, default("1"), at_least(1), unit("s"), low, inert;
+    "replication.quota.window.size.seconds": Int, default("1"), at_least(1), unit("s"), low, works;
     /// Windows over which moves between log dirs are measured.
-    "alter.log.dirs.replication.quota.window.num": Int, default("11"), at_least(1), unit("windows"), low, inert;
+    "alter.log.dirs.replication.quota.window.num": Int, default("11"), at_least(1), unit("windows"), low, works;
     /// Length of one such window.
-    "alter.log.dirs.replication.quota.window.size.seconds": Int, default("1"), at_least(1), unit("s"), low, inert;
+    "alter.log.dirs.replication.quota.window.size.seconds": Int, default("1"), at_least(1), unit("s"), low, works;
     /// Windows over which topic creation and deletion is measured.
     "controller.quota.window.num": Int, default("11"), at_least(1), unit("windows"), low, inert;
     /// Length of one such window.

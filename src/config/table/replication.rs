@@ -45,13 +45,13 @@ keys! {
     "replica.selector.class": String, medium, works;
     /// Bytes that leaders send to throttled followers in a second. Only set while the broker runs.
     "leader.replication.throttled.rate": Long, default("9223372036854775807"), at_least(0), unit("bytes/s"), medium,
-        cluster_wide, only_dynamic, inert;
+        cluster_wide, only_dynamic, works;
     /// Bytes that throttled followers fetch in a second. Only set while the broker runs.
     "follower.replication.throttled.rate": Long, default("9223372036854775807"), at_least(0), unit("bytes/s"), medium,
-        cluster_wide, only_dynamic, inert;
+        cluster_wide, only_dynamic, works;
     /// Bytes that moves between log dirs may copy in a second. Only set while the broker runs.
     "replica.alter.log.dirs.io.max.bytes.per.second": Long, default("9223372036854775807"), at_least(0),
-        unit("bytes/s"), medium, cluster_wide, only_dynamic, inert;
-    /// Threads that move replicas between log dirs. Unset: one per dir.
-    "num.replica.alter.log.dirs.threads": Int, unit("threads"), high, inert;
+        unit("bytes/s"), medium, cluster_wide, only_dynamic, works;
+    /// Replicas that are moved between log dirs at once. Unset: one per dir.
+    "num.replica.alter.log.dirs.threads": Int, unit("threads"), high, works;
 }

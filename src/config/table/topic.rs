@@ -87,9 +87,9 @@ keys! {
     "message.timestamp.after.max.ms": Long, default("9223372036854775807"), at_least(0), unit("ms"), medium,
         broker_key("log.message.timestamp.after.max.ms"), works;
     /// Replicas whose leaders send to followers at a bounded rate: `partition:broker,…` or `*`.
-    "leader.replication.throttled.replicas": List, default(""), valid(Valid::ThrottledReplicas), medium, inert;
+    "leader.replication.throttled.replicas": List, default(""), valid(Valid::ThrottledReplicas), medium, works;
     /// Replicas that follow at a bounded rate: `partition:broker,…` or `*`.
-    "follower.replication.throttled.replicas": List, default(""), valid(Valid::ThrottledReplicas), medium, inert;
+    "follower.replication.throttled.replicas": List, default(""), valid(Valid::ThrottledReplicas), medium, works;
     /// Whether records are rewritten for clients older than Produce 3 and Fetch 4, which Dohle does not serve.
     "message.downconversion.enable": Boolean, default("true"), low, broker_key("log.message.downconversion.enable"),
         obsolete;

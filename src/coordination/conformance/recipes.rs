@@ -69,8 +69,14 @@ async fn everything_a_broker_needs_is_made(ensemble: &dyn Ensemble) {
 
 async fn the_first_cluster_id_stays(ensemble: &dyn Ensemble) {
     let zk = ensemble.session().await;
-    assert_eq!(cluster_id(&*zk, "first").await.as_deref(), Ok("first"));
-    assert_eq!(cluster_id(&*zk, "second").await.as_deref(), Ok("first"));
+    let lost = RecipeError::NoClusterId { ours: "first".to_owned() };
+    assert_eq!(cluster_id(&*zk, Some("first"), "new").await, Err(lost), "an id that there was is not replaced");
+    assert_eq!(zk.exists("/cluster/id").await, Ok(None));
+    assert_eq!(cluster_id(&*zk, None, "first").await.as_deref(), Ok("first"));
+    assert_eq!(cluster_id(&*zk, None, "second").await.as_deref(), Ok("first"));
+    assert_eq!(cluster_id(&*zk, Some("first"), "third").await.as_deref(), Ok("first"));
+    let other = RecipeError::OtherCluster { ours: "ours".to_owned(), found: "first".to_owned() };
+    assert_eq!(cluster_id(&*zk, Some("ours"), "third").await, Err(other));
 }
 
 async fn an_epoch_is_the_number_of_the_registration(ensemble: &dyn Ensemble) {

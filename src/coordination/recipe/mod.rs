@@ -6,9 +6,9 @@
 //!
 //! *Invariant*: a recipe that is run twice does no harm. *Does not know*: when it is run.
 
-use super::znode::{self, DecodeError, cluster};
+use super::znode::{self, DecodeError, cluster, controller};
 use super::{CoordinationError, Coordinator, CreateMode, SessionState, Stat, path};
-use crate::model::BrokerId;
+use crate::model::{BrokerId, ControllerEpoch};
 
 pub mod broker_id;
 pub mod config;
@@ -29,6 +29,24 @@ pub enum RecipeError {
     /// Another process has registered with this broker id and is alive, as far as the coordinator knows.
     #[error("broker id {broker} is registered by another process (session {session:#x}); is it running elsewhere?")]
     BrokerIdTaken { broker: BrokerId, session: i64 },
+    /// The tree has no cluster id, although this broker's cluster has one.
+    #[error(
+        "/cluster/id does not exist, but meta.properties in the log dirs belongs to cluster {ours}: ZooKeeper has lost its data, or \
+         zookeeper.connect leads elsewhere. Nothing is deleted. Restore ZooKeeper's data, or correct zookeeper.connect"
+    )]
+    NoClusterId { ours: String },
+    /// The tree is another cluster's.
+    #[error(
+        "/cluster/id is {found}, but meta.properties in the log dirs belongs to cluster {ours}: this is another cluster's ZooKeeper, \
+         or its data was replaced. Nothing is deleted. Check zookeeper.connect and log.dirs, or restore ZooKeeper's data"
+    )]
+    OtherCluster { ours: String, found: String },
+    /// The tree is older than what this broker has heard.
+    #[error(
+        "/controller_epoch is {found}, but a controller of epoch {heard} was heard: ZooKeeper has gone back to an earlier state. \
+         Nothing is deleted. Restore its newest data; if that is lost, start all brokers again to go on with what there is"
+    )]
+    OlderTree { heard: ControllerEpoch, found: ControllerEpoch },
     /// There is no controller to vouch for a change.
     #[error("the cluster has no controller at the moment")]
     NoController,
@@ -138,11 +156,41 @@ pub async fn create_persistent_paths(coordinator: &dyn Coordinator) -> Result<()
     Ok(())
 }
 
-/// The cluster's id; `candidate`, a fresh random one, when it has none yet.
+/// The cluster's id; `candidate`, a fresh random one, when it has none yet. A broker whose cluster has an id, `ours`, takes no
+/// other one, and makes none.
 ///
 /// # Errors
-/// The coordinator's, or the znode cannot be read.
-pub async fn cluster_id(coordinator: &dyn Coordinator, candidate: &str) -> Result<String, RecipeError> {
+/// As of [`own_tree`].
+pub async fn cluster_id(
+    coordinator: &dyn Coordinator,
+    ours: Option<&str>,
+    candidate: &str,
+) -> Result<String, RecipeError> {
+    if let Some(ours) = ours {
+        own_tree(coordinator, ours, ControllerEpoch(0)).await?;
+        return Ok(ours.to_owned());
+    }
     let data = create_or_read(coordinator, cluster::ID, &cluster::encode_id(candidate)).await?;
     Ok(cluster::decode_id(&data)?)
+}
+
+/// Whether the tree is that of our cluster, and not older than a controller that was `heard` of: absence or age of metadata must
+/// not lead to anything.
+///
+/// # Errors
+/// [`RecipeError::NoClusterId`], [`RecipeError::OtherCluster`], [`RecipeError::OlderTree`]; the coordinator's; a znode that cannot be
+/// read.
+pub async fn own_tree(coordinator: &dyn Coordinator, ours: &str, heard: ControllerEpoch) -> Result<(), RecipeError> {
+    let Some((data, _)) = read(coordinator, cluster::ID).await? else {
+        return Err(RecipeError::NoClusterId { ours: ours.to_owned() });
+    };
+    let found = cluster::decode_id(&data)?;
+    if found != ours {
+        return Err(RecipeError::OtherCluster { ours: ours.to_owned(), found });
+    }
+    let found = match read(coordinator, controller::EPOCH).await? {
+        Some((data, _)) => controller::decode_epoch(&data)?,
+        None => controller::EPOCH_BEFORE_FIRST,
+    };
+    if found < heard { Err(RecipeError::OlderTree { heard, found }) } else { Ok(()) }
 }

@@ -82,6 +82,8 @@ struct Topic {
 struct Partition {
     assignment: Assignment,
     state: Option<PartitionState>,
+    /// Whether its replicas were told of a state (LeaderAndIsr) by this controller.
+    told: bool,
     /// Live brokers on which the log dir with this replica has failed.
     offline: BTreeSet<BrokerId>,
 }

@@ -569,3 +569,36 @@ fn what_another_writer_changed_is_told() {
     assert_eq!(partitions[0].state.isr, ids(&[1, 3]));
     assert_eq!(c.after(Event::TopicsRead(vec![(name("t"), Some(read))])), [], "known by now");
 }
+
+/// Its repair is not written, since another writer was faster; what that one wrote needs no repair.
+#[test]
+fn replicas_are_told_of_a_state_that_turned_out_to_need_no_repair() {
+    let mut c = Transcript::new(&[1, 2]);
+    let state = |leader: i32, version: i32| PartitionState {
+        controller_epoch: ControllerEpoch(1),
+        leader: BrokerId(leader),
+        leader_epoch: LeaderEpoch(5),
+        isr: ids(&[leader]),
+        partition_epoch: PartitionEpoch(version),
+        recovering: false,
+    };
+    let led_by = |leader, version| {
+        let states = BTreeMap::from([(PartitionIndex(0), state(leader, version))]);
+        Event::TopicsRead(vec![(name("t"), Some(TopicRecord { states, ..record(7, &[&[1, 2, 3]]) }))])
+    };
+    let dead = PartitionState { isr: ids(&[3, 1]), ..state(3, 8) };
+    let states = BTreeMap::from([(PartitionIndex(0), dead)]);
+    let read = Event::TopicsRead(vec![(name("t"), Some(TopicRecord { states, ..record(7, &[&[1, 2, 3]]) }))]);
+    let effects = c.after(read);
+    let [Effect::WriteStates(_)] = &effects[..] else { panic!("nobody hears of a leader that is gone: {effects:?}") };
+    let told = c.after(led_by(1, 9));
+    let [
+        Effect::LeaderAndIsr { broker: BrokerId(1), .. },
+        Effect::LeaderAndIsr { broker: BrokerId(2), .. },
+        Effect::UpdateMetadata { .. },
+    ] = &told[..]
+    else {
+        panic!("{told:?}")
+    };
+    assert_eq!(c.after(led_by(1, 9)), [], "known by now");
+}

@@ -43,9 +43,13 @@ impl Controller {
             let Some(news) = self.topic_read(&name, record, effects) else { continue };
             let repairs = self.repairs(&name);
             let repaired = repairs.iter().map(|change| change.partition).collect::<BTreeSet<_>>();
-            let is_told = |index: PartitionIndex| news.changed.contains(&index) && !repaired.contains(&index);
-            led.extend(self.notices_of(&name, |index| news.led.contains(&index) && is_told(index)));
-            all.extend(self.notices_of(&name, is_told));
+            let stands = |index: PartitionIndex| !repaired.contains(&index);
+            led.extend(self.notices_of(&name, |index| news.led.contains(&index) && stands(index)));
+            all.extend(self.notices_of(&name, |index| news.changed.contains(&index) && stands(index)));
+            if let Some(topic) = self.topics.get_mut(&name) {
+                let standing = topic.partitions.iter_mut().filter(|(index, _)| !repaired.contains(index));
+                standing.for_each(|(_, partition)| partition.told |= partition.state.is_some());
+            }
             changes.extend(repairs);
             known.push(name);
         }
@@ -66,20 +70,21 @@ impl Controller {
         let mut states = record.states;
         let mut news = TopicNews::default();
         let partitions = record.assignments.into_iter().map(|(index, assignment)| {
-            let before = known.remove(&index);
-            let offline = before.as_ref().map(|partition| partition.offline.clone()).unwrap_or_default();
-            let before = before.and_then(|partition| partition.state);
+            let (before, told, offline) = known
+                .remove(&index)
+                .map(|partition| (partition.state, partition.told, partition.offline))
+                .unwrap_or_default();
             let read = states.remove(&index);
             if let Some(read) = &read {
                 // Another writer's: we tell of ours when they are written.
-                if before.as_ref().is_none_or(|before| before.leader_epoch != read.leader_epoch) {
+                if !told || before.as_ref().is_none_or(|before| before.leader_epoch != read.leader_epoch) {
                     news.led.insert(index);
                 }
-                if before.as_ref() != Some(read) {
+                if !told || before.as_ref() != Some(read) {
                     news.changed.insert(index);
                 }
             }
-            (index, Partition { assignment, state: read.or(before), offline })
+            (index, Partition { assignment, state: read.or(before), told, offline })
         });
         let topic = Topic { id, partitions: partitions.collect() };
         self.topics.insert(name.clone(), topic);
@@ -106,6 +111,7 @@ impl Controller {
             );
             let leader_epoch = state.leader_epoch;
             partition.state = Some(state);
+            partition.told = true;
             let Some(notice) = partition.notice(&name, topic_id, index) else { continue };
             let assignment = match tell {
                 Tell::Target => Assignment::settled(partition.assignment.target()),

@@ -15,6 +15,7 @@ use super::fetch_session::TopicKey;
 use crate::model::{Bug, ErrorCode, LeaderEpoch, Moment, Offset, PartitionIndex, TopicId, TopicName, TopicPartition};
 
 mod session;
+mod throttle;
 
 #[cfg(test)]
 mod tests;
@@ -41,6 +42,12 @@ pub struct ReplicaFetcher {
     fresh: bool,
     /// The leader was not reached: not before.
     resume: Option<Moment>,
+    /// Partitions that are copied no faster than the quota allows, as long as they are behind.
+    throttled: BTreeSet<TopicPartition>,
+    /// More than the quota went through until then.
+    exceeded_until: Option<Moment>,
+    /// Partitions are held back: then it is looked again.
+    held_until: Option<Moment>,
     connected: bool,
     fetches: u64,
     turns: u64,
@@ -68,6 +75,8 @@ struct Followed {
     told: Option<(Offset, Offset)>,
     /// Never asked for since it is followed.
     fresh: bool,
+    /// Left out of the fetch under way, or of the next: it is throttled.
+    held: bool,
 }
 
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]
@@ -192,6 +201,16 @@ pub enum Event<Records> {
     },
     /// A partition has this leader no more.
     Leave(TopicPartition),
+    /// Whether a partition that is followed is throttled (`follower.replication.throttled.replicas`). As for the two above.
+    Throttle {
+        /// Which.
+        partition: TopicPartition,
+        /// Whether it is.
+        throttled: bool,
+    },
+    /// Until when more than `follower.replication.throttled.rate` went through; `None`: less did. To be said before what is to be
+    /// decided by it, while [something is throttled](ReplicaFetcher::is_throttled).
+    Quota(Option<Moment>),
     /// Partitions did what [`Effect::FindPosition`], [`Effect::Replicate`] or [`Effect::Truncate`] asked of them, and say where
     /// they go on: one answer to each.
     Told(Vec<(Asked, Result<FetchPosition, ErrorCode>)>),
@@ -228,6 +247,8 @@ pub enum Effect<Records> {
         high_watermark: Offset,
         /// The leader's.
         log_start: Offset,
+        /// What was sent counts for the quota.
+        throttled: bool,
     },
     /// Have the partition cut its log.
     Truncate {
@@ -256,10 +277,10 @@ pub enum Effect<Records> {
 impl Followed {
     fn wanted(&self) -> Option<Wanted> {
         match self.phase {
-            Phase::Fetching(position) => {
+            Phase::Fetching(position) if !self.held => {
                 Some(Wanted { topic_id: self.topic_id, leader_epoch: self.leader_epoch, position })
             }
-            Phase::Waiting { .. } | Phase::Finding | Phase::Working { .. } => None,
+            Phase::Fetching(_) | Phase::Waiting { .. } | Phase::Finding | Phase::Working { .. } => None,
         }
     }
 
@@ -282,6 +303,9 @@ impl ReplicaFetcher {
             fetching: None,
             fresh: false,
             resume: None,
+            throttled: BTreeSet::new(),
+            exceeded_until: None,
+            held_until: None,
             connected: false,
             fetches: 0,
             turns: 0,
@@ -299,7 +323,8 @@ impl ReplicaFetcher {
     #[must_use]
     pub fn next_deadline(&self) -> Option<Moment> {
         let waiting = self.waiting.first().map(|(moment, _)| *moment);
-        waiting.into_iter().chain(self.resume.filter(|_| self.fetching.is_none())).min()
+        let idle = [self.resume, self.held_until].into_iter().flatten().filter(|_| self.fetching.is_none());
+        waiting.into_iter().chain(idle).min()
     }
 
     /// Takes in what happened; `effects` gets what to do about it.
@@ -309,6 +334,11 @@ impl ReplicaFetcher {
                 return self.follow(now, partition, topic_id, leader_epoch);
             }
             Event::Leave(partition) => return self.leave(&partition),
+            Event::Throttle { partition, throttled } => return self.throttle(partition, throttled),
+            Event::Quota(exceeded_until) => {
+                self.exceeded_until = exceeded_until;
+                return;
+            }
             Event::Told(answers) => {
                 for (asked, found) in answers {
                     self.owed = self.owed.saturating_sub(1);
@@ -349,8 +379,16 @@ impl ReplicaFetcher {
             }
             _ => Phase::Waiting { until: now },
         };
-        let followed =
-            Followed { topic_id, leader_epoch, turn: self.turns, phase, failures: 0, told: None, fresh: true };
+        let followed = Followed {
+            topic_id,
+            leader_epoch,
+            turn: self.turns,
+            phase,
+            failures: 0,
+            told: None,
+            fresh: true,
+            held: false,
+        };
         if matches!(phase, Phase::Waiting { .. }) {
             self.waiting.insert((now, partition.clone()));
         }
@@ -365,6 +403,7 @@ impl ReplicaFetcher {
         if let Phase::Waiting { until } = left.phase {
             self.waiting.remove(&(until, partition.clone()));
         }
+        self.throttled.remove(partition);
         self.session.touch(partition);
         let first = TopicPartition { topic: partition.topic.clone(), partition: PartitionIndex(i32::MIN) };
         let mut others = self.partitions.range(first..).take_while(|(id, _)| id.topic == partition.topic);
@@ -375,6 +414,7 @@ impl ReplicaFetcher {
 
     /// Begins whatever can begin now.
     fn go_on<Records>(&mut self, now: Moment, effects: &mut Vec<Effect<Records>>) {
+        self.held_until.take_if(|until| *until <= now);
         while self.waiting.first().is_some_and(|(until, _)| *until <= now) {
             let Some((_, partition)) = self.waiting.pop_first() else { break };
             if let Some(followed) = self.partitions.get_mut(&partition) {
@@ -400,13 +440,15 @@ impl ReplicaFetcher {
 
     fn fetch<Records>(&mut self, now: Moment, effects: &mut Vec<Effect<Records>>) {
         self.fresh = false;
+        self.hold_back(now);
         let Some(request) = self.session.request(&self.partitions) else {
             if self.partitions.is_empty() && std::mem::replace(&mut self.connected, false) {
                 effects.push(Effect::Disconnect);
             }
             return;
         };
-        let retry = self.waiting.first().map_or(Duration::MAX, |(moment, _)| moment.since(now));
+        let retry = self.waiting.first().map(|(moment, _)| *moment).into_iter().chain(self.held_until).min();
+        let retry = retry.map_or(Duration::MAX, |moment| moment.since(now));
         self.fetches += 1;
         self.connected = true;
         self.fetching = Some(self.fetches);
@@ -466,7 +508,8 @@ impl ReplicaFetcher {
                     return;
                 }
                 followed.told = Some((high_watermark, log_start));
-                let replicate = Effect::Replicate { asked, records: answer.records, high_watermark, log_start };
+                let (records, throttled) = (answer.records, self.throttled.contains(&partition));
+                let replicate = Effect::Replicate { asked, records, high_watermark, log_start, throttled };
                 (Phase::Working { at, cut: false }, replicate)
             }
         };
@@ -540,7 +583,8 @@ impl ReplicaFetcher {
         followed.told = None;
         self.waiting.insert((until, partition.clone()));
         self.session.touch(partition);
-        if wait == self.rules.backoff_max {
+        // Ever more rarely: while ZooKeeper is away, or a disk is full, thousands of partitions fail once a second.
+        if wait == self.rules.backoff_max && followed.failures.saturating_add(1).is_power_of_two() {
             effects.push(Effect::Report { partition: partition.clone(), error });
         }
     }

@@ -99,6 +99,16 @@ impl Transcript {
         assert!(self.step(Event::Leave(id(name))).is_empty());
     }
 
+    fn throttle(&mut self, name: &str, throttled: bool) {
+        assert!(self.step(Event::Throttle { partition: id(name), throttled }).is_empty());
+    }
+
+    /// More than the quota went through, until so many ms from now.
+    fn exceeded_for(&mut self, ms: u64) {
+        let until = Moment(Duration::from_millis(self.ms + ms));
+        assert!(self.step(Event::Quota(Some(until))).is_empty());
+    }
+
     fn tick(&mut self, after_ms: u64) -> Vec<String> {
         self.ms += after_ms;
         self.step(Event::Tick)
@@ -126,8 +136,9 @@ impl Transcript {
 fn rendered(effect: &Effect<u32>) -> String {
     match effect {
         Effect::FindPosition(asked) => format!("find {} in epoch {}", asked.partition, asked.leader_epoch.0),
-        Effect::Replicate { asked, records, high_watermark, .. } => {
-            format!("replicate {} {records:?} high watermark {}", asked.partition, high_watermark.0)
+        Effect::Replicate { asked, records, high_watermark, throttled, .. } => {
+            let counted = if *throttled { ", counted" } else { "" };
+            format!("replicate {} {records:?} high watermark {}{counted}", asked.partition, high_watermark.0)
         }
         Effect::Truncate { asked, to } => format!("truncate {} to {to:?}", asked.partition),
         Effect::FindOffsets(asked) => format!("leader's log of {}", asked.partition),
@@ -279,6 +290,8 @@ fn failures_wait_longer_and_longer_and_the_leader_holds_no_fetch_beyond_that() {
     assert_eq!(t.tick(640), ["find a-0 in epoch 3"]);
     let last = t.told("a-0", Err(ErrorCode::FencedLeaderEpoch));
     assert_eq!(last, ["report a-0 FENCED_LEADER_EPOCH"], "the longest wait is told");
+    assert_eq!(t.tick(1000), ["find a-0 in epoch 3"]);
+    assert_eq!(t.told("a-0", Err(ErrorCode::FencedLeaderEpoch)), [""; 0], "and then ever more rarely");
     assert_eq!(t.machine.next_deadline(), Some(Moment(Duration::from_millis(t.ms + 1_000))));
 }
 
@@ -358,4 +371,66 @@ fn what_nobody_asked_for_and_what_is_told_twice_has_no_effect() {
     assert_eq!(t.answer(ErrorCode::None, 7, twice), ["replicate a-0 Some(1) high watermark 0"]);
     let number = t.machine.fetches;
     assert_eq!(t.step(Event::Unreachable { number }), [""; 0], "it was answered");
+}
+
+/// About records that do not reach up to the high watermark.
+fn behind(name: &str, sent: u32, high_watermark: i64) -> PartitionAnswer<u32> {
+    PartitionAnswer { high_watermark: Offset(high_watermark), ..records(name, sent) }
+}
+
+#[test]
+fn a_throttled_partition_that_is_behind_is_left_out_until_the_rate_has_come_down() {
+    let mut t = Transcript::copying(&["a-0", "b-0"]);
+    t.throttle("a-0", true);
+    assert!(t.machine.is_throttled());
+    let copied = t.answer(ErrorCode::None, 7, vec![behind("a-0", 9, 100)]);
+    assert_eq!(copied, ["replicate a-0 Some(9) high watermark 100, counted"]);
+    t.exceeded_for(700);
+    assert_eq!(t.told("a-0", Ok(at(9))), ["fetch 7/2 wait 500ms not a-0"]);
+    t.ms += 500;
+    assert_eq!(t.answer(ErrorCode::None, 7, vec![]), ["fetch 7/3 wait 200ms"], "no longer than it is held back");
+    t.ms += 200;
+    assert_eq!(t.answer(ErrorCode::None, 7, vec![]), ["fetch 7/4 wait 500ms a-0@9"]);
+}
+
+#[test]
+fn what_is_not_throttled_or_not_behind_goes_on() {
+    let mut t = Transcript::copying(&["a-0", "b-0"]);
+    t.throttle("a-0", true);
+    let copied = t.answer(ErrorCode::None, 7, vec![behind("a-0", 9, 9), behind("b-0", 9, 100)]);
+    let expected = ["replicate a-0 Some(9) high watermark 9, counted", "replicate b-0 Some(9) high watermark 100"];
+    assert_eq!(copied, expected);
+    t.exceeded_for(700);
+    t.told("a-0", Ok(at(9)));
+    assert_eq!(t.told("b-0", Ok(at(9))), ["fetch 7/2 wait 500ms a-0@9 b-0@9"]);
+}
+
+#[test]
+fn with_nothing_else_to_ask_for_it_waits_but_not_so_long_that_another_rate_goes_unnoticed() {
+    let mut t = Transcript::copying(&["a-0"]);
+    t.throttle("a-0", true);
+    t.answer(ErrorCode::None, 7, vec![behind("a-0", 9, 100)]);
+    t.exceeded_for(5000);
+    assert_eq!(t.told("a-0", Ok(at(9))), [""; 0]);
+    let again = t.machine.next_deadline().expect("it is looked again");
+    assert_eq!(again, Moment(Duration::from_millis(t.ms + 1000)));
+    assert_eq!(t.tick(1000), [""; 0]);
+    t.step(Event::Quota(None));
+    assert_eq!(t.tick(10), ["fetch 7/0 wait 500ms a-0@9"]);
+    assert_eq!(t.machine.next_deadline(), None);
+}
+
+#[test]
+fn a_partition_that_is_throttled_no_more_goes_on_at_once() {
+    let mut t = Transcript::copying(&["a-0"]);
+    t.throttle("a-0", true);
+    t.answer(ErrorCode::None, 7, vec![behind("a-0", 9, 100)]);
+    t.exceeded_for(5000);
+    assert_eq!(t.told("a-0", Ok(at(9))), [""; 0]);
+    t.throttle("a-0", false);
+    assert!(!t.machine.is_throttled());
+    assert_eq!(t.tick(10), ["fetch 7/0 wait 500ms a-0@9"]);
+    t.leave("a-0");
+    t.throttle("a-0", true);
+    assert!(!t.machine.is_throttled(), "what is not followed is not throttled");
 }

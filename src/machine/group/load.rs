@@ -29,7 +29,8 @@ impl<T> Coordinator<T> {
         let stale = epoch.is_some_and(|epoch| epoch < self.epoch);
         if !stale {
             self.drop_everything(effects);
-            self.epoch = epoch.unwrap_or(self.epoch);
+            // A partition that is made anew counts from the beginning.
+            self.epoch = epoch.unwrap_or(LeaderEpoch::NONE);
             self.ownership = Ownership::Elsewhere;
         }
     }
@@ -51,6 +52,7 @@ impl<T> Coordinator<T> {
         effects.extend(waiting.map(|(to, reply)| Effect::Reply(to, reply)));
         self.timers.clear();
         self.has_consumer_groups = false;
+        self.deleted_meanwhile.clear();
     }
 
     pub(super) fn replayed(&mut self, epoch: LeaderEpoch, records: Vec<Replayed>) {
@@ -98,6 +100,10 @@ impl<T> Coordinator<T> {
                 group.revive(step);
                 group.revive_consumer(step);
             });
+        }
+        let deleted = std::mem::take(&mut self.deleted_meanwhile);
+        if !deleted.is_empty() {
+            self.topics_deleted(now, deleted, effects);
         }
     }
 }

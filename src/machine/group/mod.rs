@@ -9,7 +9,7 @@
 //! # How the shell drives it
 //!
 //! - **Finding it.** [`partition_for`] names the partition whose leader coordinates a group, given how many partitions
-//!   `__consumer_offsets` has (read once, at the start). FindCoordinator and every request of a group go by it.
+//!   `__consumer_offsets` has. FindCoordinator and every request of a group go by it.
 //! - **Election** of this broker as the partition's leader: [`Event::Load`] with the leader epoch; then the log from its
 //!   start to its end (uncommitted records too) as [`Event::Replayed`], in order; then [`Event::Loaded`]. A batch's records
 //!   are decoded by [`GroupRecord::decode`]; those of transactional batches, and their end markers, are said as such. When
@@ -116,6 +116,8 @@ pub struct Coordinator<Ticket> {
     topics: Arc<Topics>,
     /// There was a group of the consumer protocol since the last load.
     has_consumer_groups: bool,
+    /// Topics that went while the records were being read: what of them is in the log is known when all of it was.
+    deleted_meanwhile: BTreeSet<Str>,
 }
 
 /// Whether this broker coordinates the partition's groups.
@@ -330,6 +332,7 @@ impl<T> Coordinator<T> {
             sweep: Sweep { next: Moment::default(), from: None },
             topics: Arc::default(),
             has_consumer_groups: false,
+            deleted_meanwhile: BTreeSet::new(),
         }
     }
 
@@ -364,7 +367,7 @@ impl<T> Coordinator<T> {
             Event::Request(ticket, request) => self.request(now, ticket, request, effects),
             Event::Written(write, result) => self.written(now, write, result, effects),
             Event::TransactionEnded(producer, committed) => self.transaction_ended(producer, committed),
-            Event::TopicsDeleted(topics) => self.topics_deleted(now, &topics, effects),
+            Event::TopicsDeleted(topics) => self.topics_deleted(now, topics, effects),
             Event::TopicsChanged(topics) => self.topics = topics,
             Event::Configured(rules) => self.rules = rules,
             Event::Tick => {}

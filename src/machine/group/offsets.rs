@@ -10,7 +10,7 @@ use std::time::Duration;
 use super::api::{Commit, NewOffset, Now, Reply, owned};
 use super::consumer::State;
 use super::writes::{Purpose, Removal};
-use super::{Coordinator, Effect, Group, Phase, Step, Sweep, WRITES_IN_FLIGHT_MAX};
+use super::{Coordinator, Effect, Group, Ownership, Phase, Step, Sweep, WRITES_IN_FLIGHT_MAX};
 use crate::model::{ErrorCode, Offset, ProducerId, Timestamp};
 use crate::wire::Str;
 use crate::wire::group_record::{GroupMetadataKey, GroupRecord, OffsetCommitKey, OffsetCommitValue};
@@ -402,10 +402,15 @@ impl<T> Group<T> {
 }
 
 impl<T> Coordinator<T> {
-    pub(super) fn topics_deleted(&mut self, now: Now, topics: &BTreeSet<Str>, effects: &mut Vec<Effect<T>>) {
+    pub(super) fn topics_deleted(&mut self, now: Now, topics: BTreeSet<Str>, effects: &mut Vec<Effect<T>>) {
+        match self.ownership {
+            Ownership::Elsewhere => return,
+            Ownership::Loading => return self.deleted_meanwhile.extend(topics),
+            Ownership::Active => {}
+        }
         let ids = self.groups.keys().cloned().collect::<Vec<_>>();
         for id in ids {
-            self.with_group(now, &id, effects, |group, step| group.topics_deleted(topics, step));
+            self.with_group(now, &id, effects, |group, step| group.topics_deleted(&topics, step));
         }
     }
 

@@ -17,6 +17,8 @@ const REFUSED_PAUSE: Duration = Duration::from_millis(500);
 pub(super) struct Follower {
     /// It has all below. [`Offset::NONE`] until it was heard of.
     pub(super) end: Offset,
+    /// Where its log begins. [`Offset::NONE`] until it was heard of.
+    pub(super) log_start: Offset,
     /// When it last had all that the leader had.
     caught_up: Option<Moment>,
     /// When it last asked, and where the leader's log ended then.
@@ -26,7 +28,7 @@ pub(super) struct Follower {
 impl Follower {
     /// One that was not heard of under this leadership. A member of the ISR counts as having caught up when it began.
     pub(super) fn unknown(caught_up: Option<Moment>) -> Self {
-        Self { end: Offset::NONE, caught_up, last_fetch: None }
+        Self { end: Offset::NONE, log_start: Offset::NONE, caught_up, last_fetch: None }
     }
 
     /// The same under a new leadership: its members of the ISR count as having caught up when it began.
@@ -53,13 +55,20 @@ impl Follower {
 }
 
 impl<Ticket> Partition<Ticket> {
-    pub(super) fn fetched(&mut self, now: Moment, replica: BrokerId, offset: Offset) {
+    pub(super) fn fetched(&mut self, now: Moment, replica: BrokerId, offset: Offset, log_start: Offset) {
         let leader_end = self.log.end;
         let Role::Leader { followers, .. } = &mut self.role else { return };
         // One that is not assigned is told so by whoever answers it.
         if let Some(follower) = followers.get_mut(&replica).filter(|_| offset <= leader_end) {
             follower.fetched(now, offset, leader_end);
+            follower.log_start = log_start;
         }
+    }
+
+    /// Whether a replica is a member of the ISR, as the leader knows.
+    #[must_use]
+    pub fn is_in_sync(&self, replica: BrokerId) -> bool {
+        matches!(&self.role, Role::Leader { leadership, .. } if leadership.isr.contains(&replica))
     }
 
     /// Whether a follower is a member of the ISR, has all that there is, and is to stay: while it asks for the same again and

@@ -10,13 +10,15 @@
 //! Source: Kafka 3.9 `Partition.scala` (`maybeIncrementLeaderHW`, `checkEnoughReplicasReachOffset`, `maybeExpandIsr`,
 //! `maybeShrinkIsr`), KIP-497.
 
-use std::collections::{BTreeMap, VecDeque};
+use std::collections::{BTreeMap, BTreeSet, VecDeque};
 use std::time::Duration;
 
+use self::deletion::Deletions;
 use self::followers::Follower;
 use super::isr_change::IsrAnswer;
 use crate::model::{BrokerId, Bug, Durability, ErrorCode, LeaderEpoch, Moment, Offset, PartitionEpoch};
 
+mod deletion;
 mod followers;
 
 #[cfg(test)]
@@ -35,6 +37,7 @@ pub struct Partition<Ticket> {
     unflushed_since: Option<Moment>,
     /// Waiting produces, in the order of the offsets that they wait for.
     waits: VecDeque<Wait<Ticket>>,
+    deletions: Deletions,
 }
 
 /// The topic's settings that these decisions depend on.
@@ -122,6 +125,8 @@ pub enum Event<Ticket> {
         replica: BrokerId,
         /// Exclusive.
         offset: Offset,
+        /// Where its log begins.
+        log_start: Offset,
     },
     /// Followers that [rest](Partition::rests) had all that there was, at these moments. To be said before anything that is appended,
     /// and before a tick.
@@ -147,6 +152,19 @@ pub enum Event<Ticket> {
         /// The new log start offset.
         start: Offset,
     },
+    /// The log start was moved by request, which waits until all live replicas begin there.
+    DeletionAwaited {
+        /// Names it; the effect carries the same.
+        number: u64,
+        /// Exclusive.
+        until: Offset,
+        /// Then its client gives up.
+        deadline: Moment,
+        /// Brokers that are alive.
+        live: BTreeSet<BrokerId>,
+    },
+    /// Others are alive now. To be said while deletions wait.
+    LiveBrokers(BTreeSet<BrokerId>),
     /// The topic's settings changed.
     Configured(Rules),
     /// Time passed; see [`Partition::next_deadline`].
@@ -176,6 +194,14 @@ pub enum Effect<Ticket> {
     Acknowledge(Ticket),
     /// The produce is not known to be committed: tell the producer why.
     Refuse(Ticket, ErrorCode),
+    /// Tell the client of a deletion where the logs of all live replicas begin at the latest, or why that is not known to be behind
+    /// what it deleted.
+    RecordsDeleted {
+        /// Which.
+        number: u64,
+        /// What.
+        outcome: Result<Offset, ErrorCode>,
+    },
 }
 
 #[derive(Debug)]
@@ -221,6 +247,7 @@ impl<Ticket> Partition<Ticket> {
             flush: Flush::Idle,
             unflushed_since: None,
             waits: VecDeque::new(),
+            deletions: Deletions::default(),
         }
     }
 
@@ -282,7 +309,7 @@ impl<Ticket> Partition<Ticket> {
     #[must_use]
     pub fn next_deadline(&self) -> Option<Moment> {
         let waits = self.waits.iter().map(|wait| wait.deadline).min();
-        waits.into_iter().chain(self.flush_due()).chain(self.lag_due()).min()
+        waits.into_iter().chain(self.flush_due()).chain(self.lag_due()).chain(self.deletions.due()).min()
     }
 
     /// Takes in what happened; `effects` gets what to do about it.
@@ -300,7 +327,7 @@ impl<Ticket> Partition<Ticket> {
                 self.log.flushed = self.log.flushed.max(up_to);
             }
             Event::FlushFailed => self.broken(effects),
-            Event::Fetched { replica, offset } => self.fetched(now, replica, offset),
+            Event::Fetched { replica, offset, log_start } => self.fetched(now, replica, offset, log_start),
             Event::CaughtUp(seen) => self.caught_up(&seen),
             Event::IsrAltered(answer) => self.isr_altered(now, answer),
             Event::Replicated { end, high_watermark } => self.replicated(end, high_watermark, effects),
@@ -309,12 +336,21 @@ impl<Ticket> Partition<Ticket> {
                 self.log.start = start;
                 self.high_watermark = self.high_watermark.max(start);
             }
+            Event::DeletionAwaited { number, until, deadline, live } => {
+                self.deletions.live(live);
+                self.deletions.add(number, until, deadline);
+                if !matches!(self.role, Role::Leader { .. }) {
+                    self.refuse_deletions(ErrorCode::NotLeaderOrFollower, effects);
+                }
+            }
+            Event::LiveBrokers(live) => self.deletions.live(live),
             Event::Configured(rules) => self.rules = rules,
             Event::Tick => {}
         }
         self.flush_if_needed(now, effects);
         self.advance_high_watermark(now, effects);
         self.expire(now, effects);
+        self.answer_deletions(now, effects);
         self.wish_for_another_isr(now, effects);
         self.check();
     }
@@ -484,6 +520,7 @@ impl<Ticket> Partition<Ticket> {
 
     fn refuse_all(&mut self, error: ErrorCode, effects: &mut Vec<Effect<Ticket>>) {
         effects.extend(self.waits.drain(..).map(|wait| Effect::Refuse(wait.ticket, error)));
+        self.refuse_deletions(error, effects);
     }
 
     /// `min.insync.replicas`, but never more than there are replicas.
@@ -495,8 +532,8 @@ impl<Ticket> Partition<Ticket> {
         assert!(self.log.start <= self.high_watermark, "the log start passed the high watermark");
         assert!(self.high_watermark <= self.log.end, "the high watermark passed the log end");
         assert!(
-            self.waits.is_empty() || matches!(self.role, Role::Leader { .. }),
-            "only a leader has produces waiting"
+            (self.waits.is_empty() && self.deletions.is_empty()) || matches!(self.role, Role::Leader { .. }),
+            "only a leader has produces and deletions waiting"
         );
     }
 }

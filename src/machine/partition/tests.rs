@@ -207,7 +207,7 @@ fn led_by_three(leader_epoch: i32, partition_epoch: i32) -> Leadership {
 }
 
 fn fetched(replica: i32, offset: i64) -> Event<&'static str> {
-    Event::Fetched { replica: BrokerId(replica), offset: Offset(offset) }
+    Event::Fetched { replica: BrokerId(replica), offset: Offset(offset), log_start: Offset(0) }
 }
 
 fn altered(isr: &[i32], partition_epoch: i32) -> Event<&'static str> {
@@ -294,6 +294,78 @@ fn with_too_small_an_isr_nothing_is_committed() {
     assert_eq!(p.0.may_append(true), Err(ErrorCode::NotEnoughReplicas));
     p.at(1, Event::Appended { end: Offset(1), waits: vec![] });
     assert_eq!(p.0.high_watermark(), Offset(0));
+}
+
+/// Kafka 3.9 too moves no high watermark then, so that it says NOT_ENOUGH_REPLICAS_AFTER_APPEND only where the ISR shrinks between
+/// the high watermark's move and the look at what waited for it. Here that is one step.
+#[test]
+fn a_record_whose_isr_got_too_small_before_it_was_committed_waits_for_a_larger_one_as_long_as_its_producer_does() {
+    let mut p = leader_of_three(Durability::PageCache);
+    p.at(0, Event::Configured(Rules { min_insync_replicas: 2, ..rules(Durability::PageCache) }));
+    let waits = vec![wait(1, 20, "impatient"), wait(1, 90, "patient")];
+    assert_eq!(p.at(1, Event::Appended { end: Offset(1), waits }), []);
+    assert_eq!(p.at(2, altered(&[1], 1)), []);
+    assert_eq!(p.at(20, Event::Tick), [Effect::Refuse("impatient", ErrorCode::RequestTimedOut)]);
+    let isr = vec![US, BrokerId(2)];
+    let (leader_epoch, partition_epoch) = (LeaderEpoch(0), PartitionEpoch(1));
+    assert_eq!(p.at(21, fetched(2, 1)), [Effect::AlterIsr { isr, leader_epoch, partition_epoch }]);
+    let committed = [Effect::HighWatermarkMoved(Offset(1)), Effect::Acknowledge("patient")];
+    assert_eq!(p.at(22, altered(&[1, 2], 2)), committed);
+}
+
+/// A leader of three with ten records, of which five were deleted at second 2, by a request that gives up at second 30.
+fn deleting(live: &[i32]) -> Transcript {
+    let mut p = leader_of_three(Durability::PageCache);
+    p.at(1, Event::Appended { end: Offset(10), waits: vec![] });
+    p.at(1, fetched(2, 10));
+    p.at(1, fetched(3, 10));
+    assert_eq!(p.at(2, Event::StartMoved { start: Offset(5) }), []);
+    assert_eq!(p.at(2, awaited(7, live)), []);
+    assert_eq!(p.0.next_deadline(), Some(at(30)));
+    p
+}
+
+fn awaited(number: u64, live: &[i32]) -> Event<&'static str> {
+    let live = live.iter().copied().map(BrokerId).collect();
+    Event::DeletionAwaited { number, until: Offset(5), deadline: at(30), live }
+}
+
+fn begins(replica: i32, log_start: i64) -> Event<&'static str> {
+    Event::Fetched { replica: BrokerId(replica), offset: Offset(10), log_start: Offset(log_start) }
+}
+
+fn deleted(number: u64, outcome: Result<i64, ErrorCode>) -> Effect<&'static str> {
+    Effect::RecordsDeleted { number, outcome: outcome.map(Offset) }
+}
+
+#[test]
+fn records_are_deleted_when_every_live_replica_begins_behind_them() {
+    let mut p = deleting(&[1, 2, 3]);
+    assert_eq!(p.at(3, begins(2, 6)), []);
+    assert_eq!(p.at(3, begins(3, 4)), [], "not all of them");
+    assert_eq!(p.at(4, begins(3, 5)), [deleted(7, Ok(5))], "the lowest");
+    assert_eq!(p.at(5, awaited(8, &[1, 2, 3])), [deleted(8, Ok(5))], "deleted already");
+    assert_ne!(p.0.next_deadline(), Some(at(30)), "nobody waits any more");
+}
+
+#[test]
+fn a_replica_whose_broker_is_gone_is_not_waited_for() {
+    let mut p = deleting(&[1, 2, 3]);
+    p.at(3, begins(2, 5));
+    let live = [1, 2].map(BrokerId).into_iter().collect();
+    assert_eq!(p.at(4, Event::LiveBrokers(live)), [deleted(7, Ok(5))]);
+}
+
+#[test]
+fn a_deletion_is_given_up_when_its_time_is_over_or_another_broker_leads() {
+    let mut p = deleting(&[1, 2, 3]);
+    assert!(p.at(30, Event::Tick).contains(&deleted(7, Err(ErrorCode::RequestTimedOut))));
+    let mut p = deleting(&[1, 2, 3]);
+    p.at(3, awaited(8, &[1, 2, 3]));
+    let elsewhere = Event::Assigned(Leadership { leader: BrokerId(2), ..led_by_three(1, 1) });
+    let refused = |number| deleted(number, Err(ErrorCode::NotLeaderOrFollower));
+    assert_eq!(p.at(4, elsewhere), [refused(7), refused(8)]);
+    assert_eq!(p.at(5, awaited(9, &[1])), [refused(9)]);
 }
 
 #[test]

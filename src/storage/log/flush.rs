@@ -153,6 +153,15 @@ impl Unflushed {
         self.cuts += 1;
     }
 
+    /// The log goes on in another folder, where all below `recovery_point` is durable: flushes under way say nothing about it.
+    pub(super) fn relocated(&mut self, recovery_point: Offset) {
+        self.files.clear();
+        self.generation += 1;
+        self.recovery_point = recovery_point;
+        // Whatever a flush under way says of these, the next one sees to them.
+        (self.names, self.epochs, self.cuts) = (self.names + 1, self.epochs + 1, self.cuts + 1);
+    }
+
     /// What was appended from `offset` on is gone: flushes under way say nothing about what comes in its place.
     pub(super) fn truncated(&mut self, offset: Offset) {
         self.generation += 1;
@@ -208,7 +217,7 @@ impl Log {
         let unflushed = &self.unflushed;
         FlushTask {
             disk: Arc::clone(&self.view.disk),
-            dir: Arc::clone(&self.view.dir),
+            dir: self.view.dir(),
             files: unflushed.files.iter().map(|(_, path, file)| (path.clone(), Arc::clone(file))).collect(),
             names_are_new: unflushed.names_synced < unflushed.names,
             new_epochs: (unflushed.epochs_saved < unflushed.epochs).then(|| self.epochs.clone()),

@@ -18,6 +18,7 @@ mod listing;
 mod lookup;
 mod rebuild;
 mod recovery;
+mod relocate;
 mod retention;
 mod roll;
 mod truncate;
@@ -38,6 +39,7 @@ use crate::storage::producer_state::{ProducerDescription, ProducerStates};
 
 pub use self::config::{CleanupPolicy, LogConfig, SEGMENT_BYTES_MAX};
 pub use self::flush::{FlushOutcome, FlushTask};
+pub use self::relocate::CopyError;
 pub use self::types::{
     AppendError, Appended, Corruption, Cut, DiskError, NewBatch, OpenError, OpenOptions, OpenReport, PendingDelete,
     Read, ReadError, ReadRequest, Slice, TimestampOffset,
@@ -112,8 +114,8 @@ impl Log {
 
     /// The folder.
     #[must_use]
-    pub fn dir(&self) -> &Path {
-        &self.view.dir
+    pub fn dir(&self) -> Arc<Path> {
+        self.view.dir()
     }
 
     /// First readable offset.

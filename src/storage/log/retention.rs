@@ -108,7 +108,7 @@ impl Log {
         let mut renamed = Vec::new();
         for segment in gone {
             let base = segment.base_offset();
-            renamed.extend(rename_deleted(&*self.view.disk, &self.view.dir, base, &FileKind::ALL)?);
+            renamed.extend(rename_deleted(&*self.view.disk, &self.view.dir(), base, &FileKind::ALL)?);
             self.unflushed.set_aside(segment.base_offset());
         }
         self.unflushed.names_changed();

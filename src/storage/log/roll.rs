@@ -20,7 +20,7 @@ impl Log {
     pub(super) fn roll(&mut self, now: Timestamp) -> Result<(), DiskError> {
         self.seal_active()?;
         self.write_snapshot()?;
-        let next = new_segment(&*self.view.disk, &self.view.dir, self.next_offset, now, &self.config)?;
+        let next = new_segment(&*self.view.disk, &self.view.dir(), self.next_offset, now, &self.config)?;
         let mut segments = self.view.segments().to_vec();
         segments.push(Arc::clone(&next.segment));
         let old = std::mem::replace(&mut self.active, next);
@@ -43,7 +43,7 @@ impl Log {
             self.active.reserved = self.active.size;
         }
         let base = self.active.segment.base_offset();
-        let written = write_indexes(&*self.view.disk, &self.view.dir, base, &self.active.open.indexes)?;
+        let written = write_indexes(&*self.view.disk, &self.view.dir(), base, &self.active.open.indexes)?;
         for (path, file) in written {
             self.unflushed.add(path, file);
         }
@@ -83,7 +83,7 @@ impl Log {
             return Ok(());
         }
         self.producers.skip_to(self.next_offset);
-        let path = file_path(&self.view.dir, self.next_offset, FileKind::ProducerSnapshot);
+        let path = file_path(&self.view.dir(), self.next_offset, FileKind::ProducerSnapshot);
         let file = write_file(&*self.view.disk, &path, &producer_snapshot::encode(&self.producers))?;
         self.unflushed.add(path, file);
         self.unflushed.names_changed();

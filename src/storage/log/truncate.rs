@@ -81,7 +81,7 @@ impl Log {
                 remove(&*self.view.disk, &segment.file(kind))?;
             }
         }
-        self.view.disk.sync_dir(&self.view.dir).map_err(|error| DiskError::new("sync", &self.view.dir, &error))
+        self.view.disk.sync_dir(&self.view.dir()).map_err(|error| DiskError::new("sync", &self.view.dir(), &error))
     }
 
     fn start_anew(&mut self, offset: Offset, now: Timestamp) -> Result<(), ReadError> {
@@ -102,7 +102,7 @@ impl Log {
             seed: self.jitter,
             files: Arc::clone(&self.view.files),
         };
-        let (disk, dir) = (Arc::clone(&self.view.disk), Arc::clone(&self.view.dir));
+        let (disk, dir) = (Arc::clone(&self.view.disk), self.view.dir());
         let listing = Listing::tidied(&*disk, &dir, options.settled()).map_err(ReadError::from)?;
         let loader = Loader {
             disk,

@@ -104,6 +104,17 @@ pub enum AppendError {
     LogFailed(DiskError),
 }
 
+impl AppendError {
+    /// The disk's error, if it is one.
+    #[must_use]
+    pub fn disk(&self) -> Option<&DiskError> {
+        match self {
+            Self::Disk(error) | Self::LogFailed(error) => Some(error),
+            Self::BatchTooLarge { .. } | Self::OutOfOrder { .. } | Self::Producer(_) | Self::NotValidated(_) => None,
+        }
+    }
+}
+
 /// Bytes that are taken off a large file at once when it is deleted. A file system that tells its disk what is free (mounted
 /// with `discard`) holds up every flush for as long as that takes: with a whole segment of 1 GiB some 40 ms, with this much 1.
 const CUT_BYTES: u64 = 1 << 20;

@@ -24,7 +24,8 @@ pub(crate) type SegmentList = Arc<[Arc<Segment>]>;
 #[derive(Debug)]
 pub struct LogView {
     pub(super) disk: Arc<dyn Disk>,
-    pub(super) dir: Arc<Path>,
+    /// Another one when the log went to another log dir.
+    dir: RwLock<Arc<Path>>,
     pub(super) files: Arc<OpenFiles>,
     /// Swapped whole when a segment is rolled, removed or truncated. Held only for cloning.
     segments: RwLock<SegmentList>,
@@ -44,13 +45,22 @@ impl LogView {
     ) -> Self {
         Self {
             disk,
-            dir,
+            dir: RwLock::new(dir),
             files,
             segments: RwLock::new(segments),
             log_start: AtomicI64::new(log_start.0),
             recovery_point: AtomicI64::new(0),
             first_dirty: AtomicI64::new(Offset::NONE.0),
         }
+    }
+
+    /// The folder.
+    pub(super) fn dir(&self) -> Arc<Path> {
+        Arc::clone(&self.dir.read().unwrap_or_else(PoisonError::into_inner))
+    }
+
+    pub(super) fn set_dir(&self, dir: Arc<Path>) {
+        *self.dir.write().unwrap_or_else(PoisonError::into_inner) = dir;
     }
 
     pub(super) fn segments(&self) -> SegmentList {
@@ -108,8 +118,13 @@ impl LogView {
     /// # Errors
     /// See [`ReadError`].
     pub fn read(&self, request: &ReadRequest, wait: Wait) -> Result<Read, ReadError> {
+        self.check_range(&self.segments(), request.offset)?;
+        self.find(request, wait)
+    }
+
+    /// The same, also of what lies below the log start offset and is there still.
+    pub(super) fn find(&self, request: &ReadRequest, wait: Wait) -> Result<Read, ReadError> {
         let segments = self.segments();
-        self.check_range(&segments, request.offset)?;
         let first = segments.partition_point(|segment| segment.base_offset() <= request.offset).saturating_sub(1);
         for (at, segment) in segments.iter().enumerate().skip(first) {
             let (published_end, size) = segment.tail();

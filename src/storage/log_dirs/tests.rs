@@ -9,29 +9,34 @@ use crate::storage::disk::{Access, read_file};
 use crate::storage::log::{NewBatch, Origin};
 use crate::wire::record::{BATCH_HEADER_BYTES, BatchBuilder, BatchHeader, Codec, NewRecord};
 
-const NOW: Timestamp = Timestamp(1_000_000);
+pub(super) const NOW: Timestamp = Timestamp(1_000_000);
 
 fn paths() -> Vec<PathBuf> {
     ["/a", "/b"].map(PathBuf::from).to_vec()
 }
 
-fn open(disk: &SimDisk) -> Result<LogDirs, LogDirsError> {
+pub(super) fn open(disk: &SimDisk) -> Result<LogDirs, LogDirsError> {
     LogDirs::open(Arc::new(disk.clone()), &paths())
 }
 
-fn partition(topic: &str, number: i32) -> TopicPartition {
+pub(super) fn partition(topic: &str, number: i32) -> TopicPartition {
     TopicPartition { topic: TopicName::new(topic).unwrap(), partition: PartitionIndex(number) }
 }
 
-fn topic_id() -> TopicId {
+pub(super) fn topic_id() -> TopicId {
     TopicId::parse("sEqLFfGxSq2bB2PwjNH0Vg").unwrap()
 }
 
-fn create(dirs: &mut LogDirs, name: &TopicPartition) -> (LogDirIndex, Log) {
+pub(super) fn create(dirs: &mut LogDirs, name: &TopicPartition) -> (LogDirIndex, Log) {
     dirs.create_partition(name, Some(topic_id()), LogConfig::default(), NOW).unwrap()
 }
 
-fn append(log: &mut Log, times: usize) {
+pub(super) fn append(log: &mut Log, times: usize) {
+    assert!(try_append(log, times));
+}
+
+/// Whether all could be appended.
+pub(super) fn try_append(log: &mut Log, times: usize) -> bool {
     let mut builder = BatchBuilder::new(Codec::None);
     builder.append(&NewRecord { value: Some(b"value"), ..NewRecord::default() }).unwrap();
     let bytes = builder.build().unwrap();
@@ -39,15 +44,15 @@ fn append(log: &mut Log, times: usize) {
     let batch = NewBatch { header, body: Bytes::from(bytes).slice(BATCH_HEADER_BYTES..), origin: Origin::Client };
     let mut results = Vec::new();
     log.append_as_leader(&vec![batch; times], LeaderEpoch(0), NOW, &mut results);
-    assert!(results.iter().all(Result::is_ok));
+    results.iter().all(Result::is_ok)
 }
 
-fn load(dirs: &mut LogDirs) -> BTreeMap<TopicPartition, LoadedPartition> {
+pub(super) fn load(dirs: &mut LogDirs) -> BTreeMap<TopicPartition, LoadedPartition> {
     let jobs = dirs.load_jobs();
     jobs.into_iter().map(|job| job.run(LogConfig::default(), NOW)).map(|one| (one.partition.clone(), one)).collect()
 }
 
-fn offsets(log: &Log, high_watermark: i64) -> PartitionOffsets {
+pub(super) fn offsets(log: &Log, high_watermark: i64) -> PartitionOffsets {
     PartitionOffsets {
         recovery_point: log.recovery_point(),
         log_start: log.log_start_offset(),

@@ -116,3 +116,31 @@ fn a_group_that_is_too_large_has_to_shrink() {
     }
     assert_eq!(desk.join("k", join(&id("c", 3), 0)).len(), 3, "one is refused, two have joined");
 }
+
+#[test]
+fn a_topic_that_goes_while_its_offsets_are_read_is_forgotten_when_all_were() {
+    let mut desk = Desk::stable(rules(), 1);
+    let both = vec![new_offset("t", 0, 5), new_offset("u", 0, 7)];
+    desk.ask("a", Request::Commit(commit(&id("c", 1), 1, both)));
+    desk.commit();
+    desk.tell(Event::Unload(None));
+    assert_eq!(desk.tell(Event::TopicsDeleted(["u".into()].into())), [""; 0], "another one's business");
+    desk.tell(Event::Load(LeaderEpoch(1)));
+    let log = desk.log.clone();
+    desk.tell(Event::Replayed(LeaderEpoch(1), log));
+    assert_eq!(desk.tell(Event::TopicsDeleted(["t".into()].into())), [""; 0]);
+    assert_eq!(desk.tell(Event::Loaded(LeaderEpoch(1))), ["append 2: g/t-0 gone"]);
+    desk.commit();
+    assert_eq!((desk.state(), desk.offset("t", 0), desk.offset("u", 0)), ("Stable", -1, 7));
+}
+
+#[test]
+fn a_partition_that_is_made_anew_counts_its_epochs_from_the_beginning() {
+    let mut desk = Desk::stable(rules(), 1);
+    desk.reload(5);
+    assert_eq!(desk.state(), "Stable");
+    desk.tell(Event::Unload(None));
+    desk.log.clear();
+    desk.reload(0);
+    assert_eq!((desk.coordinator.ownership(), desk.state()), (Ownership::Active, "Dead"));
+}

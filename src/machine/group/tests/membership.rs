@@ -340,3 +340,26 @@ fn promised_ids_are_bounded() {
     }
     assert_eq!(desk.join("b", join("", 255)), ["b: COORDINATOR_NOT_AVAILABLE "]);
 }
+
+#[test]
+fn names_of_groups_are_bounded_and_those_that_came_to_nothing_make_room() {
+    let mut coordinator = Desk::new(rules()).coordinator;
+    let now = Now { moment: Moment(Duration::ZERO), timestamp: Timestamp(0) };
+    let mut effects = Vec::new();
+    let mut error = |coordinator: &mut Coordinator<Ticket>, now, group: &str| {
+        let join = Join { group: group.into(), ..join("", 1) };
+        coordinator.step(now, Event::Request(String::new(), Request::Join(join)), &mut effects);
+        let Some(Effect::Reply(_, Reply::Join(reply))) = effects.pop() else { panic!("a reply") };
+        assert!(effects.is_empty());
+        reply.error
+    };
+    for number in 0..GROUPS_PER_PARTITION_MAX {
+        assert_eq!(error(&mut coordinator, now, &number.to_string()), ErrorCode::MemberIdRequired);
+    }
+    assert_eq!(error(&mut coordinator, now, "one more"), ErrorCode::CoordinatorNotAvailable);
+    assert_eq!(error(&mut coordinator, now, "7"), ErrorCode::MemberIdRequired, "the others go on");
+    // Nobody came back with the id that it was given.
+    let later = Now { moment: Moment(Duration::from_secs(11)), ..now };
+    coordinator.step(later, Event::Tick, &mut Vec::new());
+    assert_eq!(error(&mut coordinator, later, "one more"), ErrorCode::MemberIdRequired);
+}

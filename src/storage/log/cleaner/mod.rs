@@ -124,6 +124,14 @@ pub struct Begun {
     producers: BTreeMap<ProducerId, LastTrace>,
 }
 
+impl Begun {
+    /// Whether the log was neither cut nor went to another folder between the two.
+    #[must_use]
+    pub fn is_same_log(&self, other: &Self) -> bool {
+        self.generation == other.generation
+    }
+}
+
 /// A segment that was written anew, durable under the name `.cleaned`.
 #[derive(Debug)]
 pub struct CleanedSegment {
@@ -432,11 +440,11 @@ fn note_keys(filter: &mut Filter, first_dirty: Offset, header: &BatchHeader, bat
 /// Removes what was being written. Nothing of it may be seen again after a crash: it would make the next start take a segment
 /// that was put into place meanwhile for half of something.
 fn remove_cleaned(view: &LogView) -> Result<(), DiskError> {
-    let entries = view.disk.list(&view.dir).map_err(|error| DiskError::new("list", &view.dir, &error))?;
+    let entries = view.disk.list(&view.dir()).map_err(|error| DiskError::new("list", &view.dir(), &error))?;
     let names = entries.iter().filter_map(|entry| SegmentFileName::parse(&entry.name));
     let mut removed = false;
     for name in names.filter(|name| name.stage == Stage::Cleaned) {
-        let path = view.dir.join(name.to_string());
+        let path = view.dir().join(name.to_string());
         match view.disk.remove_file(&path) {
             Err(error) if error.kind() != io::ErrorKind::NotFound => {
                 return Err(DiskError::new("remove", &path, &error));
@@ -445,7 +453,7 @@ fn remove_cleaned(view: &LogView) -> Result<(), DiskError> {
         }
     }
     if removed {
-        view.disk.sync_dir(&view.dir).map_err(|error| DiskError::new("sync", &view.dir, &error))?;
+        view.disk.sync_dir(&view.dir()).map_err(|error| DiskError::new("sync", &view.dir(), &error))?;
     }
     Ok(())
 }

@@ -93,7 +93,7 @@ impl Log {
             let base = segment.base_offset();
             let keeps_snapshot = base == new.base_offset();
             let kinds = FileKind::ALL.iter().filter(|kind| !keeps_snapshot || **kind != FileKind::ProducerSnapshot);
-            deleted.extend(rename_deleted(&*self.view.disk, &self.view.dir, base, kinds)?);
+            deleted.extend(rename_deleted(&*self.view.disk, &self.view.dir(), base, kinds)?);
             self.unflushed.set_aside(base);
         }
         self.sync_names()?;
@@ -104,8 +104,8 @@ impl Log {
 
     fn change_stage(&self, base: Offset, from: Stage, to: Stage) -> Result<(), DiskError> {
         for kind in KINDS {
-            let from = path_at(&self.view.dir, base, kind, from);
-            match self.view.disk.rename(&from, &path_at(&self.view.dir, base, kind, to)) {
+            let from = path_at(&self.view.dir(), base, kind, from);
+            match self.view.disk.rename(&from, &path_at(&self.view.dir(), base, kind, to)) {
                 Err(error) if error.kind() == io::ErrorKind::NotFound && kind == FileKind::TransactionIndex => {}
                 Err(error) => return Err(DiskError::new("rename", &from, &error)),
                 Ok(()) => {}
@@ -115,7 +115,7 @@ impl Log {
     }
 
     fn sync_names(&self) -> Result<(), DiskError> {
-        self.view.disk.sync_dir(&self.view.dir).map_err(|error| DiskError::new("sync", &self.view.dir, &error))
+        self.view.disk.sync_dir(&self.view.dir()).map_err(|error| DiskError::new("sync", &self.view.dir(), &error))
     }
 
     fn read_error(&self, segment: &Segment, error: crate::storage::segment::SegmentError) -> DiskError {

@@ -53,11 +53,11 @@ impl Writer {
         index_interval_bytes: u32,
         buffer_bytes: usize,
     ) -> Result<Self, CleanError> {
-        let path = path_at(&view.dir, base, FileKind::Log, Stage::Cleaned);
+        let path = path_at(&view.dir(), base, FileKind::Log, Stage::Cleaned);
         let file = view.disk.open(&path, Access::Truncate).map_err(|error| DiskError::new("make", &path, &error))?;
         Ok(Self {
             disk: Arc::clone(&view.disk),
-            dir: Arc::clone(&view.dir),
+            dir: view.dir(),
             base,
             path,
             file,

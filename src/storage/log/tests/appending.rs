@@ -86,7 +86,7 @@ fn a_batch_that_was_stamped_says_so() {
 fn an_empty_segment_has_its_index_files() {
     let disk = disk();
     let log = open(&disk);
-    let names = disk.list(log.dir()).unwrap().into_iter().map(|entry| entry.name).collect::<Vec<_>>();
+    let names = disk.list(&log.dir()).unwrap().into_iter().map(|entry| entry.name).collect::<Vec<_>>();
     let base = "00000000000000000000";
     assert_eq!(names, [format!("{base}.index"), format!("{base}.log"), format!("{base}.timeindex")]);
 }
@@ -169,7 +169,7 @@ fn no_room_for_the_epochs_is_no_failed_flush() {
     append(&mut log, &Sent::default());
     assert_eq!(flush(&mut log), Ok(Offset(2)));
     assert_eq!(log.view().recovery_point(), Offset(2));
-    assert_eq!(LeaderEpochCache::load(&disk, log.dir()).unwrap().latest().unwrap().epoch, LeaderEpoch(3));
+    assert_eq!(LeaderEpochCache::load(&disk, &log.dir()).unwrap().latest().unwrap().epoch, LeaderEpoch(3));
 }
 
 #[test]

@@ -1,0 +1,3 @@
+from cluster.conftest import cluster
+
+__all__ = ["cluster"]
