@@ -80,6 +80,7 @@ pub(super) struct CoordinatorParts {
 /// Everything that can be asked.
 #[derive(Message)]
 #[rtype(result = "()")]
+#[expect(clippy::large_enum_variant, reason = "the largest, a request, is the most common by far")]
 pub enum GroupCommand {
     /// Something that may change a group.
     Ask {

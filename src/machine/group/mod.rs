@@ -151,6 +151,7 @@ pub struct WriteId {
 
 /// What happened.
 #[derive(Debug)]
+#[expect(clippy::large_enum_variant, reason = "the largest, a request, is the most common by far")]
 pub enum Event<Ticket> {
     /// This broker was elected leader of the partition. Begins anew if it was loading this epoch.
     Load(LeaderEpoch),
@@ -178,6 +179,7 @@ pub enum Event<Ticket> {
 
 /// One record of the log, or the end of a transaction.
 #[derive(Clone, PartialEq, Debug)]
+#[expect(clippy::large_enum_variant, reason = "the largest, a request, is the most common by far")]
 pub enum Replayed {
     /// A record and its offset; the producer, when its batch is part of a transaction.
     Record(Offset, Option<ProducerId>, GroupRecord),

@@ -61,6 +61,7 @@ pub(super) struct Consumer<T> {
 }
 
 #[derive(Debug)]
+#[expect(clippy::large_enum_variant, reason = "the largest, a request, is the most common by far")]
 enum Waiting<T> {
     Request(T, Request),
     Timer(Timer),
