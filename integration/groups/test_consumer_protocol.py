@@ -13,7 +13,8 @@ from harness.process import Process, run, until
 pytestmark = pytest.mark.dohle
 
 PARTITIONS = 4
-QUICK = {"group.initial.rebalance.delay.ms": 0, "offsets.topic.num.partitions": 4, "offsets.topic.replication.factor": 1,
+QUICK = {"group.coordinator.rebalance.protocols": "classic,consumer", "group.initial.rebalance.delay.ms": 0,
+         "offsets.topic.num.partitions": 4, "offsets.topic.replication.factor": 1,
          "group.consumer.heartbeat.interval.ms": 300, "group.consumer.min.heartbeat.interval.ms": 100,
          "group.consumer.session.timeout.ms": 6000, "group.consumer.min.session.timeout.ms": 1000}
 
@@ -181,7 +182,11 @@ def test_the_java_client(quick, name):
     assert re.search(rf"^{group}\b.*\bEmpty\b", said.stdout, re.M), said.stdout
 
 
-@pytest.mark.parametrize("test", ["TestGroupETL/range/848", "TestGroupETL/sticky/848", "TestGroupSimple/848"])
+@pytest.mark.parametrize("test", [
+    "TestGroupETL/range/848",
+    pytest.param("TestGroupETL/sticky/848", marks=pytest.mark.long),
+    pytest.param("TestGroupSimple/848", marks=pytest.mark.long),
+])
 def test_franz_go(quick, test):
     [binary] = TOOLS.glob("kgo-*.test") or pytest.fail("franz-go's tests are missing: integration/setup/install says why")
     pattern = "/".join(f"^{part}$" for part in test.split("/"))

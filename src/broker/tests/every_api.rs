@@ -82,6 +82,7 @@ impl Stage {
             ("broker.rack", "r"),
             ("auto.create.topics.enable", "true"),
             ("group.initial.rebalance.delay.ms", "0"),
+            ("group.coordinator.rebalance.protocols", "classic,consumer"),
             ("offsets.topic.num.partitions", "2"),
         ];
         let broker = TestBroker::start(Arc::new(SimDisk::new(8)), &["/data"], &settings).await;

@@ -13,8 +13,7 @@ keys! {
     "group.max.size": Int, default("2147483647"), at_least(1), unit("members"), medium;
     /// Rebalance protocols offered: `classic` always, and with `consumer` that of KIP-848. Groups of the latter leave records in
     /// `__consumer_offsets` that Kafka 3.9 passes over: a Kafka 3.9 broker that comes to coordinate such a group does not know its members.
-    "group.coordinator.rebalance.protocols": List, default("classic,consumer"),
-        not_as_kafka("classic", "Kafka 3.9 has no consumer protocol on ZooKeeper"),
+    "group.coordinator.rebalance.protocols": List, default("classic"),
         one_of(&["consumer", "classic", "share", "unknown"]), medium, works;
     /// Threads of Kafka's new group coordinator.
     "group.coordinator.threads": Int, default("1"), at_least(1), unit("threads"), medium, obsolete;
