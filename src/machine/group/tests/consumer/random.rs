@@ -312,7 +312,7 @@ fn no_partition_has_two_readers_and_all_find_their_peace() {
         let wanted = wanted.into_iter().filter_map(|letter| life.desk.coordinator.topics.get(&letter.to_string()));
         assert_eq!(
             read.len(),
-            wanted.map(|topic| usize::try_from(topic.partitions).expect("few")).sum(),
+            wanted.map(|topic| usize::try_from(topic.partitions).expect("few")).sum::<usize>(),
             "seed {seed}"
         );
         let before = life.clients.iter().map(|client| (client.epoch, client.owned.clone())).collect::<Vec<_>>();
