@@ -187,6 +187,7 @@ fn topics_of_a_subscription_are_found_in_every_version() {
 
 /// The records of a group of the consumer protocol, with what Kafka 4.1.0's `GroupCoordinatorRecordHelpers` and
 /// `GroupCoordinatorRecordSerde` make of them.
+#[expect(clippy::too_many_lines, reason = "a table")]
 fn consumer_records() -> Vec<(ConsumerRecord, &'static str, &'static str)> {
     let id = |first: u8| crate::model::TopicId(std::array::from_fn(|at| first + u8::try_from(at).expect("few")));
     let (one, two) = (id(0x01), id(0x11));

@@ -202,8 +202,11 @@ mod tests {
         TopicId([topic; 16])
     }
 
-    /// A group: topics with their partitions, and members with what they subscribe to and had.
-    fn group(topics: &[(u8, i32)], members: &[(&str, &[u8], &[(u8, &[i32])])]) -> Subscribers {
+    /// A member: what it subscribes to, and what it had.
+    type Member<'t> = (&'t str, &'t [u8], &'t [(u8, &'t [i32])]);
+
+    /// A group: topics with their partitions, and members.
+    fn group(topics: &[(u8, i32)], members: &[Member<'_>]) -> Subscribers {
         Subscribers {
             partitions: topics.iter().map(|(topic, count)| (id(*topic), *count)).collect(),
             members: members

@@ -42,11 +42,8 @@ impl Desk {
         desk.wait(1);
         let one = id("c", 1);
         let all = assignment_bytes(1, &[("t".into(), vec![0, 1, 2, 3])]).expect("short");
-        let sync = match sync(&one, 1, &[]) {
-            Request::Sync(sync) => Request::Sync(Sync { assignments: vec![(one.clone(), all)], ..sync }),
-            other => other,
-        };
-        desk.ask("s", sync);
+        let Request::Sync(sync) = sync(&one, 1, &[]) else { panic!("a SyncGroup") };
+        desk.ask("s", Request::Sync(Sync { assignments: vec![(one.clone(), all)], ..sync }));
         desk.commit();
         assert_eq!(desk.state(), "Stable");
         (desk, one)

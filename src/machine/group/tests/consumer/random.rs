@@ -237,15 +237,20 @@ impl Life {
                         self.given += 1;
                     }
                 }
-                Err(refusal) => match refusal.error {
-                    ErrorCode::FencedMemberEpoch | ErrorCode::UnknownMemberId | ErrorCode::GroupIdNotFound => {
+                Err(refusal) => {
+                    use ErrorCode::{
+                        FencedInstanceId, FencedMemberEpoch, GroupIdNotFound, UnknownMemberId, UnreleasedInstanceId,
+                    };
+                    if [FencedMemberEpoch, UnknownMemberId, GroupIdNotFound].contains(&refusal.error) {
                         client.epoch = 0;
                         client.owned.clear();
                         client.told.clear();
+                    } else if [UnreleasedInstanceId, FencedInstanceId].contains(&refusal.error) {
+                        *client = client.successor();
+                    } else {
+                        client.is_unsure = true;
                     }
-                    ErrorCode::UnreleasedInstanceId | ErrorCode::FencedInstanceId => *client = client.successor(),
-                    _ => client.is_unsure = true,
-                },
+                }
             }
         }
     }
