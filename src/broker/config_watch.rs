@@ -17,10 +17,9 @@ use super::replicas::{Replicas, ReplicasCommand};
 use super::settings::SettingsStore;
 use super::supervisor::DeathNotice;
 use crate::config::{self, BrokerScope, Settings};
-use crate::coordination::recipe;
 use crate::coordination::znode::config::{self as config_znode, Entity};
 use crate::coordination::znode::{self, sequence_number};
-use crate::coordination::{CoordinationError, Coordinator, WatchEvent};
+use crate::coordination::{CoordinationError, Coordinator, SessionState, WatchEvent};
 use crate::model::{BrokerId, TopicName};
 use crate::telemetry::{Event as _, event};
 
@@ -196,9 +195,15 @@ impl Watching {
                 Ok(()) => return,
                 Err(error) => event::CoordinationFailed { cause: error.to_string() }.emit(),
             }
-            tokio::time::sleep(RETRY).await;
-            // Between two sessions nothing can be asked; closed, the next attempt says so.
-            let _connected = recipe::connected(&*self.coordinator).await;
+            // Between two sessions nothing can be asked; closed, the next attempt says so. It is looked at now and then instead of waited
+            // for: a watch channel wakes those who wait on it in an order of chance, and the controller waits too.
+            let session = self.coordinator.session();
+            loop {
+                tokio::time::sleep(RETRY).await;
+                if !matches!(*session.borrow(), SessionState::Disconnected | SessionState::Expired) {
+                    break;
+                }
+            }
         }
     }
 
