@@ -4,6 +4,8 @@ import os
 import threading
 import time
 
+import pytest
+
 from harness import admin
 from harness.process import until
 from harness.tools import plan, tool
@@ -46,6 +48,7 @@ def throttles(cluster):
             for text, what in zip(said, ["rate"] * 4 + ["replicas"])]
 
 
+@pytest.mark.timeout(400)
 def test_a_throttled_reassignment_goes_at_its_rate_and_ends(cluster, folder):
     four = cluster()
     four.create("t")

@@ -7,7 +7,7 @@ use std::collections::{BTreeMap, BTreeSet};
 use std::sync::{Arc, Mutex, PoisonError};
 
 use arc_swap::ArcSwap;
-use tokio::sync::watch;
+use tokio::sync::Notify;
 
 use crate::config::SecurityProtocol;
 use crate::machine::controller::{PartitionNotice, PartitionState};
@@ -19,8 +19,8 @@ pub struct Metadata {
     current: Arc<ArcSwap<Image>>,
     /// Held while an image is made: our own controller and another one's requests may publish at the same time.
     publishing: Arc<Mutex<()>>,
-    /// The version of the current image, for those who wait for the next.
-    version: watch::Sender<u64>,
+    /// Wakes those who wait for the next image, in the order in which they came: a watch channel would draw lots.
+    changed: Arc<Notify>,
 }
 
 /// The cluster at one moment.
@@ -98,11 +98,7 @@ impl Metadata {
             topics: BTreeMap::new(),
             names: BTreeMap::new(),
         };
-        Self {
-            current: Arc::new(ArcSwap::from_pointee(image)),
-            publishing: Arc::default(),
-            version: watch::Sender::new(0),
-        }
+        Self { current: Arc::new(ArcSwap::from_pointee(image)), publishing: Arc::default(), changed: Arc::default() }
     }
 
     /// The current image.
@@ -119,11 +115,14 @@ impl Metadata {
 
     /// Returns when an image holds what `condition` asks for.
     pub async fn until(&self, condition: impl Fn(&Image) -> bool) {
-        let mut version = self.version.subscribe();
-        while !condition(&self.load()) {
-            if version.changed().await.is_err() {
+        loop {
+            let mut changed = std::pin::pin!(self.changed.notified());
+            // From here on no image is missed.
+            changed.as_mut().enable();
+            if condition(&self.load()) {
                 return;
             }
+            changed.await;
         }
     }
 
@@ -133,9 +132,8 @@ impl Metadata {
         let mut next = Image::clone(&self.current.load());
         next.version += 1;
         change(&mut next);
-        let version = next.version;
         self.current.store(Arc::new(next));
-        self.version.send_replace(version);
+        self.changed.notify_waiters();
     }
 }
 
