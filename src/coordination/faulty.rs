@@ -18,6 +18,7 @@ use rand::{Rng as _, SeedableRng as _};
 use tokio::sync::{Notify, mpsc, oneshot, watch};
 
 use super::embedded::Embedded;
+use super::session_states::SessionStates;
 use super::{CoordinationError, Coordinator, CreateMode, Op, OpResult, Reply, SessionState, Stat, WatchEvent};
 
 /// How often what goes wrong: of 1,000 requests, and at most how long.
@@ -45,9 +46,7 @@ struct Shared {
     inner: Embedded,
     rates: Cell<FaultRates>,
     dice: RefCell<StdRng>,
-    state: watch::Sender<SessionState>,
-    /// A channel for each who follows the state, so that they hear of it in a known order (see [`Connections`]).
-    followers: RefCell<Vec<watch::Sender<SessionState>>>,
+    states: SessionStates,
     /// Counts connections. A reply of an earlier one is lost.
     connection: Connections,
     /// Requests made while there is no connection, in their order.
@@ -101,8 +100,7 @@ impl Faulty {
                 inner,
                 rates: Cell::new(rates),
                 dice: RefCell::new(StdRng::seed_from_u64(seed)),
-                state: watch::Sender::new(state),
-                followers: RefCell::default(),
+                states: SessionStates::new(state),
                 connection: Connections::default(),
                 waiting: RefCell::new(VecDeque::new()),
             }),
@@ -131,7 +129,7 @@ impl Faulty {
 
     fn request<T: 'static>(&self, ask: impl FnOnce(&Embedded) -> Reply<T> + 'static) -> Reply<T> {
         let shared = &self.shared;
-        match *shared.state.borrow() {
+        match shared.states.now() {
             SessionState::Connected { .. } => {}
             SessionState::Disconnected => return self.wait_then(ask),
             SessionState::Expired | SessionState::Closed => {
@@ -223,22 +221,13 @@ impl Shared {
     }
 
     fn is_connected(&self) -> bool {
-        matches!(*self.state.borrow(), SessionState::Connected { .. })
-    }
-
-    fn tell(&self, state: SessionState) {
-        let change = |current: &mut SessionState| std::mem::replace(current, state) != state;
-        self.state.send_if_modified(change);
-        self.followers.borrow_mut().retain(|follower| {
-            follower.send_if_modified(change);
-            !follower.is_closed()
-        });
+        matches!(self.states.now(), SessionState::Connected { .. })
     }
 
     fn go(&self, state: SessionState) {
         if self.is_connected() {
             self.connection.change();
-            self.tell(state);
+            self.states.tell(state);
         }
     }
 
@@ -258,22 +247,22 @@ impl Shared {
     }
 
     fn expire(&self) {
-        if *self.state.borrow() == SessionState::Closed {
+        if self.states.now() == SessionState::Closed {
             return;
         }
         self.go(SessionState::Disconnected);
         self.inner.expire();
-        self.tell(SessionState::Expired);
+        self.states.tell(SessionState::Expired);
         self.resume(&Err(CoordinationError::SessionExpired));
     }
 
     fn come_back(&self) {
-        match *self.state.borrow() {
+        match self.states.now() {
             SessionState::Disconnected | SessionState::Expired => {}
             SessionState::Connected { .. } | SessionState::Closed => return,
         }
         let inner = *self.inner.session().borrow();
-        self.tell(inner);
+        self.states.tell(inner);
         self.connection.change();
         self.resume(&Ok(()));
     }
@@ -286,11 +275,7 @@ impl Shared {
 
 impl Coordinator for Faulty {
     fn session(&self) -> watch::Receiver<SessionState> {
-        let (follower, receiver) = watch::channel(*self.shared.state.borrow());
-        let mut followers = self.shared.followers.borrow_mut();
-        followers.retain(|follower| !follower.is_closed());
-        followers.push(follower);
-        receiver
+        self.shared.states.follow()
     }
 
     fn get(&self, path: &str) -> Reply<Option<(Vec<u8>, Stat)>> {
@@ -329,7 +314,7 @@ impl Coordinator for Faulty {
 
     /// Like the real one: a connection that breaks meanwhile is waited out.
     fn watch(&self, path: &str) -> Reply<mpsc::UnboundedReceiver<WatchEvent>> {
-        if matches!(*self.shared.state.borrow(), SessionState::Expired | SessionState::Closed) {
+        if matches!(self.shared.states.now(), SessionState::Expired | SessionState::Closed) {
             return Box::pin(ready(Err(CoordinationError::SessionExpired)));
         }
         let watched = self.shared.inner.watch(path);
@@ -346,7 +331,7 @@ impl Coordinator for Faulty {
 
     fn close(&self) -> Reply<()> {
         let closed = self.shared.inner.close();
-        self.shared.tell(SessionState::Closed);
+        self.shared.states.tell(SessionState::Closed);
         self.shared.resume(&Err(CoordinationError::SessionExpired));
         closed
     }

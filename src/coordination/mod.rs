@@ -18,6 +18,7 @@ pub mod faulty;
 pub mod own_tree;
 pub mod path;
 pub mod recipe;
+mod session_states;
 pub mod znode;
 pub mod zookeeper;
 

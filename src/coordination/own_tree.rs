@@ -10,6 +10,7 @@ use std::time::Duration;
 use tokio::sync::{mpsc, watch};
 
 use super::recipe::{self, RecipeError};
+use super::session_states::SessionStates;
 use super::{CoordinationError, Coordinator, CreateMode, Op, OpResult, Reply, SessionState, Stat, WatchEvent};
 use crate::model::ControllerEpoch;
 
@@ -38,7 +39,7 @@ struct Shared {
     current: watch::Receiver<SessionState>,
     /// The session whose tree is ours.
     own: Cell<Option<i64>>,
-    state: watch::Sender<SessionState>,
+    states: SessionStates,
 }
 
 impl OwnTree {
@@ -50,8 +51,8 @@ impl OwnTree {
         let session = recipe::connected(&*inner).await?;
         recipe::own_tree(&*inner, &belonging.cluster_id, (belonging.heard)()).await?;
         let (current, own) = (inner.session(), Cell::new(Some(session)));
-        let state = watch::Sender::new(SessionState::Connected { session });
-        let shared = Rc::new(Shared { inner, belonging, current, own, state });
+        let states = SessionStates::new(SessionState::Connected { session });
+        let shared = Rc::new(Shared { inner, belonging, current, own, states });
         tokio::task::spawn_local(keep(Rc::downgrade(&shared)));
         Ok(Self { shared })
     }
@@ -84,13 +85,13 @@ async fn keep(shared: Weak<Shared>) {
             match state {
                 SessionState::Connected { session } if shared.own.get() != Some(session) => {
                     shared.own.set(None);
-                    shared.tell(SessionState::Expired);
+                    shared.states.tell(SessionState::Expired);
                     let Belonging { cluster_id, heard, refused } = &shared.belonging;
                     match recipe::own_tree(&*shared.inner, cluster_id, heard()).await {
                         Ok(()) => {
                             told = None;
                             shared.own.set(Some(session));
-                            shared.tell(state);
+                            shared.states.tell(state);
                         }
                         Err(error) => {
                             wait = Some(LOOK_AGAIN);
@@ -103,11 +104,11 @@ async fn keep(shared: Weak<Shared>) {
                 }
                 SessionState::Expired => {
                     shared.own.set(None);
-                    shared.tell(state);
+                    shared.states.tell(state);
                 }
                 SessionState::Connected { .. } | SessionState::Disconnected | SessionState::Closed => {
                     if shared.own.get().is_some() || state == SessionState::Closed {
-                        shared.tell(state);
+                        shared.states.tell(state);
                     }
                 }
             }
@@ -122,15 +123,9 @@ async fn keep(shared: Weak<Shared>) {
     }
 }
 
-impl Shared {
-    fn tell(&self, state: SessionState) {
-        self.state.send_if_modified(|current| std::mem::replace(current, state) != state);
-    }
-}
-
 impl Coordinator for OwnTree {
     fn session(&self) -> watch::Receiver<SessionState> {
-        self.shared.state.subscribe()
+        self.shared.states.follow()
     }
 
     fn get(&self, path: &str) -> Reply<Option<(Vec<u8>, Stat)>> {
