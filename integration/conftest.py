@@ -6,6 +6,7 @@
 
 import contextlib
 import itertools
+import os
 import shutil
 import signal
 
@@ -67,7 +68,7 @@ def kind(request):
 
 @pytest.fixture(scope="session")
 def session_folder(request):
-    folder = paths.WORK / "tests" / f"{request.config.getoption('--broker')}-{id(request.config)}"
+    folder = paths.WORK / "tests" / f"{request.config.getoption('--broker')}-{os.getpid()}"
     shutil.rmtree(folder, ignore_errors=True)
     folder.mkdir(parents=True)
     yield folder
