@@ -9,7 +9,8 @@ use super::write::{Head, overhead, put_message, put_wrapper};
 use super::{LegacyError, LegacyMagic, codec_bits};
 use crate::model::{Offset, Timestamp};
 use crate::wire::record::{
-    BATCH_HEADER_BYTES, BatchError, BatchHeader, BuildError, Codec, DecompressionLimit, ReadError, RecordError, TimestampType,
+    BATCH_HEADER_BYTES, BatchError, BatchHeader, BuildError, Codec, DecompressionLimit, ReadError, RecordError,
+    TimestampType,
 };
 
 /// What a consumer can read and has asked for.
@@ -156,7 +157,8 @@ impl DownConverter {
             })
         });
         let stamped = (head.timestamp_type == TimestampType::LogAppendTime).then_some(header.max_timestamp);
-        let done = if codec == Codec::None { self.alone(head, items) } else { self.wrapped((head, codec), stamped, items) };
+        let done =
+            if codec == Codec::None { self.alone(head, items) } else { self.wrapped((head, codec), stamped, items) };
         self.block = block;
         done?;
         if !self.full {

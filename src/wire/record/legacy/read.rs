@@ -61,9 +61,7 @@ impl<'a> Message<'a> {
         let [attributes] = field(bytes, 17).ok_or(LegacyError::Truncated)?;
         let (timestamp, key_at) = match magic {
             LegacyMagic::V0 => (Timestamp::NONE, 18),
-            LegacyMagic::V1 => {
-                (Timestamp(i64::from_be_bytes(field(bytes, 18).ok_or(LegacyError::Truncated)?)), 26)
-            }
+            LegacyMagic::V1 => (Timestamp(i64::from_be_bytes(field(bytes, 18).ok_or(LegacyError::Truncated)?)), 26),
         };
         let (key, rest) = nullable(bytes.get(key_at..).unwrap_or_default())?;
         let (value, _) = nullable(rest)?;

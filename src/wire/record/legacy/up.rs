@@ -146,8 +146,7 @@ impl<'r> Conversion<'r> {
         if !self.findings.is_empty() {
             return Ok(());
         }
-        let record =
-            NewRecord { timestamp: message.timestamp, key: message.key, value: message.value, headers: &[] };
+        let record = NewRecord { timestamp: message.timestamp, key: message.key, value: message.value, headers: &[] };
         self.builder.append(&record).map_err(refused)
     }
 

@@ -40,7 +40,8 @@ pub(super) fn put_message(
     (key, value): (Option<&[u8]>, Option<&[u8]>),
 ) -> Result<(), BuildError> {
     let start = out.len();
-    let len = overhead(head.magic).saturating_add(key.map_or(0, <[u8]>::len)).saturating_add(value.map_or(0, <[u8]>::len));
+    let len =
+        overhead(head.magic).saturating_add(key.map_or(0, <[u8]>::len)).saturating_add(value.map_or(0, <[u8]>::len));
     out.reserve(len);
     put_head(out, head, offset, timestamp);
     put_nullable(out, key)?;
