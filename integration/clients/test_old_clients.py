@@ -12,8 +12,10 @@ import time
 import pytest
 from confluent_kafka import Consumer, Producer, TopicPartition
 
-from harness import paths
+from harness import admin, paths
 from harness.process import Process, run, until
+from harness.protocol import PRODUCE, Reader, frame
+from harness.records import GZIP, Batch, message, wrapped
 
 sys.path.append(str(paths.TOOLS / "pykafka"))
 
@@ -149,9 +151,10 @@ def test_consumers_that_coordinate_themselves_through_zookeeper(brokers, coordin
 
     until(60, read, lambda: f"80 records, {len(found)} came")
     until(30, lambda: all(len(consumer.partitions) == 2 for consumer in consumers), "two partitions for each")
-    with zookeeper.client() as client:
-        assert len(client.get_children("/consumers/elders/ids")) == 2
-        assert client.get_children(f"/consumers/elders/owners/{topic}") != []
+    client = zookeeper.client()
+    assert len(client.get_children("/consumers/elders/ids")) == 2
+    assert len(client.get_children(f"/consumers/elders/owners/{topic}")) == 4
+    client.stop()
     for consumer in consumers:
         consumer.stop()
 
@@ -161,20 +164,32 @@ def crate(name, *arguments, text=None, check=True, seconds=60):
                env={"RUST_LOG": "off"})
 
 
-def crate_consume(broker, topic, *arguments):
-    """The values of one fetch: each stands under a line that says where it was."""
-    said = crate("consumer", "--brokers", broker.bootstrap, "--topics", topic, *arguments).stdout
+def without_places(said):
+    """The values: each stands under a line that says where it was."""
     return [line for line in said.splitlines() if not re.fullmatch(r".*:\d+@\d+:", line)]
 
 
+def crate_consume(broker, topic, *arguments):
+    """What one fetch brings."""
+    return without_places(crate("consumer", "--brokers", broker.bootstrap, "--topics", topic, *arguments).stdout)
+
+
 @pytest.mark.parametrize("codec", ["NONE", "GZIP", "SNAPPY"])
-def test_crate_kafka_beside_a_new_client(broker, topic, codec):
+def test_crate_kafka_beside_a_new_client(broker, topic, folder, codec):
     old, new = values("old", 200), values("new", 200)
     crate("producer", "--brokers", broker.bootstrap, "--topic", topic, "--compression", codec, "--batch-size", "50",
           text="".join(f"{value.decode()}\n" for value in old))
     confluent_produce(broker, topic, new, codec.lower())
     assert [value for _, _, value, _ in confluent_consume(broker, topic, 400)] == old + new
-    assert crate_consume(broker, topic, "--earliest") == [value.decode() for value in old + new]
+    # It goes on with another fetch behind every compressed message.
+    log = folder / "consumer.log"
+    reader = Process("consumer", [paths.TOOLS / "kafka-rust" / "bin" / "console-consumer", "--brokers", broker.bootstrap, "--topics", topic, "--earliest",
+                                  "--follow"], log, {"RUST_LOG": "off"}, folder).start()
+    try:
+        until(30, lambda: log.read_text().count("\n") == 800, reader.tail)
+    finally:
+        reader.kill()
+    assert without_places(log.read_text()) == [value.decode() for value in old + new]
 
 
 @pytest.mark.parametrize("storage", ["zookeeper", "kafka"])
@@ -229,3 +244,35 @@ def test_java_beside_a_new_client(broker, topic, folder, version, codec):
     finally:
         consumer.kill()
     assert [line["value"].encode() for line in said() if line["name"] == "record_data"] == expected
+
+
+def test_requests_of_old_and_new_versions_overlap_on_one_connection(broker, topic):
+    """What is converted does not overtake, and is not overtaken: answers and offsets are in the order of the requests."""
+    slow = wrapped(GZIP, *(message(b"%d" % number * 50, offset=number) for number in range(2000)))
+    sent = [(2, slow, 2000), (7, Batch([b"new"]).encode(), 1), (0, message(b"old", magic=0), 1), (2, slow, 2000), (2, message(b"old") * 3, 3),
+            (7, Batch([b"new"] * 5).encode(), 5)]
+    with broker.connect() as connection:
+        bodies = [(version, admin.produce_body(topic, records)[0 if 3 <= version else 2:]) for version, records, _ in sent]
+        connection.send(b"".join(frame(PRODUCE, version, body, number) for number, (version, body) in enumerate(bodies)))
+        expected = 0
+        for number, (version, _, count) in enumerate(sent):
+            answer = Reader(connection.receive())
+            assert answer.i32() == number
+            [[(index, error, offset)]] = answer.array(lambda r: (r.string(), r.array(lambda p: (p.i32(), p.i16(), p.i64(), 2 <= version and p.i64(), 5 <= version and p.i64())[:3]))[1])
+            assert (index, error, offset) == (0, 0, expected)
+            expected += count
+    assert len(confluent_consume(broker, topic, expected)) == expected
+
+
+@pytest.mark.dohle
+def test_what_is_compressed_a_thousandfold_is_refused(broker, topic):
+    """The memory for it stays within its bound, and the connection goes on."""
+    before, most = broker.process_memory()
+    bomb = wrapped(GZIP, message(bytes(200 << 20)))
+    with broker.connect() as connection:
+        for version in (0, 2, 2, 2):
+            body = admin.produce_body(topic, bomb)[2:]
+            answer = connection.ask(PRODUCE, version, body)
+            [[(_, error)]] = answer.array(lambda r: (r.string(), r.array(lambda p: (p.i32(), p.i16(), p.i64(), 2 <= version and p.i64())[:2]))[1])
+            assert error == 10, "MESSAGE_TOO_LARGE"
+    assert broker.process_memory()[1] <= max(most, before + (128 << 20))

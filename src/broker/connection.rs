@@ -126,19 +126,24 @@ impl Handler<Stop> for ConnectionActor {
     }
 }
 
-/// The request that is no produce: it is alone.
+/// The request that is no produce, or one in an old format: none behind it is started meanwhile.
 struct Other {
     key: ApiKey,
     bytes: u64,
     answer: Answering,
 }
 
-/// An answer to any request but Produce, and the peer that it borrowed.
-type Answering = Pin<Box<dyn Future<Output = (Peer, Result<Answer, Unanswerable>)>>>;
+/// What comes of any request but a Produce of the new format, and the peer that it borrowed.
+type Answering = Pin<Box<dyn Future<Output = (Peer, Result<Outcome, Unanswerable>)>>>;
 
 enum Answer {
     Plain(Encoded),
     Fetch(FetchAnswer),
+}
+
+/// What comes of a request that is alone.
+enum Outcome {
+    Answer(Answer),
     /// No answer yet: a produce in an old format that can be appended now.
     Upgraded(Box<(RequestHeader, ProduceRequest, Upgrades)>),
 }
@@ -199,7 +204,7 @@ impl Idle {
 /// What woke the connection.
 enum Woken {
     Outcomes,
-    Answered(Peer, Result<Answer, Unanswerable>),
+    Answered(Peer, Result<Outcome, Unanswerable>),
     Written(std::io::Result<()>),
     Read(usize),
     Failed(End),
@@ -290,11 +295,11 @@ impl Serving {
                 let bytes = self.other.take().map_or(0, |other| other.bytes);
                 self.in_flight_bytes -= bytes;
                 match answer? {
-                    Answer::Upgraded(upgraded) => {
+                    Outcome::Upgraded(upgraded) => {
                         let (header, request, upgrades) = *upgraded;
                         self.begin_produce(&header, (request, Some(upgrades)), bytes)?;
                     }
-                    answer @ (Answer::Plain(_) | Answer::Fetch(_)) => self.send(answer),
+                    Outcome::Answer(answer) => self.send(answer),
                 }
             }
             Woken::Written(done) => done?,
@@ -424,7 +429,7 @@ impl Serving {
         let env = Arc::clone(&self.env);
         let answer = Box::pin(async move {
             let upgrades = produce::upgrade(&env, header.version, &request).await;
-            (peer, Ok(Answer::Upgraded(Box::new((header, request, upgrades)))))
+            (peer, Ok(Outcome::Upgraded(Box::new((header, request, upgrades)))))
         });
         self.in_flight_bytes += bytes;
         self.other = Some(Other { key, bytes, answer });
@@ -493,7 +498,6 @@ impl Serving {
             }
             Answer::Plain(encoded) => (encoded, vec![]),
             Answer::Fetch(FetchAnswer { encoded, slices }) => (encoded, slices),
-            Answer::Upgraded(_) => return,
         };
         for part in encoded.parts() {
             match part {
@@ -513,13 +517,13 @@ async fn answer(
     mut peer: Peer,
     header: RequestHeader,
     body: Decoder,
-) -> (Peer, Result<Answer, Unanswerable>) {
+) -> (Peer, Result<Outcome, Unanswerable>) {
     let answer = if header.key == ApiKey::Fetch {
         handlers::fetch::answer(&env, &mut peer, &header, body).await.map(Answer::Fetch)
     } else {
         handlers::answer(&env, &mut peer, &header, body).await.map(Answer::Plain)
     };
-    (peer, answer)
+    (peer, answer.map(Outcome::Answer))
 }
 
 #[cfg(test)]

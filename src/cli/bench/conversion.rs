@@ -64,7 +64,8 @@ pub(super) fn run(arguments: &Arguments, output: &mut Output) -> Result<(), Fail
         let set = Bytes::from(message_set(magic, codec, Offset(0), &records).map_err(|error| failed(&error))?);
         let rules = rules(now, limit);
         let mut scratch = Vec::new();
-        let Upgraded::Batch { batch, .. } = up_convert(&set, &rules, &mut scratch).map_err(|error| failed(&error))? else {
+        let Upgraded::Batch { batch, .. } = up_convert(&set, &rules, &mut scratch).map_err(|error| failed(&error))?
+        else {
             return Err(failed(&"there is nothing"));
         };
         let up = rate(time, plain, || {
