@@ -57,7 +57,7 @@ mod tests {
                     most.fetch_max(running.fetch_add(1, Ordering::SeqCst) + 1, Ordering::SeqCst);
                     std::thread::yield_now();
                     running.fetch_sub(1, Ordering::SeqCst);
-                    assert!(number % 10 != 0, "as a test");
+                    assert!(!number.is_multiple_of(10), "as a test");
                     number
                 };
                 conversions.run(work).await

@@ -403,11 +403,11 @@ impl Findings {
     ) {
         if key.is_none() && rules.compacted {
             self.reject(index, NO_KEY);
-        } else if rules.timestamp_type == TimestampType::CreateTime
-            && timestamp != Timestamp::NONE
-            && !rules.timestamps().contains(&timestamp.0)
-        {
-            self.reject_time(index, TIMESTAMP_RANGE);
+        } else if rules.timestamp_type == TimestampType::CreateTime && timestamp != Timestamp::NONE {
+            // Kafka takes the append time that a producer claims for a create time here.
+            if !rules.timestamps().contains(&timestamp.0) {
+                self.reject_time(index, TIMESTAMP_RANGE);
+            }
         } else if claims_append_time {
             self.reject_time(index, PRODUCER_APPEND_TIME);
         }

@@ -9,8 +9,8 @@ use super::write::{Head, overhead, put_message, put_wrapper};
 use super::{LegacyError, LegacyMagic, codec_bits};
 use crate::model::{Offset, Timestamp};
 use crate::wire::record::{
-    BATCH_HEADER_BYTES, BatchError, BatchHeader, BuildError, Codec, DecompressionLimit, ReadError, RecordError,
-    TimestampType,
+    BATCH_HEADER_BYTES, BatchError, BatchHeader, BuildError, Codec, Compression, DecompressionLimit, ReadError,
+    RecordError, TimestampType,
 };
 
 /// What a consumer can read and has asked for.
@@ -256,7 +256,9 @@ impl DownConverter {
         // What compaction left of it may lie before what is wanted.
         if count != 0 && self.target.offset.0 <= last {
             let before = self.out.len();
-            put_wrapper(&mut self.out, (head, codec), last, stamped.unwrap_or(newest), &inner)?;
+            // What is sent once is not worth the effort of what is stored.
+            let level = (codec == Codec::Gzip).then_some(1);
+            put_wrapper(&mut self.out, (head, Compression { codec, level }), last, stamped.unwrap_or(newest), &inner)?;
             if before != 0 && self.target.bytes_max < self.out.len() {
                 self.out.truncate(before);
                 self.full = true;
@@ -269,8 +271,11 @@ impl DownConverter {
     }
 }
 
+/// A batch or message, and what stands behind it.
+type Halves<'a> = (&'a [u8], &'a [u8]);
+
 /// The batch or message at the start of `bytes`, and what is behind it; `None` when it is not whole.
-fn split(bytes: &[u8]) -> Result<Option<(&[u8], &[u8])>, DownError> {
+fn split(bytes: &[u8]) -> Result<Option<Halves<'_>>, DownError> {
     if bytes.get(16) == Some(&2) {
         return match BatchHeader::decode(bytes) {
             Ok(header) => Ok(bytes.split_at_checked(header.len)),

@@ -183,7 +183,14 @@ impl From<LegacyError> for Rejection {
     fn from(error: LegacyError) -> Self {
         match error {
             LegacyError::Compression(error) => Self::Compression(error),
-            other => Self::Legacy(other),
+            other @ (LegacyError::Truncated
+            | LegacyError::Length(_)
+            | LegacyError::Magic(_)
+            | LegacyError::Crc { .. }
+            | LegacyError::Codec(_)
+            | LegacyError::Hollow
+            | LegacyError::Nested
+            | LegacyError::WrapperOffset { .. }) => Self::Legacy(other),
         }
     }
 }

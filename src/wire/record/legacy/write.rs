@@ -3,7 +3,7 @@
 use super::{CRC_AT, CRC_COVERS_FROM, LOG_APPEND_TIME, LegacyMagic, OVERHEAD_BYTES, codec_bits, crc32};
 use crate::model::{Offset, Timestamp};
 use crate::wire::record::compression::break_lz4_checksum;
-use crate::wire::record::{BuildError, Codec, NewRecord, TimestampType, compress};
+use crate::wire::record::{BuildError, Codec, Compression, NewRecord, TimestampType, compress};
 
 /// Bytes of a message without those of key and value.
 pub(super) const fn overhead(magic: LegacyMagic) -> usize {
@@ -52,7 +52,7 @@ pub(super) fn put_message(
 /// Appends `inner`, which holds whole messages, as one compressed message.
 pub(super) fn put_wrapper(
     out: &mut Vec<u8>,
-    (head, codec): (Head, Codec),
+    (head, compression): (Head, Compression),
     last_offset: i64,
     timestamp: Timestamp,
     inner: &[u8],
@@ -63,9 +63,9 @@ pub(super) fn put_wrapper(
     let length_at = out.len();
     out.extend_from_slice(&[0; 4]);
     let block_at = out.len();
-    compress(codec.into(), inner, out)?;
+    compress(compression, inner, out)?;
     let block = out.get_mut(block_at..).unwrap_or_default();
-    if codec == Codec::Lz4 && head.magic == LegacyMagic::V0 {
+    if compression.codec == Codec::Lz4 && head.magic == LegacyMagic::V0 {
         break_lz4_checksum(block);
     }
     let len = i32::try_from(block.len()).map_err(|_| BuildError::TooLarge)?;
@@ -103,7 +103,7 @@ pub fn message_set(
         return Ok(set);
     }
     let mut wrapped = Vec::new();
-    put_wrapper(&mut wrapped, (Head { codec: bits, ..head }, codec), last, newest, &set)?;
+    put_wrapper(&mut wrapped, (Head { codec: bits, ..head }, codec.into()), last, newest, &set)?;
     Ok(wrapped)
 }
 
