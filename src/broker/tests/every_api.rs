@@ -421,11 +421,7 @@ impl Stage {
             ("nowhere", -1, -1, UnknownTopicOrPartition),
             ("elsewhere", -1, -1, NotLeaderOrFollower),
         ];
-        if version == 0 {
-            // Any time will do there.
-            asked[4].3 = None;
-        }
-        for (timestamp, since) in [(-3, 7), (-4, 8), (-5, 9)].into_iter().filter(|_| 1 <= version) {
+        for (timestamp, since) in [(-3, 7), (-4, 8), (-5, 9)] {
             asked.push(("t", timestamp, -1, if since <= version { None } else { UnsupportedVersion }));
         }
         if 4 <= version {

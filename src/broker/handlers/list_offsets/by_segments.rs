@@ -5,7 +5,7 @@
 use std::sync::Arc;
 
 use super::super::led;
-use super::{EARLIEST, LATEST};
+use super::{EARLIEST, LATEST, is_known};
 use crate::broker::env::Env;
 use crate::model::{ErrorCode, Offset, Timestamp};
 use crate::telemetry::{Event as _, event};
@@ -45,6 +45,9 @@ async fn look(
     wanted: &ListOffsetsPartition,
     committed_only: bool,
 ) -> Result<Vec<Offset>, ErrorCode> {
+    if !is_known(wanted.timestamp, 0) {
+        return Err(ErrorCode::UnsupportedVersion);
+    }
     let partition = led(env, topic, wanted.partition_index)?;
     // Kafka fails with UNKNOWN_SERVER_ERROR here.
     let most = usize::try_from(wanted.max_num_offsets).map_err(|_| ErrorCode::InvalidRequest)?;
