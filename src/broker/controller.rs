@@ -21,7 +21,6 @@ use tokio::sync::{mpsc, oneshot, watch};
 use tokio::time::Sleep;
 
 use self::channel::{Brokers, Channel, Ends, News, Report};
-use self::standby::Standby;
 use self::watched::Dirty;
 use super::ask;
 use super::config_watch::{self, Applier};
@@ -38,7 +37,7 @@ use crate::coordination::recipe::registration;
 use crate::coordination::znode::config::Entity;
 use crate::coordination::znode::feature::{FEATURE, Features};
 use crate::coordination::znode::{self, admin, broker, notification, topic};
-use crate::coordination::{CoordinationError, Coordinator, CreateMode, Op, OpResult, SessionState, Stat, WatchEvent};
+use crate::coordination::{CoordinationError, Coordinator, CreateMode, Op, OpResult, SessionState, WatchEvent};
 use crate::machine::controller::{
     Assignment, AssignmentChange, Controller, Effect, Event, PartitionNotice, PartitionState, Refusal, StateChange,
     TopicRecord,
@@ -55,7 +54,6 @@ mod channel;
 mod notices;
 mod perform;
 mod read;
-mod standby;
 mod watched;
 mod write;
 
@@ -171,11 +169,7 @@ impl ControllerActor {
     #[must_use]
     pub fn new(parts: ControllerParts, notice: DeathNotice) -> Self {
         let (commands, inbox) = mpsc::channel(16);
-        // Until there is a session.
-        let (_, events) = mpsc::unbounded_channel();
-        let (dirty, standby) = (Dirty::default(), Standby::default());
-        let running = Running { parts, inbox, active: None, elected: None, events, dirty, standby };
-        Self { running: Some(running), commands, notice }
+        Self { running: Some(Running { parts, inbox, active: None, elected: None }), commands, notice }
     }
 }
 
@@ -207,11 +201,6 @@ struct Running {
     active: Option<Active>,
     /// The election that was won last, and in which session: it holds as long as that session does.
     elected: Option<(i64, ControllerToken)>,
-    /// What the session's watch on the whole tree tells.
-    events: mpsc::UnboundedReceiver<WatchEvent>,
-    /// What it told, and was not read yet.
-    dirty: Dirty,
-    standby: Standby,
 }
 
 /// What there is while this broker is the controller.
@@ -335,8 +324,7 @@ impl Running {
         let mut session = coordinator.session();
         let SessionState::Connected { session: id } = *session.borrow_and_update() else { return Ok(Ended::Lost) };
         event::SessionConnected { session: id }.emit();
-        self.events = coordinator.watch("/").await?;
-        self.standby = Standby::default();
+        let mut events = coordinator.watch("/").await?;
         let (local, earlier) = (self.parts.local, &self.parts.earlier_sessions);
         // The ensemble may hold it a while longer: nobody else could be elected so long.
         registration::end_earlier_sessions(&*coordinator, local, earlier).await?;
@@ -347,17 +335,16 @@ impl Running {
         event::BrokerRegistered { broker: local, epoch: registered.epoch }.emit();
         // The controller asks a broker that registers for all its replicas.
         let _seen = *self.parts.log_dirs_failed.borrow_and_update();
-        self.dirty = Dirty { controller: true, everything: true, ..Dirty::default() };
-        let mut standby_again = Box::pin(tokio::time::sleep(standby::PAUSE));
+        let mut dirty = Dirty { controller: true, everything: true, ..Dirty::default() };
         loop {
-            match self.catch_up().await {
+            match self.catch_up(std::mem::take(&mut dirty)).await {
                 Ok(()) => {
                     let _before = self.parts.ready.send_replace(Ok(true));
                 }
                 Err(Stop::Moved) => {
                     event::ControllerResigned { broker: self.parts.local }.emit();
                     self.active = None;
-                    self.dirty.controller = true;
+                    dirty.controller = true;
                     continue;
                 }
                 Err(Stop::Failed(error)) => return Err(error),
@@ -381,24 +368,22 @@ impl Running {
                     Some(ControllerCommand::Shutdown { reply }) => return Ok(Ended::Shutdown(reply)),
                     Some(command) => match self.obey(command).await {
                         Ok(()) => {}
-                        Err(Stop::Moved) => self.dirty.controller = true,
+                        Err(Stop::Moved) => dirty.controller = true,
                         Err(Stop::Failed(error)) => return Err(error),
                     },
                     None => return Ok(Ended::Lost),
                 },
                 impulse = next_impulse(&mut self.active) => match self.follow(impulse).await {
                     Ok(()) => {}
-                    Err(Stop::Moved) => self.dirty.controller = true,
+                    Err(Stop::Moved) => dirty.controller = true,
                     Err(Stop::Failed(error)) => return Err(error),
                 },
-                () = &mut standby_again, if self.active.is_none() && self.standby.is_behind() => {
-                    self.catch_up_standby().await?;
-                    standby_again.as_mut().reset(tokio::time::Instant::now() + standby::PAUSE);
-                }
-                event = self.events.recv() => {
+                event = events.recv() => {
                     let Some(event) = event else { return Ok(Ended::Lost) };
-                    self.note(event);
-                    self.note_all();
+                    dirty.note(event);
+                    while let Ok(event) = events.try_recv() {
+                        dirty.note(event);
+                    }
                 }
             }
         }
@@ -503,8 +488,7 @@ impl Running {
     }
 
     /// Reads what changed and lets the machine decide.
-    async fn catch_up(&mut self) -> Result<(), Stop> {
-        let dirty = std::mem::take(&mut self.dirty);
+    async fn catch_up(&mut self, dirty: Dirty) -> Result<(), Stop> {
         let elected = if dirty.controller || dirty.everything { self.run_for_election().await? } else { false };
         if self.active.is_none() {
             return Ok(());
@@ -522,16 +506,10 @@ impl Running {
         if all {
             self.first_contact().await?;
         }
-        if elected {
-            // What changed before the election was told by now.
-            self.note_all();
-        }
         if dirty.topics || all {
             let topics = self.list_topics().await?;
             self.step(Event::Topics(topics)).await?;
         }
-        // The machine knows all from here on.
-        self.standby = Standby::default();
         let assignments = dirty.assignments.into_iter().map(Effect::ReadTopic).collect();
         self.perform(assignments).await?;
         if dirty.deletions || all {

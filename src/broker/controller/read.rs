@@ -61,44 +61,36 @@ impl Running {
         let reads = join_all(names.iter().map(|name| coordinator.get(&topic::path(name)))).await;
         let mut found = Vec::new();
         for (name, read) in names.into_iter().zip(reads) {
-            let decode = |(data, stat): (Vec<u8>, Stat)| Ok((topic::TopicAssignment::decode(&data)?, stat.czxid));
-            let assignment: Result<_, znode::DecodeError> = read?.map(decode).transpose();
-            match assignment {
+            let assignment = read?.map(|(data, _)| topic::TopicAssignment::decode(&data));
+            match assignment.transpose() {
                 Ok(assignment) => found.push((name, assignment)),
                 Err(error) => event::ZnodeUnreadable { path: topic::path(&name), cause: error.to_string() }.emit(),
             }
         }
-        let mut wanted = Vec::new();
-        for (topic, assignment) in &found {
-            let Some((assignment, czxid)) = assignment else { continue };
-            let ids = assignment.partitions.keys().map(|&partition| TopicPartition { topic: topic.clone(), partition });
-            wanted.extend(ids.filter(|id| self.standby.state(id, *czxid).is_none()));
-        }
-        let reads = wanted.iter().map(|id| coordinator.get(&topic::state_path(&id.topic, id.partition)));
-        let reads = join_all(reads.collect::<Vec<_>>()).await;
-        let mut states = BTreeMap::new();
-        for (id, read) in wanted.into_iter().zip(reads) {
-            let Some((data, stat)) = read? else { continue };
-            match topic::PartitionState::decode(&data) {
-                Ok(state) => drop(states.insert(id, from_znode(state, PartitionEpoch(stat.version)))),
-                Err(error) => {
-                    event::ZnodeUnreadable { path: topic::state_path(&id.topic, id.partition), cause: error.to_string() }
-                        .emit()
-                }
-            }
-        }
+        let wanted = found.iter().flat_map(|(name, assignment)| {
+            assignment
+                .iter()
+                .flat_map(|assignment| assignment.partitions.keys())
+                .map(|index| topic::state_path(name, *index))
+        });
+        let mut states = join_all(wanted.map(|path| coordinator.get(&path)).collect::<Vec<_>>()).await.into_iter();
         let mut topics = Vec::new();
         for (name, assignment) in found {
-            let Some((assignment, czxid)) = assignment else {
+            let Some(assignment) = assignment else {
                 topics.push((name, None));
                 continue;
             };
             let mut record =
                 TopicRecord { id: assignment.topic_id, assignments: BTreeMap::new(), states: BTreeMap::new() };
             for (index, partition) in assignment.partitions {
-                let id = TopicPartition { topic: name.clone(), partition: index };
-                if let Some(state) = states.remove(&id).or_else(|| self.standby.state(&id, czxid).cloned()) {
-                    record.states.insert(index, state);
+                if let Some((data, stat)) = states.next().transpose()?.flatten() {
+                    match topic::PartitionState::decode(&data) {
+                        Ok(state) => drop(record.states.insert(index, from_znode(state, PartitionEpoch(stat.version)))),
+                        Err(error) => {
+                            event::ZnodeUnreadable { path: topic::state_path(&name, index), cause: error.to_string() }
+                                .emit()
+                        }
+                    }
                 }
                 record.assignments.insert(index, from_assignment(partition));
             }
@@ -125,7 +117,7 @@ fn image_of(registration: broker::Registration) -> BrokerImage {
     }
 }
 
-pub(super) fn from_znode(state: topic::PartitionState, partition_epoch: PartitionEpoch) -> PartitionState {
+fn from_znode(state: topic::PartitionState, partition_epoch: PartitionEpoch) -> PartitionState {
     PartitionState {
         controller_epoch: state.controller_epoch,
         leader: state.leader,

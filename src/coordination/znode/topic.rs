@@ -6,7 +6,7 @@ use serde::{Deserialize, Serialize};
 
 use super::DecodeError;
 use super::json::Version;
-use crate::model::{BrokerId, ControllerEpoch, LeaderEpoch, PartitionIndex, TopicId, TopicName, TopicPartition};
+use crate::model::{BrokerId, ControllerEpoch, LeaderEpoch, PartitionIndex, TopicId, TopicName};
 
 /// Parent of all topics.
 pub const TOPICS: &str = "/brokers/topics";
@@ -37,14 +37,6 @@ pub fn partition_path(topic: &TopicName, partition: PartitionIndex) -> String {
 #[must_use]
 pub fn state_path(topic: &TopicName, partition: PartitionIndex) -> String {
     format!("{TOPICS}/{topic}/partitions/{partition}/state")
-}
-
-/// The partition whose state is there, if it is a path of that kind.
-#[must_use]
-pub fn partition_of_state(path: &str) -> Option<TopicPartition> {
-    let (topic, rest) = path.strip_prefix(TOPICS)?.strip_prefix('/')?.split_once("/partitions/")?;
-    let partition = rest.strip_suffix("/state")?.parse().ok().map(PartitionIndex)?;
-    Some(TopicPartition { topic: TopicName::new(topic).ok()?, partition })
 }
 
 /// Replicas of one partition.
@@ -280,11 +272,6 @@ mod tests {
         let topic = TopicName::new("pageviews").expect("a name");
         assert_eq!(path(&topic), "/brokers/topics/pageviews");
         assert_eq!(partition_path(&topic, PartitionIndex(0)), "/brokers/topics/pageviews/partitions/0");
-        let state = state_path(&topic, PartitionIndex(7));
-        assert_eq!(state, "/brokers/topics/pageviews/partitions/7/state");
-        assert_eq!(partition_of_state(&state), Some(TopicPartition { topic, partition: PartitionIndex(7) }));
-        for other in ["/brokers/topics/t", "/brokers/topics/t/partitions/7", "/config/topics/t", "/brokers/topics/t/partitions/x/state"] {
-            assert_eq!(partition_of_state(other), None);
-        }
+        assert_eq!(state_path(&topic, PartitionIndex(0)), "/brokers/topics/pageviews/partitions/0/state");
     }
 }
