@@ -9,9 +9,11 @@
 mod address;
 pub mod admin;
 mod cluster;
+pub mod config;
 mod connection;
 mod error;
 pub mod group;
+pub mod metadata;
 pub mod producer;
 pub mod reader;
 
