@@ -11,11 +11,12 @@
 use std::collections::BTreeMap;
 use std::time::Duration;
 
-use super::assignor::{Subscriber, range};
+use super::assignor::{Subscriber, assign};
 use crate::client::cluster::BackOff;
+use crate::client::config::AssignorName;
 use crate::client::error::ClientError;
 use crate::model::{ErrorCode, Moment, Offset};
-use crate::wire::consumer_protocol::{Assignment, Subscription, TopicPartitions, from_bytes, to_bytes};
+use crate::wire::consumer_protocol::{Assignment, TopicPartitions, from_bytes, to_bytes};
 use crate::wire::message::join_group::JoinGroupResponseMember;
 use crate::wire::message::sync_group::SyncGroupRequestAssignment;
 use crate::wire::message::{
@@ -362,7 +363,7 @@ impl Member {
     }
 
     fn assign(&mut self, members: Vec<Subscriber>, counted: BTreeMap<Str, i32>, effects: &mut Vec<Effect>) {
-        let assignments = range(members, &counted).into_iter().map(|(member_id, assigned)| {
+        let assignments = assign(AssignorName::Range, members, &counted).into_iter().map(|(member_id, assigned)| {
             let partitions =
                 assigned.into_iter().map(|(topic, partitions)| TopicPartitions { topic, partitions }).collect();
             let assignment = to_bytes(&Assignment { partitions, user_data: None }, 0)?;
@@ -532,8 +533,7 @@ fn verdict(error: &ClientError) -> Verdict {
 }
 
 fn subscriber(member: JoinGroupResponseMember) -> Result<Subscriber, DecodeError> {
-    let subscription = from_bytes::<Subscription>(&member.metadata)?;
-    Ok(Subscriber { member_id: member.member_id, instance_id: member.group_instance_id, topics: subscription.topics })
+    Subscriber::new(member.member_id, member.group_instance_id, &member.metadata)
 }
 
 /// The topics that anybody wants, each once.

@@ -20,11 +20,16 @@ impl Partitioner {
         Some(Self { partitions, sticky: seed.checked_rem(partitions)? })
     }
 
+    /// The partition of a record with this key in a topic of so many (`BuiltInPartitioner.partitionForKey`); 0 of none.
+    #[must_use]
+    pub fn of_key(key: &[u8], partitions: u32) -> u32 {
+        (murmur2(key) & 0x7fff_ffff).checked_rem(partitions).unwrap_or(0)
+    }
+
     /// The partition of a record with this key, or without one.
     #[must_use]
     pub fn partition(&self, key: Option<&[u8]>) -> PartitionIndex {
-        let chosen =
-            key.map_or(self.sticky, |key| (murmur2(key) & 0x7fff_ffff).checked_rem(self.partitions).unwrap_or(0));
+        let chosen = key.map_or(self.sticky, |key| Self::of_key(key, self.partitions));
         PartitionIndex(i32::try_from(chosen).unwrap_or(0))
     }
 

@@ -4,8 +4,8 @@ use std::collections::BTreeMap;
 use std::time::Duration;
 
 use super::Member;
+use crate::client::config::AssignorName;
 use crate::client::error::ClientError;
-use crate::client::group::assignor::RANGE;
 use crate::wire::Str;
 use crate::wire::consumer_protocol::{PROTOCOL_TYPE, Subscription, to_bytes};
 use crate::wire::message::join_group::JoinGroupRequestProtocol;
@@ -23,7 +23,7 @@ impl Member {
             generation_id: self.generation,
             member_id: self.id.clone(),
             protocol_type: Some(PROTOCOL_TYPE.into()),
-            protocol_name: Some(RANGE.into()),
+            protocol_name: Some(AssignorName::Range.name().into()),
             assignments,
             ..SyncGroupRequest::default()
         }
@@ -47,7 +47,7 @@ impl Member {
             rebalance_timeout_ms: millis(self.settings.rebalance_timeout),
             member_id: self.id.clone(),
             protocol_type: PROTOCOL_TYPE.into(),
-            protocols: vec![JoinGroupRequestProtocol { name: RANGE.into(), metadata }],
+            protocols: vec![JoinGroupRequestProtocol { name: AssignorName::Range.name().into(), metadata }],
             ..JoinGroupRequest::default()
         })
     }

@@ -4,6 +4,7 @@ use bytes::Bytes;
 
 use super::*;
 use crate::client::BrokerAddress;
+use crate::wire::consumer_protocol::Subscription;
 use crate::wire::message::offset_commit::{OffsetCommitResponsePartition, OffsetCommitResponseTopic};
 
 /// A member of the group `g` that reads `t`, and the time.
