@@ -117,7 +117,7 @@ public final class Answers {
 
     private Member member(Map<String, Integer> topics) {
         Member member = new Member();
-        member.id = (random.nextInt(2) == 0 ? "consumer-" : "") + Long.toHexString(random.nextLong());
+        member.id = (random.nextInt(2) == 0 ? "consumer-" : "c") + Long.toHexString(random.nextLong());
         member.instance = random.nextInt(4) == 0 ? "instance" + random.nextInt(1_000_000) : null;
         member.topics = some(topics);
         return member;
@@ -186,10 +186,11 @@ public final class Answers {
     }
 
     private static String text(List<TopicPartition> partitions) {
-        Map<String, Set<Integer>> topics = new TreeMap<>();
-        for (TopicPartition partition : partitions) topics.computeIfAbsent(partition.topic(), topic -> new TreeSet<>()).add(partition.partition());
+        Map<String, List<Integer>> topics = new TreeMap<>();
+        for (TopicPartition partition : partitions) topics.computeIfAbsent(partition.topic(), topic -> new ArrayList<>()).add(partition.partition());
         StringBuilder text = new StringBuilder();
         topics.forEach((topic, numbers) -> {
+            Collections.sort(numbers);
             text.append(' ').append(topic);
             numbers.forEach(number -> text.append(':').append(number));
         });

@@ -44,4 +44,4 @@ def test_assignors_and_partitioner_answer_as_kafka_does(folder, seed):
             wrong[number // QUESTIONS] += 1
             example = example or (number, our, kafka)
     assert not wrong, f"by assignor: {wrong}; the first: {example}"
-    assert threw < QUESTIONS / 100, f"Kafka threw {threw} times"
+    assert threw < 4 * QUESTIONS / 100, f"Kafka threw {threw} times"
