@@ -107,6 +107,7 @@ pub struct Cluster {
     brokers: RefCell<BTreeMap<BrokerAddress, Rc<Broker>>>,
     /// Which bootstrap address to begin with: another one each time.
     next_bootstrap: Cell<usize>,
+    chance: Cell<u64>,
     /// Whether a broker ever answered.
     met: Cell<bool>,
 }
@@ -115,12 +116,14 @@ impl Cluster {
     /// Connects to nobody yet.
     #[must_use]
     pub fn new(bootstrap: Bootstrap, options: ClientOptions, clock: Rc<dyn Clock>) -> Self {
+        let chance = Cell::new(clock.timestamp().0.cast_unsigned() | 1);
         Self {
             bootstrap,
             options,
             clock,
             brokers: RefCell::default(),
             next_bootstrap: Cell::new(0),
+            chance,
             met: Cell::new(false),
         }
     }
@@ -135,6 +138,23 @@ impl Cluster {
     #[must_use]
     pub fn clock(&self) -> &Rc<dyn Clock> {
         &self.clock
+    }
+
+    /// A number by chance, for choices that clients should not all make alike. No secret: it begins with the time.
+    #[must_use]
+    pub fn chance(&self) -> u32 {
+        // Xorshift (Marsaglia 2003).
+        let mut state = self.chance.get();
+        state ^= state << 13;
+        state ^= state >> 7;
+        state ^= state << 17;
+        self.chance.set(state);
+        u32::try_from(state >> 32).unwrap_or(0)
+    }
+
+    /// A fifth more or less, so that clients that failed together do not come back together (`ExponentialBackoff`).
+    fn jittered(&self, wait: Duration) -> Duration {
+        wait.mul_f64(0.8 + 0.4 * f64::from(self.chance()) / f64::from(u32::MAX))
     }
 
     /// A connection to one broker: the open one, or a new one.
@@ -165,7 +185,7 @@ impl Cluster {
             }
             Err(error) => {
                 let mut back_off = failing.as_ref().map_or(self.options.reconnect, |failing| failing.back_off);
-                let not_before = self.clock.moment().after(jittered(back_off.advance()));
+                let not_before = self.clock.moment().after(self.jittered(back_off.advance()));
                 let timeout = timeout.saturating_mul(2).min(options.connect_timeout_longest);
                 *failing = Some(Failing { back_off, not_before, timeout });
                 Err(error)
@@ -275,17 +295,13 @@ impl Cluster {
             match attempt().await {
                 Err(error @ ClientError::NoBroker { .. }) if !self.met.get() => return Err(error),
                 Err(error) if error.is_retriable() && self.clock.moment() < end => {
-                    back_off.wait(&*self.clock, end).await
+                    let left = end.since(self.clock.moment());
+                    tokio::time::sleep(self.jittered(back_off.advance()).min(left)).await;
                 }
                 done => return done,
             }
         }
     }
-}
-
-/// A fifth more or less, so that clients that failed together do not come back together (`ExponentialBackoff`).
-fn jittered(wait: Duration) -> Duration {
-    wait.mul_f64(rand::random_range(0.8..=1.2))
 }
 
 /// Waits that grow.
@@ -308,17 +324,17 @@ impl BackOff {
         Self { next: first, longest }
     }
 
+    /// The next wait.
+    #[must_use]
+    pub const fn shortest(&self) -> Duration {
+        self.next
+    }
+
     /// How long to wait now; the next one is twice as long, up to a limit.
     pub fn advance(&mut self) -> Duration {
         let now = self.next.min(self.longest);
         self.next = now.saturating_mul(2).min(self.longest);
         now
-    }
-
-    /// Waits, but no longer than until `end`.
-    pub async fn wait(&mut self, clock: &dyn Clock, end: Moment) {
-        let left = end.since(clock.moment());
-        tokio::time::sleep(jittered(self.advance()).min(left)).await;
     }
 }
 

@@ -6,8 +6,8 @@ use super::{Checked, ConfigError};
 use crate::client::address::Bootstrap;
 use crate::client::cluster::{BackOff, ClientOptions};
 use crate::client::connection::ConnectionOptions;
+use crate::client::consumer::Isolation;
 use crate::client::producer::Acks;
-use crate::client::reader::Isolation;
 use crate::config::table::ClientKind;
 use crate::wire::record::{Codec, Compression};
 

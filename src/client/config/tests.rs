@@ -1,8 +1,8 @@
 //! What a person may write, and what is said to the rest.
 
 use super::*;
+use crate::client::consumer::Isolation;
 use crate::client::producer::Acks;
-use crate::client::reader::Isolation;
 use crate::wire::record::Codec;
 
 const SERVERS: (&str, &str) = ("bootstrap.servers", "a:1,b:2");
