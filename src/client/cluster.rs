@@ -266,15 +266,6 @@ impl Cluster {
         found.map_err(|error| if error.is_refusal(ErrorCode::UnknownTopicOrPartition) { unknown() } else { error })
     }
 
-    /// As [`Self::layout`] for a topic that was there a moment ago: a broker that has just started knows of no topic before
-    /// the controller has told it.
-    ///
-    /// # Errors
-    /// [`ClientError::Refused`] with [`ErrorCode::UnknownTopicOrPartition`] when it stays away.
-    pub async fn layout_again(&self, topic: &str) -> Result<TopicLayout, ClientError> {
-        self.retry(async || self.layout_now(topic, false).await).await
-    }
-
     async fn layout_now(&self, topic: &str, may_create: bool) -> Result<TopicLayout, ClientError> {
         layout_of(&self.any().await?.call(&metadata_request(Some(&[topic]), may_create)).await?, topic)
     }
