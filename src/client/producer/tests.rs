@@ -90,7 +90,7 @@ fn metadata(port: u16) -> MetadataResponse {
     };
     let missing = MetadataResponseTopic {
         name: Some("no topic".into()),
-        error_code: ErrorCode::InvalidTopic,
+        error_code: ErrorCode::InvalidTopicException,
         ..MetadataResponseTopic::default()
     };
     MetadataResponse { brokers: vec![broker], topics: vec![topic, missing], ..MetadataResponse::default() }
