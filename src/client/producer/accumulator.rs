@@ -47,6 +47,8 @@ pub(super) struct Accumulator {
     /// Which topic is first to be sent.
     turn: usize,
     pub(super) written: Written,
+    /// Something was settled since this was last taken.
+    pub(super) has_settled: bool,
     /// What went wrong first since it was last asked for.
     pub(super) failure: Option<ProduceError>,
 }
@@ -139,6 +141,7 @@ impl Accumulator {
             in_flight: BTreeMap::new(),
             turn: 0,
             written: Written::default(),
+            has_settled: false,
             failure: None,
         }
     }
@@ -349,8 +352,8 @@ impl Accumulator {
             }
             Err(error) => error,
         };
-        // A batch behind one that failed is out of sequence until that one is there.
-        let behind = error.is_refusal(ErrorCode::OutOfOrderSequenceNumber) && part.queue.is_retrying();
+        // A batch behind one that failed is out of sequence until that one is there, or the numbers have closed up.
+        let behind = error.is_refusal(ErrorCode::OutOfOrderSequenceNumber) && part.queue.has_gap();
         let passes = error.is_retriable() || behind;
         let in_time = now < batch.created.after(delivery_timeout);
         if passes && in_time && batch.tries <= retries {
@@ -373,6 +376,7 @@ impl Accumulator {
     fn done(&mut self, batch: Batch, result: Result<Offset, ProduceError>) {
         self.used_bytes = self.used_bytes.saturating_sub(batch.reserved);
         self.unsettled.remove(&batch.number);
+        self.has_settled = true;
         if let Err(error) = &result {
             self.failure.get_or_insert_with(|| error.clone());
         }

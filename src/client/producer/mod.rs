@@ -191,13 +191,13 @@ impl Producer {
                 Err(NotTaken::Never(error)) => return Err(error),
                 Err(NotTaken::Unknown) => {
                     waiting.get_or_insert_with(|| Waiting::new(&self.shared, topic)).check()?;
-                    if self.until(moved, end).await.is_err() {
+                    if !self.until(moved, end).await {
                         return Err(self.shared.no_topic(topic));
                     }
                 }
                 Err(NotTaken::Full) => {
                     let _hurry = Hurry::new(&self.shared);
-                    if self.until(moved, end).await.is_err() {
+                    if !self.until(moved, end).await {
                         return Err(ProduceError::Full { waited });
                     }
                 }
@@ -205,8 +205,11 @@ impl Producer {
         }
     }
 
-    async fn until(&self, moved: impl Future<Output = ()>, end: Moment) -> Result<(), tokio::time::error::Elapsed> {
-        tokio::time::timeout(end.since(self.shared.cluster.clock().moment()), moved).await
+    /// Waits until something moved. Whether that was in time.
+    async fn until(&self, moved: impl Future<Output = ()>, end: Moment) -> bool {
+        let left = end.since(self.shared.cluster.clock().moment());
+        // Something may always have moved: that must not put off the end.
+        !left.is_zero() && tokio::time::timeout(left, moved).await.is_ok()
     }
 
     /// How many partitions a topic has.
@@ -222,7 +225,7 @@ impl Producer {
                 return Ok(count);
             }
             waiting.check()?;
-            if self.until(moved, end).await.is_err() {
+            if !self.until(moved, end).await {
                 return Err(self.shared.no_topic(topic));
             }
         }

@@ -331,8 +331,9 @@ impl Queue {
         self.ready.insert(place, batch);
     }
 
-    pub(super) fn is_retrying(&self) -> bool {
-        self.retry.is_some()
+    /// Whether what is on the way may have a gap in front of it that will be filled.
+    pub(super) fn has_gap(&self) -> bool {
+        self.retry.is_some() || self.restart.is_some()
     }
 
     /// Whether anything waits to be sent.

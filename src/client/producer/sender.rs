@@ -51,6 +51,9 @@ pub(super) async fn drive(shared: Rc<Shared>) {
         let now = shared.cluster.clock().moment();
         shared.held.borrow_mut().expire(now);
         shared.begin(&mut going, now);
+        if std::mem::take(&mut shared.held.borrow_mut().has_settled) {
+            shared.moved.notify_waiters();
+        }
         let deadline = shared.next_deadline(&going, now);
         let wait = deadline.map(|at| at.since(shared.cluster.clock().moment()));
         tokio::select! {
@@ -70,7 +73,8 @@ pub(super) async fn drive(shared: Rc<Shared>) {
                 going.identifying = None;
                 shared.identified(identity);
             }
-            () = shared.stirred.notified() => {}
+            // Who stirred it hears of nothing new by that.
+            () = shared.stirred.notified() => continue,
             () = tokio::time::sleep(wait.unwrap_or_default()), if wait.is_some() => {}
         }
         shared.moved.notify_waiters();
