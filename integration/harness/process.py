@@ -85,6 +85,8 @@ class Process:
         self.signal(signal.SIGKILL)
         if self.child is not None:
             self.child.wait()
+            # What a wrapper started is not its parent's to wait for any more, and holds its files until it is gone.
+            until(30, lambda: not _lives(self.pid), f"all processes of {self.name} are gone")
 
     def stop(self, seconds=30):
         """SIGTERM, as an operator stops it; the exit code. A process that does not end is killed and fails the test."""
@@ -134,3 +136,13 @@ class Process:
                 return ""
 
         return [file for file in map(target, os.listdir(f"/proc/{self.pid}/fd")) if file.endswith(" (deleted)")]
+
+
+def _lives(group):
+    """Whether a process of this group still runs; one that nobody has waited for does not."""
+    for stat in pathlib.Path("/proc").glob("[0-9]*/stat"):
+        with contextlib.suppress(OSError):
+            state, _, of = stat.read_text().rpartition(")")[2].split()[:3]
+            if int(of) == group and state not in "ZX":
+                return True
+    return False
