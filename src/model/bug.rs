@@ -35,9 +35,12 @@ bugs! {
     B6,
     /// A follower joins the ISR before it has all that its leader began with (KIP-207, KAFKA-7128).
     B7,
+    /// A follower joins the ISR for what it had before it was started again (KIP-903).
+    B9,
     /// What a controller told an earlier incarnation of a broker takes effect on this one (KIP-380).
     B10,
-    /// A controller writes without looking whether it still is one.
+    /// A controller writes without looking whether it still is one, nor whether the state is the one that it knows: either look alone
+    /// hides that the other is missing.
     B11,
     /// A leader goes on leading when its session has ended.
     B12,
@@ -49,6 +52,12 @@ bugs! {
     B15,
     /// A failed fsync passes for a good one.
     B16,
+    /// A commit of an earlier generation, or of who is no member any more, is taken (KAFKA-7026).
+    B23,
+    /// Who comes to coordinate a group reads its records only up to what it knows to be committed.
+    B24,
+    /// What lies beyond the high watermark that a new leader knows is out of range, although an earlier one has served it (KIP-207).
+    B25,
     /// Topics that the tree does not have are deleted.
     B28,
 }

@@ -1,12 +1,16 @@
 //! What a seed decides before anything happens: how large the cluster is, how it is configured, what it promises, who writes, and
 //! which faults there are. Few kinds of faults in many combinations find more than all kinds in every run (swarm testing).
 
+use super::super::groups;
 use super::super::oracle::Place;
 use super::faults::Fault;
 use crate::storage::disk::sim::Dice;
 
 /// One in so many kinds of faults is left out of a run.
 const LEFT_OUT_PERCENT: u64 = 40;
+
+/// Replicas of every partition.
+pub const REPLICATION_FACTOR: i16 = 3;
 
 /// A topic that is there all the time.
 #[derive(Clone, Debug)]
@@ -58,6 +62,8 @@ pub struct Plan {
     pub producer_pause_ms: u64,
     /// Requests that an idempotent producer has under way.
     pub in_flight_max: usize,
+    /// Groups that read the topics, if there are any.
+    pub groups: Option<groups::Plan>,
 }
 
 impl Plan {
@@ -69,7 +75,7 @@ impl Plan {
         let topic = |name, partitions, flushed, dice: &mut Dice| Topic {
             name,
             partitions,
-            replication_factor: 3,
+            replication_factor: REPLICATION_FACTOR,
             flushed,
             segment_bytes: if dice.percent(30) { 4_000 + dice.below(8_000) } else { 20_000 },
         };
@@ -93,7 +99,17 @@ impl Plan {
             down_ms: if dice.percent(30) { 2_000 } else { 12_000 },
             producer_pause_ms: 100 + dice.below(500),
             in_flight_max: if dice.percent(50) { 1 } else { 3 },
+            groups: None,
         }
+    }
+
+    /// Adds groups, and what goes wrong only where there are any.
+    pub fn add_groups(&mut self, groups: Option<groups::Plan>) {
+        if let Some(groups) = &groups {
+            self.settings.push_str(&groups.settings(REPLICATION_FACTOR));
+            self.faults.push(Fault::Coordinator);
+        }
+        self.groups = groups;
     }
 
     /// Whether every topic is `durability=flushed`.
