@@ -8,11 +8,12 @@ import pytest
 
 from harness import admin, schema
 from harness.broker import Broker
-from harness.records import Batch
+from harness.records import GZIP, LZ4, SNAPPY, Batch, message, messages, wrapped
 from harness.zookeeper import ZooKeeper
 
 PRODUCE, FETCH, LIST_OFFSETS, METADATA, SASL_HANDSHAKE, CREATE_TOPICS, DELETE_TOPICS = 0, 1, 2, 3, 17, 19, 20
 DELETE_RECORDS, INIT_PRODUCER_ID, EPOCH_END, DESCRIBE_CONFIGS, ALTER_CONFIGS, DESCRIBE_LOG_DIRS = 21, 22, 23, 32, 33, 35
+OFFSET_COMMIT, OFFSET_FETCH = 8, 9
 SASL_AUTHENTICATE, CREATE_PARTITIONS, ELECT_LEADERS, INCREMENTAL, DESCRIBE_CLUSTER, DESCRIBE_PRODUCERS = 36, 37, 43, 44, 60, 61
 API_VERSIONS = 18
 TOPIC, BROKER = 2, 4
@@ -39,7 +40,9 @@ def pair(session_folder):
             broker.start()
             for name, partitions, configs in (("t", 2, {}), ("compact", 1, {"cleanup_policy": "compact"}),
                                               ("set", 1, {"retention_ms": 1000, "segment_bytes": 2_000_000}),
-                                              ("stamped", 1, {"message_timestamp_type": "LogAppendTime"}), ("empty", 1, {})):
+                                              ("stamped", 1, {"message_timestamp_type": "LogAppendTime"}), ("empty", 1, {}),
+                                              ("old", 1, {}), ("old-stamped", 1, {"message_timestamp_type": "LogAppendTime"}), ("zstd", 1, {"compression_type": "zstd"}),
+                                              ("new-only", 1, {"message_downconversion_enable": "false"})):
                 broker.create_topic(name, partitions, **configs)
             with broker.connect() as connection:
                 for number in range(5):
@@ -123,6 +126,42 @@ CASES = {
         (FETCH, only(7, {"MaxWaitMs": 0, "SessionId": 5, "SessionEpoch": 3})),
         (FETCH, only(7, {"MaxWaitMs": 0, "SessionId": 0, "SessionEpoch": 3})),
         (FETCH, only(7, {"MaxWaitMs": 0, "SessionId": 5, "SessionEpoch": -1})),
+    ],
+    "old produce": [
+        (PRODUCE, only(0, produce(topic, (0, records)), 2)) for topic, records in (
+            ("empty", message(b"v", magic=0)), ("empty", message(b"v") + message(b"w", timestamp=-1)), ("empty", b""),
+            ("empty", message(b"v") + message(b"w")[:-1]), ("empty", message(b"v", crc=1)), ("empty", message(b"v") + message(b"w", crc=1)),
+            ("empty", message(b"v", magic=0) + message(b"w", magic=1)), ("empty", message(b"v") + batch()), ("empty", batch() + message(b"v")),
+            ("empty", wrapped(GZIP, message(b"a"), message(b"b", offset=1))), ("empty", wrapped(GZIP, message(b"a", magic=0), magic=0)),
+            ("empty", wrapped(SNAPPY, message(b"a"), message(b"b", offset=1))), ("empty", wrapped(LZ4, message(b"a"))),
+            ("empty", wrapped(GZIP, message(b"a")) + message(b"b")), ("empty", wrapped(GZIP, message(b"a")) * 2),
+            ("empty", wrapped(GZIP, wrapped(GZIP, message(b"a")))), ("empty", wrapped(GZIP, message(b"a", magic=0))), ("empty", wrapped(GZIP)),
+            ("empty", wrapped(GZIP, message(b"a", crc=1))), ("empty", wrapped(GZIP, message(b"a"), message(b"b", offset=5), offset=3)),
+            ("empty", wrapped(GZIP, message(b"a"), message(b"b"), offset=0)), ("empty", message(b"v", attributes=8)),
+            ("empty", wrapped(GZIP, message(b"a"), attributes=8)), ("stamped", message(b"v", attributes=8)), ("compact", message(b"v", None)),
+            ("compact", message(b"v", magic=0) + message(b"w", None, magic=0)), ("compact", wrapped(GZIP, message(b"a", None))),
+            ("empty", message(b"x" * 1_100_000)), ("empty", message(b"x" * 600_000) * 2), ("zstd", message(b"v")), ("nowhere", message(b"v")))
+    ],
+    "old fetch": [
+        (FETCH, only(0, {"MaxWaitMs": 0, "MinBytes": 0, "Topics": [{"Topic": topic, "Partitions": [
+            {"Partition": partition, "FetchOffset": offset, "PartitionMaxBytes": 1 << 20}]}]}, 3))
+        for topic, partition, offset in (("t", 0, 99), ("t", 0, -1), ("t", 9, 0), ("nowhere", 0, 0), ("zstd", 0, 0), ("new-only", 0, 0), ("empty", 3, 0))
+    ] + [(FETCH, only(4, fetch("zstd"), 10)), (FETCH, only(4, fetch("new-only"), 12))],
+    "oldest list offsets": [
+        (LIST_OFFSETS, only(0, {"ReplicaId": -1, "Topics": [{"Name": topic, "Partitions": [
+            {"PartitionIndex": partition, "Timestamp": at, "MaxNumOffsets": most}]}]}, 0))
+        for topic, partition, at, most in (("t", 0, LATEST, 1), ("t", 0, LATEST, 9), ("t", 0, EARLIEST, 9), ("t", 0, 0, 9), ("t", 0, 1 << 62, 9), ("t", 0, -99, 9),
+                                           ("t", 0, LATEST, 0), ("t", 9, LATEST, 1), ("nowhere", 0, LATEST, 1), ("set", 0, LATEST, 9), ("set", 0, EARLIEST, 9))
+    ],
+    "offsets in ZooKeeper": [
+        (OFFSET_COMMIT, only(0, {"GroupId": group, "Topics": [{"Name": topic, "Partitions": [
+            {"PartitionIndex": partition, "CommittedOffset": offset, "CommittedMetadata": metadata}]}]}, 0))
+        for group, topic, partition, offset, metadata in (
+            ("elders", "t", 0, 3, ""), ("elders", "t", 0, 4, "m"), ("elders", "t", 1, -7, None), ("elders", "t", 9, 1, ""), ("elders", "nowhere", 0, 1, ""),
+            ("elders", "t", 0, 5, "x" * 5000))
+    ] + [
+        (OFFSET_FETCH, only(0, {"GroupId": group, "Topics": [{"Name": topic, "PartitionIndexes": partitions}]}, 0))
+        for group, topic, partitions in (("elders", "t", [0, 1, 9]), ("elders", "empty", [0]), ("elders", "nowhere", [0]), ("strangers", "t", [0]))
     ],
     "list offsets": [
         (LIST_OFFSETS, only(1, {"ReplicaId": -1, "Topics": [listed("t", (0, at), (1, at), (7, at))]})) for at in
@@ -247,6 +286,7 @@ CASES = {
 MAY_DIFFER = [
     (".*", r".*\.(ErrorMessage|BatchIndexErrorMessage)", "words for a person; the code beside them is the same"),
     ("produce", r".*\.LogStartOffset", "of a batch that was refused"),
+    ("old fetch", r".*\.(AbortedTransactions|Records)", "of what is refused: null or empty"),
     ("fetch", r".*\.AbortedTransactions", "where there are none: null or empty"),
     (".*configs", r".*\.IsDefault", "Kafka 3.9 says false in version 0, whatever the source"),
     ("describe configs|create topics", r".*\.\[durability\]", "a setting of ours"),
@@ -309,3 +349,44 @@ def test_answers_are_equal(pair, case):
                 if not any(re.fullmatch(where, case) and re.fullmatch(allowed, path) for where, allowed, _ in MAY_DIFFER):
                     found.append(f"step {step} v{version} {path}: Kafka {theirs!r}, Dohle {ours!r}\n    {str(message)[:300]}")
     assert not found, "\n".join(found)
+
+
+@pytest.mark.dohle
+def test_old_formats_are_converted_equally(pair):
+    """What old producers sent lies in both logs alike; what old consumers read of it, and of what new producers sent, is the same."""
+    times = [1_700_000_000_000 + number for number in range(3)]
+    inside = [message(b"v%d" % number, offset=number, timestamp=time) for number, time in enumerate(times)]
+    oldest = [message(b"v%d" % number, magic=0, offset=number) for number in range(3)]
+    sent = [(2, b"".join(inside)), (0, b"".join(oldest)), (2, message(None)), (2, batch()), (7, batch(values=[b"a", b"b"])), (7, batch(key=None))]
+    for codec in (GZIP, SNAPPY, LZ4):
+        sent += [(2, wrapped(codec, *inside)), (0, wrapped(codec, *oldest, magic=0)), (7, batch(values=[b"a", b"b", b"c"], codec=codec))]
+    for topic in ("old", "old-stamped"):
+        for version, records in sent:
+            answers = []
+            for broker in pair:
+                with broker.connect() as connection:
+                    answers.append(strip(schema.ask(connection, PRODUCE, version, produce(topic, (0, records)))))
+            for answer in answers:
+                assert answer["Responses"][0]["PartitionResponses"][0]["ErrorCode"] == 0, answer
+            assert topic == "old-stamped" or answers[0] == answers[1]
+        stored = [records_of(broker, 4, fetch(topic)) for broker in pair]
+        compare = (lambda read: read) if topic == "old" else (lambda read: [(*one[:3], *one[4:]) for one in read])
+        end = 3 + 3 + 1 + 1 + 2 + 1 + 3 * 9
+        assert topic == "old-stamped" or len(stored[0]) and stored[0][:200] == stored[1][:200], "as one batch, uncompressed"
+        for version in range(4):
+            for offset in (0, 1, 5, 9, 12, end - 1):
+                wanted = fetch(topic, offset=offset)
+                if version < 3:
+                    del wanted["MaxBytes"]
+                theirs, ours = (records_of(broker, version, wanted) for broker in pair)
+                wanted, read = compare(messages(theirs)), compare(messages(ours))
+                # Kafka sends no more bytes than the records took before they were converted.
+                assert wanted and read[:len(wanted)] == wanted, f"version {version} from {offset}"
+                assert read[-1][0] in (end - 1, 2) and {one[1] for one in read} == {0 if version < 2 else 1}
+
+
+def records_of(broker, version, wanted):
+    with broker.connect() as connection:
+        [partition] = schema.ask(connection, FETCH, version, wanted)["Responses"][0]["Partitions"]
+    assert partition["ErrorCode"] == 0
+    return partition["Records"]

@@ -3,7 +3,7 @@
 import itertools
 import os
 
-from harness.process import run
+from harness.process import WORKER, WORKERS, run
 
 _numbers = itertools.count()
 
@@ -24,7 +24,7 @@ class Network:
         bridge = run(["ip", "link", "add", self.name, "type", "bridge"], check=False)
         assert bridge.returncode == 0, f"network namespaces need root and iproute2: {bridge.stderr}"
         try:
-            self.subnet = next(subnet for subnet in (f"10.231.{n}" for n in range(256)) if subnet not in _taken())
+            self.subnet = next(subnet for subnet in (f"10.231.{n}" for n in range(WORKER, 256, WORKERS)) if subnet not in _taken())
             self.clients = f"{self.subnet}.1"
             _ip("address", "add", f"{self.clients}/24", "dev", self.name)
             _ip("link", "set", self.name, "up")

@@ -22,6 +22,11 @@ def kafka_tool(name):
     return str(KAFKA / "bin" / name)
 
 
+def old_kafka_tool(version, name):
+    """The same of an old version of Apache Kafka."""
+    return str(TOOLS / f"kafka-{version}" / "bin" / name)
+
+
 def kafka4_tool(name):
     """The same of Apache Kafka 4, whose clients speak the consumer protocol."""
     return str(KAFKA_4 / "bin" / name)

@@ -1,7 +1,9 @@
 """Processes that a test starts, watches and ends by their own pid, and waiting without sleeping blindly."""
 
+import contextlib
 import os
 import pathlib
+import random
 import signal
 import socket
 import subprocess
@@ -20,11 +22,21 @@ def until(seconds, condition, what):
         time.sleep(0.02)
 
 
+# Workers of one run that work side by side, at most; the number of this one. What they pick without asking each other, they pick from a
+# residue class of their own.
+WORKERS = 8
+WORKER = int(os.environ.get("PYTEST_XDIST_WORKER", "gw0")[2:]) % WORKERS
+
+
 def free_port():
-    """A TCP port of the loopback interface that nobody listens on now."""
-    with socket.socket() as probe:
-        probe.bind(("127.0.0.1", 0))
-        return probe.getsockname()[1]
+    """A TCP port of the loopback interface that nobody listens on now, and that is nobody else's soon: below those that the system gives
+    to clients, so that a broker which starts again finds its port free."""
+    first_of_clients = int(pathlib.Path("/proc/sys/net/ipv4/ip_local_port_range").read_text().split()[0])
+    while True:
+        port = random.randrange(10_000 // WORKERS, first_of_clients // WORKERS) * WORKERS + WORKER
+        with socket.socket() as probe, contextlib.suppress(OSError):
+            probe.bind(("127.0.0.1", port))
+            return port
 
 
 def run(command, *, text=None, seconds=120, check=True, env=None, cwd=None, errors=None):

@@ -3,6 +3,7 @@
 import dataclasses
 import gzip
 import struct
+import zlib
 
 import crc32c
 import lz4.frame
@@ -104,3 +105,63 @@ def _record(base, reader):
 def _varint(reader):
     n = reader.uvarint()
     return (n >> 1) ^ -(n & 1)
+
+
+def message(value, key=b"key", magic=1, offset=0, timestamp=1_700_000_000_000, attributes=0, crc=None):
+    """One message of the formats before 2, magic 0 or 1."""
+    body = Writer().i8(magic).i8(attributes)
+    if magic:
+        body.i64(timestamp)
+    body.data(key).data(value)
+    return bytes(Writer().i64(offset).i32(len(body) + 4).raw(struct.pack(">I", zlib.crc32(body) if crc is None else crc)).raw(body))
+
+
+def wrapped(codec, *inside, magic=1, offset=None, **fields):
+    """Messages compressed into one, whose offset is that of the last."""
+    offset = len(inside) - 1 if offset is None else offset
+    return message(COMPRESS[codec](b"".join(inside)), None, magic, offset, attributes=codec | fields.pop("attributes", 0), **fields)
+
+
+def messages(data):
+    """What stands in a set of such messages, those inside compressed ones too, up to one that is cut short:
+    (offset, magic, attributes, timestamp, key, value, whether it stands in another one)."""
+    found, reader = [], Reader(data)
+    while 12 <= reader.left():
+        offset, length = reader.i64(), reader.i32()
+        if reader.left() < length:
+            break
+        crc, body = reader.raw(4), Reader(reader.raw(length - 4))
+        assert struct.unpack(">I", crc)[0] == zlib.crc32(body.data), "the CRC of a message"
+        magic, attributes = body.i8(), body.i8()
+        timestamp = body.i64() if magic else None
+        key, value = body.bytes(), body.bytes()
+        found.append((offset, magic, attributes, timestamp, key, None if attributes & 7 else value, False))
+        if attributes & 7:
+            found += [(*inner[:-1], True) for inner in messages(DECOMPRESS[attributes & 7, magic](value))]
+    return found
+
+
+def _lz4_of_magic_0(frame):
+    """Its header's checksum covers the frame's magic too, which the library refuses."""
+    context = lz4.frame.compress(b"", block_size=lz4.frame.BLOCKSIZE_MAX64KB, block_linked=False)
+    assert frame[:4] == context[:4] and not frame[4] & 0x09, "no content size and no dictionary"
+    for checksum in range(256):
+        try:
+            return lz4.frame.decompress(frame[:6] + bytes([checksum]) + frame[7:])
+        except RuntimeError:
+            continue
+    raise AssertionError("no LZ4 frame")
+
+
+def _xerial(data):
+    """Snappy in the framing of snappy-java."""
+    reader, out = Reader(data), b""
+    assert reader.raw(8) == b"\x82SNAPPY\0", "snappy-java's framing"
+    reader.raw(8)
+    while reader.left():
+        out += snappy.decompress(reader.bytes())
+    return out
+
+
+DECOMPRESS = {(codec, magic): how for codec, how in ((GZIP, gzip.decompress), (SNAPPY, _xerial), (LZ4, lz4.frame.decompress)) for magic in (0, 1)}
+DECOMPRESS[LZ4, 0] = _lz4_of_magic_0

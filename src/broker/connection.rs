@@ -20,15 +20,16 @@ use actix::{
 };
 use tokio::time::Sleep;
 
+use self::end::End;
 use super::arrival::{Arrival, HandOver, Source, Waiting};
 use super::directory::PartitionHandle;
 use super::env::Env;
 use super::handlers::fetch::FetchAnswer;
-use super::handlers::produce::{self, Appends, PendingProduce, ProduceEnd};
+use super::handlers::produce::{self, Appends, PendingProduce, ProduceEnd, Upgrades};
 use super::handlers::{self, Unanswerable};
 use super::inbox::{Inbox, News};
 use super::partition::{AppendOutcome, PartitionCommand, Ticket};
-use super::peer::{self, Peer};
+use super::peer::Peer;
 use super::placement::{self, LoopId};
 use super::request_budget::{Share, TooSlow};
 use super::supervisor::DeathNotice;
@@ -37,7 +38,10 @@ use crate::model::limits::REQUESTS_IN_FLIGHT_PER_CONNECTION_MAX;
 use crate::model::{Clock, Moment};
 use crate::net::{self, Chunk, Reader, Writer};
 use crate::telemetry::{Event as _, event};
+use crate::wire::message::produce::ProduceRequest;
 use crate::wire::{ApiKey, Decoder, Encoded, HeaderError, Part, RequestHeader, decode_request};
+
+mod end;
 
 /// Bytes of answers that may wait for a peer to read them. Most are slices of segments, which take no memory.
 const UNSENT_BYTES_MAX: u64 = 64 << 20;
@@ -122,84 +126,26 @@ impl Handler<Stop> for ConnectionActor {
     }
 }
 
-/// Why a connection ends.
-#[derive(Debug, thiserror::Error)]
-pub enum End {
-    /// The peer closed it.
-    #[error("closed by the peer")]
-    Closed,
-    /// The network failed.
-    #[error("{0}")]
-    Network(#[from] std::io::Error),
-    /// What came is no request.
-    #[error("{0}")]
-    Frame(#[from] net::FrameError),
-    /// A request whose header cannot be read or is not served.
-    #[error("{0}")]
-    Header(#[from] HeaderError),
-    /// A request that cannot be answered.
-    #[error("{0}")]
-    Request(#[from] Unanswerable),
-    /// A produce with `acks=0` failed: closing is the only way to tell.
-    #[error("a produce with acks=0 failed: {0}")]
-    SilentProduce(crate::model::ErrorCode),
-    /// Nothing came for `connections.max.idle.ms`.
-    #[error("idle for too long")]
-    Idle,
-    /// The rest of a request did not come when the memory for it was needed.
-    #[error("{0}")]
-    TooSlow(#[from] TooSlow),
-    /// The broker stops.
-    #[error("the broker stops")]
-    Stopped,
-}
-
-impl End {
-    /// What the operator should know: a peer that broke the protocol.
-    fn tell(&self, peer: std::net::SocketAddr, now: Moment) {
-        let api = match self {
-            Self::Frame(_) => "frame",
-            Self::Header(_) => "header",
-            Self::Request(_) => "request",
-            Self::Closed
-            | Self::Network(_)
-            | Self::SilentProduce(_)
-            | Self::Idle
-            | Self::TooSlow(_)
-            | Self::Stopped => return,
-        };
-        peer::bad_request(peer, api, self.to_string(), now);
-    }
-
-    /// A word for the metric.
-    fn reason(&self) -> &'static str {
-        match self {
-            Self::Closed => "closed by the peer",
-            Self::Network(_) => "network",
-            Self::Frame(_) => "frame",
-            Self::Header(_) => "header",
-            Self::Request(_) => "request",
-            Self::SilentProduce(_) => "acks=0 failed",
-            Self::Idle => "idle",
-            Self::TooSlow(_) => "too slow",
-            Self::Stopped => "stopping",
-        }
-    }
-}
-
-/// The request that is no produce: it is alone.
+/// The request that is no produce, or one in an old format: none behind it is started meanwhile.
 struct Other {
     key: ApiKey,
     bytes: u64,
     answer: Answering,
 }
 
-/// An answer to any request but Produce, and the peer that it borrowed.
-type Answering = Pin<Box<dyn Future<Output = (Peer, Result<Answer, Unanswerable>)>>>;
+/// What comes of any request but a Produce of the new format, and the peer that it borrowed.
+type Answering = Pin<Box<dyn Future<Output = (Peer, Result<Outcome, Unanswerable>)>>>;
 
 enum Answer {
     Plain(Encoded),
     Fetch(FetchAnswer),
+}
+
+/// What comes of a request that is alone.
+enum Outcome {
+    Answer(Answer),
+    /// No answer yet: a produce in an old format that can be appended now.
+    Upgraded(Box<(RequestHeader, ProduceRequest, Upgrades)>),
 }
 
 struct Serving {
@@ -258,7 +204,7 @@ impl Idle {
 /// What woke the connection.
 enum Woken {
     Outcomes,
-    Answered(Peer, Result<Answer, Unanswerable>),
+    Answered(Peer, Result<Outcome, Unanswerable>),
     Written(std::io::Result<()>),
     Read(usize),
     Failed(End),
@@ -346,8 +292,15 @@ impl Serving {
             }
             Woken::Answered(peer, answer) => {
                 self.peer = Some(peer);
-                self.in_flight_bytes -= self.other.take().map_or(0, |other| other.bytes);
-                self.send(answer?);
+                let bytes = self.other.take().map_or(0, |other| other.bytes);
+                self.in_flight_bytes -= bytes;
+                match answer? {
+                    Outcome::Upgraded(upgraded) => {
+                        let (header, request, upgrades) = *upgraded;
+                        self.begin_produce(&header, (request, Some(upgrades)), bytes)?;
+                    }
+                    Outcome::Answer(answer) => self.send(answer),
+                }
             }
             Woken::Written(done) => done?,
             Woken::Read(0) => return Err(End::Closed),
@@ -422,7 +375,9 @@ impl Serving {
             && self.in_flight.len() < REQUESTS_IN_FLIGHT_PER_CONNECTION_MAX
         {
             let Some((header, body)) = self.next_request()? else { return Ok(()) };
-            if header.key == ApiKey::Produce {
+            if header.key == ApiKey::Produce && produce::is_old(header.version) {
+                self.start_upgrade(header, body)?;
+            } else if header.key == ApiKey::Produce {
                 self.start_produce(&header, body)?;
             } else if self.in_flight.is_empty() {
                 let Some(peer) = self.peer.take() else { return Ok(()) };
@@ -463,8 +418,33 @@ impl Serving {
         let Some(peer) = &self.peer else { return Ok(()) };
         let bytes = body.remaining() as u64;
         let request = handlers::decode(peer, header, body)?;
+        self.begin_produce(header, (request, None), bytes)
+    }
+
+    /// A produce in an old format: its records are converted first, while those before it may still be on their way.
+    fn start_upgrade(&mut self, header: RequestHeader, body: Decoder) -> Result<(), End> {
+        let Some(peer) = self.peer.take() else { return Ok(()) };
+        let (key, bytes) = (header.key, body.remaining() as u64);
+        let request: ProduceRequest = handlers::decode(&peer, &header, body)?;
+        let env = Arc::clone(&self.env);
+        let answer = Box::pin(async move {
+            let upgrades = produce::upgrade(&env, header.version, &request).await;
+            (peer, Ok(Outcome::Upgraded(Box::new((header, request, upgrades)))))
+        });
+        self.in_flight_bytes += bytes;
+        self.other = Some(Other { key, bytes, answer });
+        Ok(())
+    }
+
+    fn begin_produce(
+        &mut self,
+        header: &RequestHeader,
+        produce: (ProduceRequest, Option<Upgrades>),
+        bytes: u64,
+    ) -> Result<(), End> {
+        let Some(peer) = &self.peer else { return Ok(()) };
         let number = self.first + self.in_flight.len() as u64;
-        let pending = produce::begin(&self.env, peer, header, request, number, &self.inbox, &mut self.appends);
+        let pending = produce::begin(&self.env, peer, header, produce, number, &self.inbox, &mut self.appends);
         self.in_flight_bytes += bytes;
         self.in_flight.push_back((pending, bytes));
         self.finish_produces()
@@ -537,13 +517,13 @@ async fn answer(
     mut peer: Peer,
     header: RequestHeader,
     body: Decoder,
-) -> (Peer, Result<Answer, Unanswerable>) {
+) -> (Peer, Result<Outcome, Unanswerable>) {
     let answer = if header.key == ApiKey::Fetch {
         handlers::fetch::answer(&env, &mut peer, &header, body).await.map(Answer::Fetch)
     } else {
         handlers::answer(&env, &mut peer, &header, body).await.map(Answer::Plain)
     };
-    (peer, answer)
+    (peer, answer.map(Outcome::Answer))
 }
 
 #[cfg(test)]

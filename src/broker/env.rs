@@ -8,6 +8,7 @@ use actix::Addr;
 use super::admin::Admin;
 use super::config_watch::ConfigWatch;
 use super::controller::ControllerActor;
+use super::conversions::Conversions;
 use super::directory::Directory;
 use super::groups::Groups;
 use super::image::Metadata;
@@ -19,6 +20,7 @@ use super::quotas::Quotas;
 use super::replicas::Replicas;
 use super::request_budget::RequestBudget;
 use super::settings::SettingsStore;
+use super::zookeeper_offsets::ZookeeperOffsets;
 use crate::model::BrokerId;
 
 /// See the module.
@@ -53,6 +55,10 @@ pub struct Env {
     pub session_slots: Arc<super::fetch_slots::SessionSlots>,
     /// How fast replicas are copied.
     pub quotas: Quotas,
+    /// Conversions of old message formats.
+    pub conversions: Conversions,
+    /// Offsets that groups of the ZooKeeper era keep there.
+    pub zookeeper_offsets: Addr<ZookeeperOffsets>,
     /// Bytes of requests that may still be read.
     pub request_budget: Arc<RequestBudget>,
 }

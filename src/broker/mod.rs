@@ -36,6 +36,7 @@ pub mod connection;
 pub mod connection_quotas;
 pub mod controller;
 pub mod controller_watch;
+pub mod conversions;
 pub mod directory;
 pub mod env;
 pub mod fetch_slots;
@@ -64,6 +65,7 @@ pub mod request_budget;
 pub mod settings;
 pub mod supervisor;
 pub mod timer;
+pub mod zookeeper_offsets;
 
 #[cfg(test)]
 mod tests;
@@ -73,6 +75,7 @@ use config_watch::{Applier, ConfigWatch};
 use connection_quotas::ConnectionQuotas;
 use controller::{ControllerActor, ControllerCommand, ControllerParts};
 use controller_watch::{ControllerWatch, ControllerWatchParts};
+use conversions::Conversions;
 use directory::Directory;
 use env::Env;
 use fetch_slots::SessionSlots;
@@ -89,6 +92,7 @@ use replicas::{Intervals, Neighbours, Replicas, ReplicasCommand, ReplicasParts};
 use request_budget::RequestBudget;
 use settings::SettingsStore;
 use supervisor::DeathNotice;
+use zookeeper_offsets::ZookeeperOffsets;
 
 /// What a broker is started with.
 pub struct Parts {
@@ -266,6 +270,9 @@ impl Broker {
             replicas.clone(),
             local,
         );
+        let zookeeper_offsets =
+            ZookeeperOffsets::new(Rc::clone(&coordinator), notice("way to the offsets in ZooKeeper")).start();
+        let conversions = Conversions::new(placement.clone(), config.disk_threads);
         let env = Arc::new(Env {
             local,
             membership,
@@ -281,6 +288,8 @@ impl Broker {
             config_watch: config_watch.start(),
             controller: controller.clone(),
             quotas,
+            conversions,
+            zookeeper_offsets,
             session_slots: SessionSlots::new(config.fetch_sessions_max),
             request_budget: RequestBudget::new(config.connections.queued_bytes_max),
         });

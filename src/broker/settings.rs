@@ -51,6 +51,8 @@ pub struct TopicSettings {
     pub batch: BatchRules,
     /// Clients may not write to it.
     pub internal: bool,
+    /// `message.downconversion.enable`: clients of old formats may read it.
+    pub down_conversion: bool,
     /// `unclean.leader.election.enable`.
     pub unclean_leader_election: bool,
     /// `leader.replication.throttled.replicas`: followers of these replicas are throttled.
@@ -212,6 +214,7 @@ impl TopicSettings {
             },
             batch: batch_rules(&topic),
             internal,
+            down_conversion: topic.down_conversion,
             unclean_leader_election: topic.unclean_leader_election,
             throttled_leaders: topic.throttled_leaders,
             throttled_followers: topic.throttled_followers,

@@ -26,8 +26,37 @@ pub(super) struct Connect {
 }
 
 impl Connect {
+    /// What a command's client is told before the settings that a person gives it: as [`ClientOptions::default`].
+    pub(super) fn settings(&self) -> Vec<(String, String)> {
+        let own = ClientOptions::default();
+        let millis = |time: std::time::Duration| time.as_millis().to_string();
+        [
+            ("bootstrap.servers", self.bootstrap_server.to_string()),
+            ("client.id", own.connection.client_id),
+            ("socket.connection.setup.timeout.ms", millis(own.connection.connect_timeout)),
+            // The system finds better ones than Kafka's defaults.
+            ("send.buffer.bytes", "-1".to_owned()),
+            ("receive.buffer.bytes", "-1".to_owned()),
+        ]
+        .map(|(key, value)| (key.to_owned(), value))
+        .to_vec()
+    }
+
     /// Runs one command's conversation with the cluster on this thread. Ctrl-C ends the process, as the system does it.
     pub(super) fn block_on<T, F>(&self, talk: impl FnOnce(Rc<Cluster>) -> F) -> Result<T, Failure>
+    where
+        F: Future<Output = Result<T, Failure>>,
+    {
+        let options = ClientOptions::default();
+        Self::block_on_with(self.bootstrap_server.clone(), options, talk)
+    }
+
+    /// As [`Self::block_on`], with options of its own.
+    pub(super) fn block_on_with<T, F>(
+        bootstrap: Bootstrap,
+        options: ClientOptions,
+        talk: impl FnOnce(Rc<Cluster>) -> F,
+    ) -> Result<T, Failure>
     where
         F: Future<Output = Result<T, Failure>>,
     {
@@ -36,8 +65,7 @@ impl Connect {
             .build()
             .map_err(|error| Failure::new(format_args!("cannot start: {error}")))?;
         let local = tokio::task::LocalSet::new();
-        let cluster =
-            Rc::new(Cluster::new(self.bootstrap_server.clone(), ClientOptions::default(), Rc::new(OsClock::start())));
+        let cluster = Rc::new(Cluster::new(bootstrap, options, Rc::new(OsClock::start())));
         let done = local.block_on(&runtime, talk(cluster));
         // A read from a terminal may be waiting on a thread of the runtime, and would keep us until the next line.
         runtime.shutdown_background();

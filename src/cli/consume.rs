@@ -14,9 +14,12 @@ use serde_json::{Value, json};
 use super::connect::Connect;
 use super::failure::Failure;
 use super::output::Output;
-use crate::client::reader::{Fetched, Isolation, Place, ReadRecord, Reader, find_offset};
+use crate::client::config::ConsumerConfig;
+use crate::client::consumer::{Consumer, Fetched, Place, Polled, ReadRecord};
+use crate::client::group::member::Partition;
 use crate::client::{ClientError, Cluster};
 use crate::model::{ErrorCode, Offset, PartitionIndex, Timestamp};
+use crate::wire::Str;
 
 mod group;
 
@@ -70,6 +73,9 @@ pub(super) struct Arguments {
     /// Leave out records of transactions that were not committed
     #[arg(long)]
     read_committed: bool,
+    /// A key of Kafka's consumer configuration; may be given more than once
+    #[arg(long = "property", short = 'X', value_name = "KEY=VALUE", value_parser = super::key_value)]
+    properties: Vec<(String, String)>,
 }
 
 /// What a line shows of a record.
@@ -105,14 +111,31 @@ impl FromStr for Start {
 }
 
 pub(super) fn run(arguments: &Arguments, output: &mut Output) -> Result<(), Failure> {
-    arguments.connect.block_on(async |cluster| match &arguments.group {
-        Some(group) => group::consume(arguments, group, cluster, output).await,
-        None => consume(arguments, cluster, output).await,
+    let config = configuration(arguments)?;
+    let common = config.common.clone();
+    Connect::block_on_with(common.bootstrap, common.client, async |cluster| match &arguments.group {
+        Some(group) => group::consume(arguments, group, cluster, config, output).await,
+        None => consume(arguments, cluster, config, output).await,
     })
 }
 
-const fn isolation(arguments: &Arguments) -> Isolation {
-    if arguments.read_committed { Isolation::ReadCommitted } else { Isolation::ReadUncommitted }
+/// What the arguments say, and then what a person sets by Kafka's keys.
+fn configuration(arguments: &Arguments) -> Result<ConsumerConfig, Failure> {
+    let mut settings = arguments.connect.settings();
+    let mut set = |key: &str, value: &str| settings.push((key.to_owned(), value.to_owned()));
+    set("default.api.timeout.ms", "30000");
+    if arguments.read_committed {
+        set("isolation.level", "read_committed");
+    }
+    match (&arguments.group, start(arguments)) {
+        (None, _) => set("auto.offset.reset", "none"),
+        (Some(group), place) => {
+            set("group.id", group);
+            set("auto.offset.reset", if place == Place::Earliest { "earliest" } else { "latest" });
+        }
+    }
+    settings.extend(arguments.properties.iter().cloned());
+    ConsumerConfig::new(settings).map_err(Failure::new)
 }
 
 /// Where to begin when nobody remembers.
@@ -124,55 +147,48 @@ const fn start(arguments: &Arguments) -> Place {
     }
 }
 
-async fn consume(arguments: &Arguments, cluster: Rc<Cluster>, output: &mut Output) -> Result<(), Failure> {
-    let (isolation, place) = (isolation(arguments), start(arguments));
-    let partitions = partitions(arguments, &cluster).await?;
-    let mut positions = BTreeMap::new();
-    let mut ends = BTreeMap::new();
-    for partition in partitions {
-        let start = find_offset(&cluster, &arguments.topic, partition, place, isolation).await?;
-        if arguments.until_end {
-            let end = find_offset(&cluster, &arguments.topic, partition, Place::Latest, isolation).await?;
-            if end <= start {
-                continue;
-            }
-            ends.insert(partition, end);
-        }
-        positions.insert(partition, start);
+async fn consume(
+    arguments: &Arguments,
+    cluster: Rc<Cluster>,
+    config: ConsumerConfig,
+    output: &mut Output,
+) -> Result<(), Failure> {
+    let place = start(arguments);
+    let topic = Str::from(arguments.topic.as_str());
+    let partitions = partitions(arguments, &cluster).await?.into_iter().map(|index| (topic.clone(), index.0));
+    let mut consumer = Consumer::with(Rc::clone(&cluster), config);
+    consumer.assign(partitions);
+    let mut printer = Printer::new(arguments);
+    for partition in consumer.assignment() {
+        let from = consumer.offset(&partition, place).await?;
+        consumer.seek(&partition, from)?;
+        printer.watch_end(&mut consumer, partition, from).await?;
     }
-    let mut printer = Printer { ends, ..Printer::new(arguments) };
-    if positions.is_empty() || printer.left == 0 {
+    if printer.is_done() {
         return Ok(());
     }
-    let mut reader = Reader::open(Rc::clone(&cluster), &arguments.topic, positions, isolation).await?;
     let patience = arguments.timeout_ms.map(Duration::from_millis);
     let mut last_record = cluster.clock().moment();
     loop {
-        let fetched = match patience {
-            None => reader.next().await,
+        let polled = match patience {
+            None => consumer.poll().await,
             Some(patience) => {
                 let left = last_record.after(patience).since(cluster.clock().moment());
-                match tokio::time::timeout(left, reader.next()).await {
-                    Ok(fetched) => fetched,
+                match tokio::time::timeout(left, consumer.poll()).await {
+                    Ok(polled) => polled,
                     Err(_) => return Ok(()),
                 }
             }
         };
-        for part in fetched.map_err(|error| explain(error, arguments))? {
-            let before = printer.left;
-            printer.print(&part, output)?;
-            if printer.left == 0 {
-                return Ok(());
-            }
-            if printer.left < before {
-                last_record = cluster.clock().moment();
-            }
-            if printer.is_at_end(&part) {
-                reader.forget(part.partition);
-                if printer.ends.is_empty() {
-                    return Ok(());
-                }
-            }
+        let Polled::Records(part) = polled.map_err(|error| explain(error, arguments))? else { continue };
+        let before = printer.left;
+        printer.print(&part, output)?;
+        if printer.left < before {
+            last_record = cluster.clock().moment();
+        }
+        printer.look_for_end(&mut consumer, &part);
+        if printer.is_done() {
+            return Ok(());
         }
         output.flush()?;
     }
@@ -212,12 +228,38 @@ struct Printer<'a> {
     arguments: &'a Arguments,
     left: u64,
     /// With `--until-end`: where each partition ends. Empty otherwise.
-    ends: BTreeMap<PartitionIndex, Offset>,
+    ends: BTreeMap<Partition, Offset>,
 }
 
 impl<'a> Printer<'a> {
     fn new(arguments: &'a Arguments) -> Self {
         Self { arguments, left: arguments.max_messages.unwrap_or(u64::MAX), ends: BTreeMap::new() }
+    }
+
+    /// Whether all that was asked for is written.
+    fn is_done(&self) -> bool {
+        self.left == 0 || self.arguments.until_end && self.ends.is_empty()
+    }
+
+    /// Notes where a partition is to end; one that is at its end already is not read.
+    async fn watch_end(&mut self, consumer: &mut Consumer, partition: Partition, from: Offset) -> Result<(), Failure> {
+        if self.arguments.until_end {
+            let end = consumer.offset(&partition, Place::Latest).await?;
+            if from < end {
+                self.ends.insert(partition, end);
+            } else {
+                consumer.pause(&[partition]);
+            }
+        }
+        Ok(())
+    }
+
+    /// Reads no more of a partition when this reaches where it was to end.
+    fn look_for_end(&mut self, consumer: &mut Consumer, part: &Fetched) {
+        if self.ends.get(&part.partition).is_some_and(|end| *end <= part.next) {
+            self.ends.remove(&part.partition);
+            consumer.pause(std::slice::from_ref(&part.partition));
+        }
     }
 
     /// Writes what is wanted of this; where reading would go on behind what was written.
@@ -230,7 +272,7 @@ impl<'a> Printer<'a> {
                 next = record.offset;
                 return Ok(ControlFlow::Break(()));
             }
-            print(arguments, part.partition, record, output)?;
+            print(arguments, part.partition.1, record, output)?;
             *left -= 1;
             if *left == 0 {
                 next = record.offset.next();
@@ -240,23 +282,9 @@ impl<'a> Printer<'a> {
         })?;
         Ok(next)
     }
-
-    /// Whether this reaches where the partition was to end; then that is done with.
-    fn is_at_end(&mut self, part: &Fetched) -> bool {
-        let at_end = self.ends.get(&part.partition).is_some_and(|end| *end <= part.next);
-        if at_end {
-            self.ends.remove(&part.partition);
-        }
-        at_end
-    }
 }
 
-fn print(
-    arguments: &Arguments,
-    partition: PartitionIndex,
-    record: &ReadRecord<'_>,
-    output: &mut Output,
-) -> Result<(), Failure> {
+fn print(arguments: &Arguments, partition: i32, record: &ReadRecord<'_>, output: &mut Output) -> Result<(), Failure> {
     if arguments.format == Format::Json {
         return output.json(&as_json(&arguments.topic, partition, record));
     }
@@ -277,14 +305,14 @@ fn print(
     output.bytes(b"\n")
 }
 
-fn as_json(topic: &str, partition: PartitionIndex, record: &ReadRecord<'_>) -> Value {
+fn as_json(topic: &str, partition: i32, record: &ReadRecord<'_>) -> Value {
     let headers = record
         .headers
         .iter()
         .map(|header| json!({ "key": String::from_utf8_lossy(header.key), "value": text_or_base64(header.value) }));
     json!({
         "topic": topic,
-        "partition": partition.0,
+        "partition": partition,
         "offset": record.offset.0,
         "timestamp": record.timestamp.0,
         "key": text_or_base64(record.key),

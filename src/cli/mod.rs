@@ -4,6 +4,7 @@
 //! it was asked, 1 when it could not, 2 when it was asked wrongly.
 //! *Does not know*: the protocol (see [`crate::client`]) or the log's format (see [`crate::storage`]).
 
+mod answers;
 mod bench;
 mod connect;
 mod consume;
@@ -48,6 +49,8 @@ enum Command {
     #[command(subcommand)]
     Log(LogCommand),
     Bench(bench::Arguments),
+    #[command(hide = true)]
+    Answers(answers::Arguments),
     #[cfg(feature = "sim")]
     #[command(hide = true)]
     Sim(sim::Arguments),
@@ -94,6 +97,7 @@ fn execute(command: Command, output: &mut Output) -> Result<ExitCode, Failure> {
         Command::Group(arguments) => group::run(&arguments, output),
         Command::Log(LogCommand::Dump(arguments)) => log_dump::run(&arguments, output),
         Command::Bench(arguments) => bench::run(&arguments, output),
+        Command::Answers(arguments) => answers::run(&arguments, output),
         #[cfg(feature = "sim")]
         Command::Sim(arguments) => sim::run(&arguments, output),
     }?;

@@ -3,7 +3,6 @@
 use std::io::IsTerminal as _;
 use std::path::PathBuf;
 use std::rc::Rc;
-use std::time::Duration;
 
 use bytes::{Buf as _, BytesMut};
 use clap::{Args, ValueEnum};
@@ -14,13 +13,17 @@ use super::connect::Connect;
 use super::failure::Failure;
 use super::file::FileReader;
 use super::output::notice;
-use crate::client::producer::{Acks, Producer, ProducerOptions};
+use crate::client::config::ProducerConfig;
+use crate::client::producer::{Acks, ProduceError, Producer};
 use crate::client::{ClientError, Cluster};
 use crate::model::{ErrorCode, PartitionIndex};
 use crate::wire::record::{Codec, Header, NewRecord};
 
 /// Longest line: far more than any broker takes (`message.max.bytes` is 1 MiB by default).
 const LINE_BYTES_MAX: usize = 128 << 20;
+
+/// Bytes of one request: what `buffer.memory` holds by default.
+const REQUEST_BYTES_MAX: usize = 32 << 20;
 
 /// Bytes read at once.
 const READ_BYTES: usize = 256 << 10;
@@ -70,6 +73,9 @@ pub(super) struct Arguments {
     /// Let retries write records twice; for brokers that have no producer ids
     #[arg(long)]
     no_idempotence: bool,
+    /// A key of Kafka's producer configuration; may be given more than once
+    #[arg(long = "property", short = 'X', value_name = "KEY=VALUE", value_parser = super::key_value)]
+    properties: Vec<(String, String)>,
     /// Do not say how much was written
     #[arg(long, short)]
     quiet: bool,
@@ -109,36 +115,54 @@ pub(super) fn acks(text: &str) -> Result<Acks, String> {
 
 pub(super) fn run(arguments: &Arguments) -> Result<(), Failure> {
     let progress = Progress::new(arguments);
-    let done = arguments.connect.block_on(async |cluster| match &arguments.file {
-        Some(path) => produce(arguments, cluster, FileReader::open(path)?, &progress).await,
-        None => produce(arguments, cluster, tokio::io::stdin(), &progress).await,
+    let config = configuration(arguments)?;
+    let common = config.common.clone();
+    let done = Connect::block_on_with(common.bootstrap, common.client, async |cluster| match &arguments.file {
+        Some(path) => produce(arguments, cluster, &config, FileReader::open(path)?, &progress).await,
+        None => produce(arguments, cluster, &config, tokio::io::stdin(), &progress).await,
     });
     progress.end(arguments, done)
+}
+
+/// What the arguments say, and then what a person sets by Kafka's keys.
+fn configuration(arguments: &Arguments) -> Result<ProducerConfig, Failure> {
+    let mut settings = arguments.connect.settings();
+    let codec = Codec::from(arguments.compression).name();
+    let own = [
+        ("acks", arguments.acks.wire().to_string()),
+        ("compression.type", codec.to_owned()),
+        ("batch.size", arguments.batch_size.to_string()),
+        ("linger.ms", arguments.linger.to_string()),
+        // The broker's own limit is the one that counts.
+        ("max.request.size", REQUEST_BYTES_MAX.to_string()),
+        ("max.block.ms", "30000".to_owned()),
+    ];
+    settings.extend(own.map(|(key, value)| (key.to_owned(), value)));
+    if arguments.no_idempotence {
+        settings.push(("enable.idempotence".to_owned(), "false".to_owned()));
+    }
+    settings.extend(arguments.properties.iter().cloned());
+    ProducerConfig::new(settings).map_err(Failure::new)
 }
 
 async fn produce(
     arguments: &Arguments,
     cluster: Rc<Cluster>,
+    config: &ProducerConfig,
     mut lines: impl AsyncRead + Unpin,
     progress: &Progress,
 ) -> Result<u64, Failure> {
-    let options = ProducerOptions {
-        acks: arguments.acks,
-        compression: Codec::from(arguments.compression).into(),
-        batch_bytes: arguments.batch_size,
-        idempotent: !arguments.no_idempotence,
-        ..ProducerOptions::default()
-    };
     let clock = Rc::clone(cluster.clock());
-    let mut producer = Producer::open(cluster, &arguments.topic, options).await?;
+    // A topic that is not there is told at once.
+    cluster.layout(&arguments.topic, true).await?;
+    let producer = Producer::with(cluster, config);
     let splitter = Splitter::new(arguments);
     let headers = splitter.headers();
-    let linger = Duration::from_millis(arguments.linger);
     let mut buffer = BytesMut::new();
     let mut number = 0_u64;
     loop {
         buffer.reserve(READ_BYTES);
-        let read = next_bytes(&mut lines, &mut buffer, &mut producer, linger, arguments).await?;
+        let read = next_bytes(&mut lines, &mut buffer, &producer, arguments).await?;
         let now = clock.timestamp();
         // What is left at the end without a line feed is a line too.
         while let Some(line) = take_line(&mut buffer, read == 0) {
@@ -146,40 +170,34 @@ async fn produce(
             let (key, value) = splitter.split(&line, number)?;
             let record = NewRecord { timestamp: now, key, value, headers: &headers };
             let partition = arguments.partition.map(PartitionIndex);
-            producer.send(partition, &record).await.map_err(|error| explain(error, arguments))?;
+            let sent = producer.send(&arguments.topic, partition, &record).await;
+            // The report is not waited for: what goes wrong is heard of below.
+            drop(sent.map_err(|error| explain(&error, arguments))?);
         }
         progress.show(producer.written().records, producer.written().bytes);
         if LINE_BYTES_MAX < buffer.len() {
             return Err(Failure::new(format_args!("line {} is longer than {LINE_BYTES_MAX} bytes", number + 1)));
         }
         if read == 0 {
-            producer.flush().await.map_err(|error| explain(error, arguments))?;
+            producer.flush().await.map_err(|error| explain(&error, arguments))?;
             progress.show(producer.written().records, producer.written().bytes);
             return Ok(number);
         }
     }
 }
 
-/// Waits for more input; meanwhile answers are taken, and what has lingered long enough is sent.
+/// Waits for more input, or until something goes wrong.
 async fn next_bytes(
     lines: &mut (impl AsyncRead + Unpin),
     buffer: &mut BytesMut,
-    producer: &mut Producer,
-    linger: Duration,
+    producer: &Producer,
     arguments: &Arguments,
 ) -> Result<usize, Failure> {
-    let mut read = std::pin::pin!(lines.read_buf(buffer));
-    let mut lingered = false;
-    loop {
-        let busy = producer.is_busy();
-        tokio::select! {
-            biased;
-            read = &mut read => return read.map_err(|error| Failure::new(format_args!("cannot read the lines: {error}"))),
-            news = producer.news(), if busy => producer.handle(news).await.map_err(|error| explain(error, arguments))?,
-            () = tokio::time::sleep(linger), if !lingered => {
-                lingered = true;
-                producer.push().await.map_err(|error| explain(error, arguments))?;
-            }
+    tokio::select! {
+        biased;
+        error = producer.failed() => Err(explain(&error, arguments)),
+        read = lines.read_buf(buffer) => {
+            read.map_err(|error| Failure::new(format_args!("cannot read the lines: {error}")))
         }
     }
 }
@@ -237,17 +255,19 @@ impl<'a> Splitter<'a> {
     }
 }
 
-fn explain(error: ClientError, arguments: &Arguments) -> Failure {
-    let hint = if error.is_refusal(ErrorCode::MessageTooLarge) || error.is_refusal(ErrorCode::RecordListTooLarge) {
+fn explain(error: &ProduceError, arguments: &Arguments) -> Failure {
+    let refused = |code| error.source_error().is_some_and(|error| error.is_refusal(code));
+    let unsupported = matches!(error.source_error(), Some(ClientError::Unsupported { .. }));
+    let hint = if refused(ErrorCode::MessageTooLarge) || refused(ErrorCode::RecordListTooLarge) {
         Some("Make batches smaller with --batch-size, or raise the topic's max.message.bytes.")
-    } else if error.is_refusal(ErrorCode::InvalidRecord) {
+    } else if refused(ErrorCode::InvalidRecord) {
         Some("A compacted topic needs a key in every record: see --key-separator.")
-    } else if matches!(error, ClientError::Unsupported { .. }) && !arguments.no_idempotence {
+    } else if unsupported && !arguments.no_idempotence {
         Some("An older broker may want --no-idempotence.")
     } else {
         None
     };
-    let failure = Failure::from(error);
+    let failure = Failure::new(error);
     match hint {
         Some(hint) => failure.hint(hint),
         None => failure,

@@ -12,23 +12,37 @@ use std::time::Duration;
 use super::address::{Bootstrap, BrokerAddress};
 use super::connection::{Connection, ConnectionOptions};
 use super::error::ClientError;
+use super::metadata::Metadata;
 use crate::model::{BrokerId, Clock, ErrorCode, Moment, PartitionIndex, TopicId};
+use crate::wire::Str;
 use crate::wire::message::metadata::MetadataRequestTopic;
 use crate::wire::message::{MetadataRequest, MetadataResponse};
 
 /// How a client behaves.
-#[derive(Clone, Debug)]
+#[derive(Clone, PartialEq, Eq, Debug)]
 pub struct ClientOptions {
     /// How it connects.
     pub connection: ConnectionOptions,
     /// How long one operation may be tried again before its last error is given: Kafka's `default.api.timeout.ms`, but
     /// shorter, as a person waits.
     pub api_timeout: Duration,
+    /// `retry.backoff.ms` and `retry.backoff.max.ms`.
+    pub retry: BackOff,
+    /// `reconnect.backoff.ms` and `reconnect.backoff.max.ms`.
+    pub reconnect: BackOff,
+    /// `metadata.max.age.ms`.
+    pub metadata_age_max: Duration,
 }
 
 impl Default for ClientOptions {
     fn default() -> Self {
-        Self { connection: ConnectionOptions::default(), api_timeout: Duration::from_secs(30) }
+        Self {
+            connection: ConnectionOptions::default(),
+            api_timeout: Duration::from_secs(30),
+            retry: BackOff::new(),
+            reconnect: BackOff::new(),
+            metadata_age_max: Duration::from_secs(300),
+        }
     }
 }
 
@@ -63,12 +77,37 @@ impl TopicLayout {
     }
 }
 
+/// One broker, as far as reaching it goes.
+#[derive(Default)]
+struct Broker {
+    open: RefCell<Option<Connection>>,
+    /// Held while somebody connects: the others wait, and get the same connection or the same patience.
+    connecting: tokio::sync::Mutex<Option<Failing>>,
+}
+
+/// What a broker that could not be reached is given.
+struct Failing {
+    back_off: BackOff,
+    not_before: Moment,
+    /// How long connecting may take next time.
+    timeout: Duration,
+}
+
+impl Broker {
+    fn open(&self) -> Option<Connection> {
+        self.open.borrow().as_ref().filter(|connection| connection.is_open()).cloned()
+    }
+}
+
 /// A client's view of a cluster. Lives on one thread, within a `LocalSet`.
 pub struct Cluster {
     bootstrap: Bootstrap,
     options: ClientOptions,
     clock: Rc<dyn Clock>,
-    connections: RefCell<BTreeMap<BrokerAddress, Connection>>,
+    brokers: RefCell<BTreeMap<BrokerAddress, Rc<Broker>>>,
+    /// Which bootstrap address to begin with: another one each time.
+    next_bootstrap: Cell<usize>,
+    chance: Cell<u64>,
     /// Whether a broker ever answered.
     met: Cell<bool>,
 }
@@ -77,7 +116,16 @@ impl Cluster {
     /// Connects to nobody yet.
     #[must_use]
     pub fn new(bootstrap: Bootstrap, options: ClientOptions, clock: Rc<dyn Clock>) -> Self {
-        Self { bootstrap, options, clock, connections: RefCell::default(), met: Cell::new(false) }
+        let chance = Cell::new(clock.timestamp().0.cast_unsigned() | 1);
+        Self {
+            bootstrap,
+            options,
+            clock,
+            brokers: RefCell::default(),
+            next_bootstrap: Cell::new(0),
+            chance,
+            met: Cell::new(false),
+        }
     }
 
     /// How this client behaves.
@@ -92,19 +140,57 @@ impl Cluster {
         &self.clock
     }
 
+    /// A number by chance, for choices that clients should not all make alike. No secret: it begins with the time.
+    #[must_use]
+    pub fn chance(&self) -> u32 {
+        // Xorshift (Marsaglia 2003).
+        let mut state = self.chance.get();
+        state ^= state << 13;
+        state ^= state >> 7;
+        state ^= state << 17;
+        self.chance.set(state);
+        u32::try_from(state >> 32).unwrap_or(0)
+    }
+
+    /// A fifth more or less, so that clients that failed together do not come back together (`ExponentialBackoff`).
+    fn jittered(&self, wait: Duration) -> Duration {
+        wait.mul_f64(0.8 + 0.4 * f64::from(self.chance()) / f64::from(u32::MAX))
+    }
+
     /// A connection to one broker: the open one, or a new one.
     ///
     /// # Errors
     /// As [`Connection::open`].
     pub async fn connection(&self, address: &BrokerAddress) -> Result<Connection, ClientError> {
-        let open = self.connections.borrow().get(address).filter(|connection| connection.is_open()).cloned();
-        if let Some(open) = open {
+        let broker = Rc::clone(self.brokers.borrow_mut().entry(address.clone()).or_default());
+        if let Some(open) = broker.open() {
             return Ok(open);
         }
-        let connection = Connection::open(address, &self.options.connection).await?;
-        self.met.set(true);
-        self.connections.borrow_mut().insert(address.clone(), connection.clone());
-        Ok(connection)
+        let mut failing = broker.connecting.lock().await;
+        if let Some(open) = broker.open() {
+            return Ok(open);
+        }
+        let options = &self.options.connection;
+        let mut timeout = options.connect_timeout;
+        if let Some(failing) = &*failing {
+            tokio::time::sleep(failing.not_before.since(self.clock.moment())).await;
+            timeout = failing.timeout;
+        }
+        match Connection::open(address, &ConnectionOptions { connect_timeout: timeout, ..options.clone() }).await {
+            Ok(connection) => {
+                *failing = None;
+                self.met.set(true);
+                *broker.open.borrow_mut() = Some(connection.clone());
+                Ok(connection)
+            }
+            Err(error) => {
+                let mut back_off = failing.as_ref().map_or(self.options.reconnect, |failing| failing.back_off);
+                let not_before = self.clock.moment().after(self.jittered(back_off.advance()));
+                let timeout = timeout.saturating_mul(2).min(options.connect_timeout_longest);
+                *failing = Some(Failing { back_off, not_before, timeout });
+                Err(error)
+            }
+        }
     }
 
     /// A connection to any broker: an open one, or to the first bootstrap address that answers.
@@ -112,12 +198,15 @@ impl Cluster {
     /// # Errors
     /// [`ClientError::NoBroker`].
     pub async fn any(&self) -> Result<Connection, ClientError> {
-        let open = self.connections.borrow().values().find(|connection| connection.is_open()).cloned();
+        let open = self.brokers.borrow().values().find_map(|broker| broker.open());
         if let Some(open) = open {
             return Ok(open);
         }
         let mut reason = String::new();
-        for address in self.bootstrap.addresses() {
+        let addresses = self.bootstrap.addresses();
+        let first = self.next_bootstrap.get() % addresses.len();
+        self.next_bootstrap.set(first + 1);
+        for address in addresses.iter().cycle().skip(first).take(addresses.len()) {
             match self.connection(address).await {
                 Ok(connection) => return Ok(connection),
                 Err(ClientError::Connect { source, .. }) => reason = source.to_string(),
@@ -150,6 +239,16 @@ impl Cluster {
         self.any().await?.call(&metadata_request(topics, false)).await
     }
 
+    /// What the brokers say of some topics, or of all (`None`).
+    ///
+    /// # Errors
+    /// That of the request; what there is to say against a topic stands in its place.
+    pub async fn describe(&self, topics: Option<&[Str]>, may_create: bool) -> Result<Metadata, ClientError> {
+        let names = topics.map(|topics| topics.iter().map(Str::as_str).collect::<Vec<_>>());
+        let request = metadata_request(names.as_deref(), may_create);
+        Ok(Metadata::of(&self.any().await?.call(&request).await?))
+    }
+
     /// Where a topic's partitions are. Waits while one has no leader.
     ///
     /// # Errors
@@ -167,15 +266,6 @@ impl Cluster {
         found.map_err(|error| if error.is_refusal(ErrorCode::UnknownTopicOrPartition) { unknown() } else { error })
     }
 
-    /// As [`Self::layout`] for a topic that was there a moment ago: a broker that has just started knows of no topic before
-    /// the controller has told it.
-    ///
-    /// # Errors
-    /// [`ClientError::Refused`] with [`ErrorCode::UnknownTopicOrPartition`] when it stays away.
-    pub async fn layout_again(&self, topic: &str) -> Result<TopicLayout, ClientError> {
-        self.retry(async || self.layout_now(topic, false).await).await
-    }
-
     async fn layout_now(&self, topic: &str, may_create: bool) -> Result<TopicLayout, ClientError> {
         layout_of(&self.any().await?.call(&metadata_request(Some(&[topic]), may_create)).await?, topic)
     }
@@ -191,12 +281,13 @@ impl Cluster {
         mut attempt: impl FnMut() -> F,
     ) -> Result<T, ClientError> {
         let end = self.clock.moment().after(self.options.api_timeout);
-        let mut back_off = BackOff::new();
+        let mut back_off = self.options.retry;
         loop {
             match attempt().await {
                 Err(error @ ClientError::NoBroker { .. }) if !self.met.get() => return Err(error),
                 Err(error) if error.is_retriable() && self.clock.moment() < end => {
-                    back_off.wait(&*self.clock, end).await
+                    let left = end.since(self.clock.moment());
+                    tokio::time::sleep(self.jittered(back_off.advance()).min(left)).await;
                 }
                 done => return done,
             }
@@ -205,27 +296,36 @@ impl Cluster {
 }
 
 /// Waits that grow.
-#[derive(Clone, Copy, Debug)]
-pub struct BackOff(Duration);
+#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+pub struct BackOff {
+    next: Duration,
+    longest: Duration,
+}
 
 impl BackOff {
     /// Begins with the shortest wait.
     #[must_use]
     pub const fn new() -> Self {
-        Self(BACK_OFF_FIRST)
+        Self::between(BACK_OFF_FIRST, BACK_OFF_LONGEST)
+    }
+
+    /// Begins with `first` and grows up to `longest`.
+    #[must_use]
+    pub const fn between(first: Duration, longest: Duration) -> Self {
+        Self { next: first, longest }
+    }
+
+    /// The next wait.
+    #[must_use]
+    pub const fn shortest(&self) -> Duration {
+        self.next
     }
 
     /// How long to wait now; the next one is twice as long, up to a limit.
     pub fn advance(&mut self) -> Duration {
-        let now = self.0;
-        self.0 = now.saturating_mul(2).min(BACK_OFF_LONGEST);
+        let now = self.next.min(self.longest);
+        self.next = now.saturating_mul(2).min(self.longest);
         now
-    }
-
-    /// Waits, but no longer than until `end`.
-    pub async fn wait(&mut self, clock: &dyn Clock, end: Moment) {
-        let left = end.since(clock.moment());
-        tokio::time::sleep(self.advance().min(left)).await;
     }
 }
 

@@ -12,6 +12,7 @@ use std::rc::Rc;
 use std::time::Duration;
 
 use bytes::{Buf as _, Bytes, BytesMut};
+use socket2::SockRef;
 use tokio::io::{AsyncReadExt as _, AsyncWriteExt as _};
 use tokio::net::TcpStream;
 use tokio::net::tcp::{OwnedReadHalf, OwnedWriteHalf};
@@ -38,14 +39,20 @@ const OUTBOX_REQUESTS: usize = 64;
 const API_VERSIONS_VERSION: i16 = 3;
 
 /// How a client connects.
-#[derive(Clone, Debug)]
+#[derive(Clone, PartialEq, Eq, Debug)]
 pub struct ConnectionOptions {
     /// `client.id`: what the broker's log and quotas call us.
     pub client_id: String,
-    /// How long connecting and agreeing on versions may take.
+    /// `socket.connection.setup.timeout.ms`: how long connecting and agreeing on versions may take at first.
     pub connect_timeout: Duration,
+    /// `socket.connection.setup.timeout.max.ms`: and at most, as it doubles with each failure.
+    pub connect_timeout_longest: Duration,
     /// `request.timeout.ms`: how long an answer may take.
     pub request_timeout: Duration,
+    /// `send.buffer.bytes`; `None` leaves it to the system.
+    pub send_buffer_bytes: Option<u32>,
+    /// `receive.buffer.bytes`; `None` leaves it to the system.
+    pub receive_buffer_bytes: Option<u32>,
 }
 
 impl Default for ConnectionOptions {
@@ -54,7 +61,10 @@ impl Default for ConnectionOptions {
         Self {
             client_id: "dohle".to_owned(),
             connect_timeout: Duration::from_secs(5),
+            connect_timeout_longest: Duration::from_secs(30),
             request_timeout: Duration::from_secs(30),
+            send_buffer_bytes: None,
+            receive_buffer_bytes: None,
         }
     }
 }
@@ -118,6 +128,13 @@ impl Connection {
         let failed = |source| ClientError::Connect { address: address.clone(), source };
         let stream = TcpStream::connect((address.host.as_str(), address.port)).await.map_err(failed)?;
         stream.set_nodelay(true).map_err(failed)?;
+        let socket = SockRef::from(&stream);
+        if let Some(bytes) = options.send_buffer_bytes {
+            socket.set_send_buffer_size(usize::try_from(bytes).unwrap_or(usize::MAX)).map_err(failed)?;
+        }
+        if let Some(bytes) = options.receive_buffer_bytes {
+            socket.set_recv_buffer_size(usize::try_from(bytes).unwrap_or(usize::MAX)).map_err(failed)?;
+        }
         let (outbox, inbox) = mpsc::channel(OUTBOX_REQUESTS);
         let connection = Self {
             shared: Rc::new(Shared {

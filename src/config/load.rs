@@ -266,7 +266,8 @@ pub(super) fn nearest(name: &str) -> Option<&'static str> {
 }
 
 /// The one of `known` that `name` was probably meant to be.
-pub(super) fn nearest_of(known: impl Iterator<Item = &'static str>, name: &str) -> Option<&'static str> {
+#[must_use]
+pub fn nearest_of(known: impl Iterator<Item = &'static str>, name: &str) -> Option<&'static str> {
     let likeness = |known: &str| strsim::normalized_damerau_levenshtein(known, name);
     let scored = known.map(|known| (likeness(known), known)).filter(|(likeness, _)| NEAR <= *likeness);
     scored.max_by(|one, other| one.0.total_cmp(&other.0)).map(|(_, known)| known)

@@ -34,7 +34,7 @@ pub use document::{help, quickstart_properties, server_properties};
 pub use group::GroupConfig;
 pub use key::{Importance, Key, Status, Type, Update, Valid};
 pub use listener::{Listener, SecurityProtocol};
-pub use load::{Ineffective, Loaded, Place, Problem, Problems, Warning, load};
+pub use load::{Ineffective, Loaded, Place, Problem, Problems, Warning, load, nearest_of};
 pub use settings::{Layers, Settings};
 pub use topic::{CleanupPolicy, Compression, ThrottledReplicas, TimestampType, TopicConfig, TopicDefaults};
 pub use value::{BadValue, Secret, Value};

@@ -144,6 +144,8 @@ pub struct TopicConfig {
     pub throttled_leaders: ThrottledReplicas,
     /// `follower.replication.throttled.replicas`.
     pub throttled_followers: ThrottledReplicas,
+    /// `message.downconversion.enable`.
+    pub down_conversion: bool,
     /// `durability`.
     pub durability: Durability,
 }
@@ -191,6 +193,7 @@ impl TopicConfig {
             timestamp_after_max: values.unlimited("message.timestamp.after.max.ms").or(difference_max),
             throttled_leaders: values.throttled("leader.replication.throttled.replicas"),
             throttled_followers: values.throttled("follower.replication.throttled.replicas"),
+            down_conversion: values.flag("message.downconversion.enable"),
             durability: Durability::from_str(&values.text("durability")).unwrap_or_default(),
         }
     }

@@ -15,6 +15,14 @@ pub const REQUESTS_IN_FLIGHT_PER_CONNECTION_MAX: usize = 128;
 /// `message.max.bytes` beyond it, with much room for operators who raised both.
 pub const PEER_ANSWER_BYTES_MAX: usize = 128 << 20;
 
+/// Bytes of converted records in one answer to a client that fetches in an old format: they lie in memory until they are sent. Such
+/// clients mostly ask for a megabyte of each of a few partitions, and ask again at once for what was left out.
+pub const CONVERTED_ANSWER_BYTES_MAX: usize = 16 << 20;
+
+/// Bytes that the batches of one produce request in an old format may become: small requests, compressed well, could grow a thousand
+/// times where a topic stores them uncompressed.
+pub const CONVERTED_REQUEST_BYTES_MAX: usize = 128 << 20;
+
 /// Tagged fields one struct of a message may have; more is a malformed request. Kafka's own messages have at most 10.
 pub const TAGGED_FIELDS_MAX: u32 = 64;
 

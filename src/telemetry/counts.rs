@@ -17,17 +17,17 @@ impl Counts {
         Self { unlabelled: AtomicU64::new(0), labelled: RwLock::new(BTreeMap::new()) }
     }
 
-    pub(super) fn add(&self, label: Option<&'static str>) {
+    pub(super) fn add(&self, label: Option<&'static str>, times: u64) {
         let Some(label) = label else {
-            self.unlabelled.fetch_add(1, Ordering::Relaxed);
+            self.unlabelled.fetch_add(times, Ordering::Relaxed);
             return;
         };
         if let Some(count) = self.labelled.read().unwrap_or_else(PoisonError::into_inner).get(label) {
-            count.fetch_add(1, Ordering::Relaxed);
+            count.fetch_add(times, Ordering::Relaxed);
             return;
         }
         let mut labelled = self.labelled.write().unwrap_or_else(PoisonError::into_inner);
-        labelled.entry(label).or_default().fetch_add(1, Ordering::Relaxed);
+        labelled.entry(label).or_default().fetch_add(times, Ordering::Relaxed);
     }
 
     /// How often it happened in all.

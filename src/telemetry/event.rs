@@ -216,6 +216,12 @@ events! {
     /// A partition refused a batch.
     DEBUG AppendRefused "append_refused" { partition: TopicPartition, cause: String }
         "{partition} refused a batch: {cause}";
+    /// Records of a format before magic 2 that were produced and converted.
+    DEBUG ProduceMessageConversions "produce_message_conversions" { topic: String, records: u64 }
+        "converted {records} records for {topic} that came in an old format";
+    /// Records that were converted to a format before magic 2 for a client that fetched them.
+    DEBUG FetchMessageConversions "fetch_message_conversions" { topic: String, records: u64 }
+        "converted {records} records of {topic} to an old format";
     /// Records could not be read.
     ERROR ReadFailed "read_failed" { cause: String }
         "cannot read records: {cause}";

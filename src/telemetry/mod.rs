@@ -40,7 +40,13 @@ pub trait Event: fmt::Display {
 
     /// Counts and does not write.
     fn count(&self) {
-        Self::counts().add(self.label());
+        Self::counts().add(self.label(), 1);
+    }
+
+    /// Writes the log line, and counts what it sums up: so many times.
+    fn emit_times(&self, times: u64) {
+        Self::counts().add(self.label(), times);
+        self.log();
     }
 
     /// Counts, and writes the log line.

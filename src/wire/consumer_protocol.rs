@@ -38,6 +38,14 @@ structs! {
         user_data: Option<Bytes> [0..],
     }
 
+    /// What the sticky assignor's members tell it (`STICKY_ASSIGNOR_USER_DATA_V0` and `V1`). No version stands in front.
+    struct StickyUserData {
+        /// What the member was told to read.
+        previous: Vec<TopicPartitions> [0..],
+        /// In which generation.
+        generation: i32 = -1 [1..; ignorable],
+    }
+
     /// Partitions of a topic.
     struct TopicPartitions {
         /// The topic's name.
@@ -55,6 +63,33 @@ impl Message for Subscription {
 impl Message for Assignment {
     const VERSIONS: RangeInclusive<i16> = 0..=3;
     const FLEXIBLE_FROM: Option<i16> = None;
+}
+
+impl Message for StickyUserData {
+    const VERSIONS: RangeInclusive<i16> = 0..=1;
+    const FLEXIBLE_FROM: Option<i16> = None;
+}
+
+impl StickyUserData {
+    /// As a member that read these partitions says it.
+    ///
+    /// # Errors
+    /// As [`to_bytes`].
+    pub fn to_bytes(&self) -> Result<Bytes, EncodeError> {
+        let mut out = Encoder::new();
+        self.encode(&mut out, 1)?;
+        let encoded = out.finish();
+        Ok(encoded.contiguous().unwrap_or(encoded.bytes))
+    }
+
+    /// What was said, and whether a generation was: members before Kafka 2.3 say none.
+    ///
+    /// # Errors
+    /// [`DecodeError`] when the bytes are something else.
+    pub fn from_bytes(bytes: &Bytes) -> Result<(Self, bool), DecodeError> {
+        let decode = |version| Self::decode(&mut Decoder::new(bytes.clone()), version);
+        decode(1).map(|said| (said, true)).or_else(|_| decode(0).map(|said| (said, false)))
+    }
 }
 
 /// The bytes of one of the two, in the version that its clients understand for longest: the first with all of its fields

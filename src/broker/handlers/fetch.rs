@@ -17,6 +17,7 @@ use super::Unanswerable;
 use crate::machine::fetch_session::{
     Answered, Begun, Key, NO_SESSION, Request as SessionRequest, Sessions, TopicKey, Wanted,
 };
+use crate::model::limits::CONVERTED_ANSWER_BYTES_MAX;
 use crate::model::{BrokerEpoch, BrokerId, Bug, ErrorCode, LeaderEpoch, Moment, Offset, PartitionIndex, TopicId};
 use crate::storage::log::{Read, ReadError, ReadRequest, Slice, Wait};
 use crate::telemetry::{Event as _, event};
@@ -24,12 +25,14 @@ use crate::wire::message::fetch::{
     AbortedTransaction, EpochEndOffset, FetchRequest, FetchResponse, FetchableTopicResponse, LeaderIdAndEpoch,
     NodeEndpoint, PartitionData,
 };
+use crate::wire::record::Codec;
+use crate::wire::record::legacy::LegacyMagic;
 use crate::wire::{Decoder, Encoded, Payload, RequestHeader, Str, encode_response};
 
+mod downgrade;
 mod progress;
 
-/// Versions 0 to 3 carry message formats that are not converted yet.
-pub(super) const VERSIONS: RangeInclusive<i16> = 4..=17;
+pub(super) const VERSIONS: RangeInclusive<i16> = 0..=17;
 
 /// Longest wait that is honoured, whatever `max_wait_ms` says: a client that waits longer has a request time-out to mind.
 const WAIT_MAX: Duration = Duration::from_secs(300);
@@ -39,6 +42,12 @@ const NAMES_LEADER_FROM: i16 = 16;
 
 /// The first version in which consumers may read from followers, and say where they are (KIP-392).
 const FOLLOWERS_FROM: i16 = 11;
+
+/// The first version whose clients know zstd (KIP-110).
+const ZSTD_FROM: i16 = 10;
+
+/// The first version that limits the whole answer (KIP-74).
+const RESPONSE_LIMIT_FROM: i16 = 3;
 
 /// `READ_COMMITTED`.
 const READ_COMMITTED: i8 = 1;
@@ -76,6 +85,13 @@ struct Limits<'s> {
     bytes_max: usize,
     /// The version can say where the leader is (KIP-951).
     names_leader: bool,
+    /// The version is from before zstd (KIP-110).
+    knows_zstd: bool,
+    /// The newest message format that the version knows, when that is an old one.
+    magic: Option<LegacyMagic>,
+    /// The version does not know that a batch may be larger than all limits (KIP-74): its clients do not change the order in which they
+    /// ask, so that no partition may be left out for being the second.
+    fixed_order: bool,
     /// A consumer that may read from followers: its rack, which may be none (KIP-392).
     rack: Option<&'s str>,
     /// What was answered before: a partition of which nothing is new is left out.
@@ -124,6 +140,9 @@ async fn fetch(env: &Env, peer: &mut Peer, version: i16, request: &FetchRequest)
         read_committed: request.isolation_level == READ_COMMITTED,
         bytes_max: bytes_max(env, version, request),
         names_leader: NAMES_LEADER_FROM <= version,
+        knows_zstd: ZSTD_FROM <= version,
+        magic: downgrade::magic(version),
+        fixed_order: version < RESPONSE_LIMIT_FROM,
         rack: (FOLLOWERS_FROM <= version && replica(version, request).is_none()).then_some(request.rack_id.as_str()),
         answered: incremental.then_some(&peer.sessions),
     };
@@ -132,7 +151,10 @@ async fn fetch(env: &Env, peer: &mut Peer, version: i16, request: &FetchRequest)
     } else {
         peer.told.clear();
     }
-    let look = look_until(env, &mut peer.told, &wanted, request, &limits).await;
+    let mut look = look_until(env, &mut peer.told, &wanted, request, &limits).await;
+    if let Some(magic) = limits.magic {
+        downgrade::downgrade(env, magic, limits.bytes_max, &wanted, &mut look).await;
+    }
     if session_id == NO_SESSION {
         peer.told.clear();
     }
@@ -161,7 +183,8 @@ fn bytes_max(env: &Env, version: i16, request: &FetchRequest) -> usize {
         Some(_) => i32::MAX,
         None => env.settings.fetch_bytes_max(),
     };
-    usize::try_from(request.max_bytes.min(most)).unwrap_or(0)
+    let most = usize::try_from(request.max_bytes.min(most)).unwrap_or(0);
+    if downgrade::magic(version).is_some() { most.min(CONVERTED_ANSWER_BYTES_MAX) } else { most }
 }
 
 /// Looks, and while there is less than the client wants, waits until a partition has news or the time is up.
@@ -240,6 +263,10 @@ async fn look(env: &Env, wanted: &[(&Key, &Wanted)], limits: &Limits<'_>, known:
             look.found(key, &partition, None, wanted, limits);
             continue;
         }
+        if let Err(error) = understands(&partition, limits) {
+            look.fail(key, index, error, env, limits);
+            continue;
+        }
         match read(env, &partition, wanted, limits, &look).await {
             Ok((found, upper_bound)) => {
                 look.watch.push((partition.clone(), upper_bound.max(wanted.offset)));
@@ -277,7 +304,7 @@ async fn read(
         upper_bound,
         bytes_max: usize::try_from(wanted.max_bytes).unwrap_or(0).min(room),
         // A batch larger than all limits must not starve, but only the first of a response may exceed them (KIP-74).
-        at_least_one_batch: look.bytes == 0,
+        at_least_one_batch: look.bytes == 0 || (limits.fixed_order && 0 < room),
     };
     let found = match published.log.read(&request, Wait::Never)? {
         Read::WouldWait => {
@@ -440,6 +467,21 @@ fn may_read(partition: &PartitionHandle, wanted: &Wanted, limits: &Limits<'_>) -
     match fence(partition, wanted.current_leader_epoch) {
         Err(ErrorCode::NotLeaderOrFollower) if limits.rack.is_some() && partition.published.role().following => Ok(()),
         outcome => outcome,
+    }
+}
+
+/// Whether the client can read what the topic's settings promise, as it is or converted.
+///
+/// # Errors
+/// The code for the client.
+fn understands(partition: &PartitionHandle, limits: &Limits<'_>) -> Result<(), ErrorCode> {
+    let settings = partition.published.settings();
+    if !limits.knows_zstd && settings.batch.compression.is_some_and(|target| target.codec == Codec::Zstd) {
+        return Err(ErrorCode::UnsupportedCompressionType);
+    }
+    match limits.magic {
+        Some(_) if limits.replica.is_none() && !settings.down_conversion => Err(ErrorCode::UnsupportedVersion),
+        _ => Ok(()),
     }
 }
 

@@ -1,6 +1,6 @@
 //! OffsetCommit, OffsetFetch and OffsetDelete: how far a group has read.
 
-use super::{coordinate, coordinator};
+use super::{coordinate, coordinator, zookeeper_offsets};
 use crate::broker::ask;
 use crate::broker::env::Env;
 use crate::broker::groups::GroupCommand;
@@ -34,6 +34,9 @@ pub(super) async fn handle_commit(
     header: &RequestHeader,
     request: OffsetCommitRequest,
 ) -> OffsetCommitResponse {
+    if header.version == 0 {
+        return zookeeper_offsets::commit(env, request).await;
+    }
     let mut offsets = Vec::new();
     for topic in &request.topics {
         for partition in topic.partitions.iter().filter(|it| is_known(env, &topic.name, it.partition_index)) {
@@ -87,6 +90,9 @@ pub(super) async fn handle_fetch(
     header: &RequestHeader,
     request: OffsetFetchRequest,
 ) -> OffsetFetchResponse {
+    if header.version == 0 {
+        return zookeeper_offsets::fetch(env, request).await;
+    }
     let stable = request.require_stable;
     if GROUPS_FROM <= header.version {
         let mut groups = Vec::with_capacity(request.groups.len());
@@ -175,7 +181,7 @@ pub(super) async fn handle_delete(
     OffsetDeleteResponse { topics, ..Default::default() }
 }
 
-fn is_known(env: &Env, topic: &Str, partition: i32) -> bool {
+pub(super) fn is_known(env: &Env, topic: &Str, partition: i32) -> bool {
     let image = env.metadata.load();
     let topic = image.topics.get(topic.as_str());
     topic.is_some_and(|topic| topic.partitions.contains_key(&PartitionIndex(partition)))
@@ -199,7 +205,7 @@ fn flat(topics: impl Iterator<Item = (Str, Vec<i32>)>) -> Vec<(Str, i32)> {
 }
 
 /// What stands one behind the other, by topic.
-fn by_topic(found: Vec<FetchedOffset>) -> impl Iterator<Item = (Str, Vec<FetchedOffset>)> {
+pub(super) fn by_topic(found: Vec<FetchedOffset>) -> impl Iterator<Item = (Str, Vec<FetchedOffset>)> {
     let mut topics = Vec::<(Str, Vec<FetchedOffset>)>::new();
     for offset in found {
         match topics.last_mut().filter(|(name, _)| *name == offset.topic) {
@@ -221,7 +227,7 @@ fn topic(name: Str, found: Vec<FetchedOffset>) -> OffsetFetchResponseTopics {
     OffsetFetchResponseTopics { name, partitions: partitions.collect() }
 }
 
-fn old_topic(name: Str, found: Vec<FetchedOffset>) -> OffsetFetchResponseTopic {
+pub(super) fn old_topic(name: Str, found: Vec<FetchedOffset>) -> OffsetFetchResponseTopic {
     let partitions = found.into_iter().map(|found| OffsetFetchResponsePartition {
         partition_index: found.partition,
         committed_offset: found.offset.0,

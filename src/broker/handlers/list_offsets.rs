@@ -16,6 +16,8 @@ use crate::wire::message::list_offsets::{
 };
 use crate::wire::{RequestHeader, Str};
 
+mod by_segments;
+
 /// Times with a meaning of their own (`ListOffsetsRequest.java`).
 const LATEST: i64 = -1;
 const EARLIEST: i64 = -2;
@@ -49,6 +51,9 @@ pub(super) async fn handle(
     header: &RequestHeader,
     request: ListOffsetsRequest,
 ) -> ListOffsetsResponse {
+    if header.version == 0 {
+        return by_segments::handle(env, request).await;
+    }
     // A follower asks where the log is, committed or not.
     let upper = match request.isolation_level {
         _ if 0 <= request.replica_id => Upper::LogEnd,

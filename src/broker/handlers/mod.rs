@@ -52,6 +52,7 @@ mod sasl;
 mod stop_replica;
 mod update_features;
 mod update_metadata;
+mod zookeeper_offsets;
 
 pub(super) use api_versions::unsupported as unsupported_api_versions;
 
@@ -99,14 +100,14 @@ macro_rules! serve {
 }
 
 serve! {
-    ListOffsets 1..=9 => list_offsets::handle;
+    ListOffsets 0..=9 => list_offsets::handle;
     Metadata 0..=12 => metadata::handle;
     LeaderAndIsr 0..=7 => leader_and_isr::handle;
     StopReplica 0..=4 => stop_replica::handle;
     UpdateMetadata 0..=8 => update_metadata::handle;
     ControlledShutdown 0..=3 => controlled_shutdown::handle;
-    OffsetCommit 1..=9 => group_offsets::handle_commit;
-    OffsetFetch 1..=9 => group_offsets::handle_fetch;
+    OffsetCommit 0..=9 => group_offsets::handle_commit;
+    OffsetFetch 0..=9 => group_offsets::handle_fetch;
     FindCoordinator 0..=6 => find_coordinator::handle;
     JoinGroup 0..=9 => group_members::handle_join;
     Heartbeat 0..=4 => group_members::handle_heartbeat;

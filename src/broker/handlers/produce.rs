@@ -18,11 +18,15 @@ use crate::wire::message::produce::{
     BatchIndexAndErrorMessage, LeaderIdAndEpoch, PartitionProduceData, PartitionProduceResponse, ProduceRequest,
     ProduceResponse, TopicProduceResponse,
 };
-use crate::wire::record::{Rejection, validate};
+use crate::wire::record::legacy::Upgraded;
+use crate::wire::record::{Rejection, ValidBatch, validate};
 use crate::wire::{ApiKey, EncodeError, RequestHeader, Str, append_response};
 
-/// Versions 0 to 2 carry message formats that are not converted yet.
-pub(super) const VERSIONS: RangeInclusive<i16> = 3..=11;
+pub(super) const VERSIONS: RangeInclusive<i16> = 0..=11;
+
+mod upgrade;
+
+pub(in crate::broker) use upgrade::{Upgrades, is_old, upgrade};
 
 /// The client id that may write to internal topics (`AdminUtils.ADMIN_CLIENT_ID`).
 const ADMIN_CLIENT: &str = "__admin_client";
@@ -107,12 +111,13 @@ struct Asked<'a> {
     request: u64,
 }
 
-/// Checks a request and puts its batches into `appends`. `request` is its number on this connection.
+/// Checks a request and puts its batches into `appends`. `request` is its number on this connection; `upgrades` is what became of its
+/// batches when its version is old.
 pub(in crate::broker) fn begin(
     env: &Env,
     peer: &Peer,
     header: &RequestHeader,
-    produce: ProduceRequest,
+    (produce, upgrades): (ProduceRequest, Option<Upgrades>),
     request: u64,
     reply: &AppendReply,
     appends: &mut Appends,
@@ -137,13 +142,16 @@ pub(in crate::broker) fn begin(
         missing: 0,
     };
     let mut told = false;
+    let mut upgrades = upgrades.map(Vec::into_iter);
     for (topic_number, topic) in (0..).zip(produce.topic_data) {
         let mut responses = Vec::with_capacity(topic.partition_data.len());
         for (partition_number, data) in (0..).zip(topic.partition_data) {
             let mut response = PartitionProduceResponse { index: data.index, base_offset: -1, ..Default::default() };
             let ticket = Ticket { request: asked.request, topic: topic_number, partition: partition_number };
-            match asked.check(&topic.name, data, ticket, appends) {
-                Ok(()) => pending.missing += 1,
+            let upgraded = upgrades.as_mut().map(|upgrades| upgrades.next().flatten());
+            match asked.check(&topic.name, data, upgraded, ticket, appends) {
+                Ok(Taken::Appended) => pending.missing += 1,
+                Ok(Taken::Nothing) => {}
                 Err(refusal) => {
                     // One line per request, however many of its batches are bad.
                     if let (Refusal::Batch(rejection), false) = (&refusal, told) {
@@ -205,9 +213,10 @@ impl Asked<'_> {
         &self,
         topic: &Str,
         data: PartitionProduceData,
+        upgraded: Option<Option<Result<Upgraded, Rejection>>>,
         ticket: Ticket,
         appends: &mut Appends,
-    ) -> Result<(), Refusal> {
+    ) -> Result<Taken, Refusal> {
         if !(-1..=1).contains(&self.acks) {
             return Err(Refusal::Code(ErrorCode::InvalidRequiredAcks));
         }
@@ -215,21 +224,43 @@ impl Asked<'_> {
         if named.settings.internal && self.header.client_id.as_deref() != Some(ADMIN_CLIENT) {
             return Err(Refusal::Code(ErrorCode::InvalidTopicException));
         }
-        let mut rules = named.settings.batch;
-        rules.produce_version = self.header.version;
-        rules.transactional_allowed = self.transactional;
-        rules.now = self.timestamp;
-        let records = data.records.unwrap_or_default();
-        let mut scratch = Vec::new();
-        let valid = validate(&records, &rules, &mut scratch).map_err(Refusal::Batch)?;
+        let valid = match upgraded {
+            None => self.validated(data, &named.settings)?,
+            // The partition was not here a moment ago.
+            Some(None) => return Err(Refusal::Code(ErrorCode::NotLeaderOrFollower)),
+            Some(Some(Err(rejection))) => return Err(Refusal::Batch(rejection)),
+            Some(Some(Ok(Upgraded::Nothing))) => return Ok(Taken::Nothing),
+            Some(Some(Ok(Upgraded::Batch { batch, converted }))) => {
+                upgrade::count(topic, converted);
+                batch
+            }
+        };
         named.items.push(AppendItem {
             batch: NewBatch { header: valid.header, body: valid.body, origin: Origin::Client },
             promise: Promise::new(Arc::clone(self.reply), ticket),
             all_until: (self.acks == -1).then_some(self.until),
             under: None,
         });
-        Ok(())
+        Ok(Taken::Appended)
     }
+
+    fn validated(&self, data: PartitionProduceData, settings: &TopicSettings) -> Result<ValidBatch, Refusal> {
+        let mut rules = settings.batch;
+        rules.produce_version = self.header.version;
+        rules.transactional_allowed = self.transactional;
+        rules.now = self.timestamp;
+        let records = data.records.unwrap_or_default();
+        let mut scratch = Vec::new();
+        validate(&records, &rules, &mut scratch).map_err(Refusal::Batch)
+    }
+}
+
+/// What became of a partition's records.
+enum Taken {
+    /// They are on their way.
+    Appended,
+    /// There were none.
+    Nothing,
 }
 
 fn find(env: &Env, topic: &Str, index: PartitionIndex) -> Result<PartitionHandle, Refusal> {

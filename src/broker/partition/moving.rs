@@ -1,4 +1,4 @@
-//! What a partition does for its [mover](crate::broker::mover), which makes a copy of its log in another log dir: it owns the log, so that
+//! What a partition does for its [mover], which makes a copy of its log in another log dir: it owns the log, so that
 //! only it may go on as the copy.
 
 use actix::Context;

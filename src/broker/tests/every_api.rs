@@ -16,13 +16,15 @@ use crate::broker::replicas::ReplicasCommand;
 use crate::machine::controller::{Assignment, PartitionNotice, PartitionState};
 use crate::model::ErrorCode::{self, *};
 use crate::model::{
-    BrokerId, ControllerEpoch, LeaderEpoch, PartitionEpoch, PartitionIndex, ProducerEpoch, ProducerId, TopicId,
+    BrokerId, ControllerEpoch, LeaderEpoch, Offset, PartitionEpoch, PartitionIndex, ProducerEpoch, ProducerId, TopicId,
     TopicName,
 };
 use crate::storage::disk::sim::SimDisk;
+use crate::telemetry::{Event as _, event};
 use crate::wire::message::metadata::MetadataRequestTopic;
 use crate::wire::message::produce::{PartitionProduceData, TopicProduceData};
 use crate::wire::message::*;
+use crate::wire::record::legacy::{LegacyMagic, message_set};
 use crate::wire::record::{BatchBuilder, Codec, NewRecord};
 use crate::wire::{ApiKey, Payload, Request, Str};
 
@@ -32,6 +34,9 @@ mod groups;
 const NO_TOPIC: TopicId = TopicId([9; 16]);
 /// The id of the topic `elsewhere`.
 const ELSEWHERE: TopicId = TopicId([7; 16]);
+/// Times of ListOffsets that mean the ends of a partition.
+const LATEST: i64 = -1;
+const EARLIEST: i64 = -2;
 /// A leader epoch that comes much later.
 const LATER: i32 = 99;
 
@@ -326,8 +331,40 @@ impl Stage {
         let codes = partitions.iter().map(|partition| partition.error_code).collect::<Vec<_>>();
         assert_eq!(codes, [None, CorruptMessage, UnknownTopicOrPartition, InvalidRecord, NotLeaderOrFollower]);
         assert_eq!(partitions[3].record_errors.is_empty(), version < 8, "the record without a key is named");
+        if version < 3 {
+            self.produce_old(version).await;
+        }
         let answer = self.ask(version, &ProduceRequest { acks: 7, ..request }).await;
         assert_eq!(answer.responses[0].partition_responses[0].error_code, InvalidRequiredAcks);
+    }
+
+    /// The formats that these versions are made for.
+    async fn produce_old(&mut self, version: i16) {
+        let record = NewRecord { value: Some(b"x"), ..Default::default() };
+        let set = |codec| {
+            let magic = if version < 2 { LegacyMagic::V0 } else { LegacyMagic::V1 };
+            Bytes::from(message_set(magic, codec, Offset(0), &[record, record]).expect("a set"))
+        };
+        let damaged =
+            Bytes::from_iter(set(Codec::None).into_iter().enumerate().map(|(at, it)| if at == 13 { !it } else { it }));
+        let data = |index, records| PartitionProduceData { index, records };
+        let of = |name: &str, partition_data| TopicProduceData { name: name.into(), partition_data };
+        let topic_data = vec![
+            of("t", vec![data(1, Some(set(Codec::None))), data(1, Some(set(Codec::Lz4))), data(1, Some(damaged))]),
+            of("t", vec![data(1, Some(Bytes::new())), data(1, Option::None), data(5, Some(set(Codec::None)))]),
+            of("compact", vec![data(0, Some(set(Codec::Gzip)))]),
+            of("elsewhere", vec![data(0, Some(set(Codec::None)))]),
+        ];
+        let before = event::ProduceMessageConversions::counts().total();
+        let request = ProduceRequest { transactional_id: Option::None, acks: 1, timeout_ms: 10_000, topic_data };
+        let answer = self.ask(version, &request).await;
+        let partitions = answer.responses.iter().flat_map(|topic| &topic.partition_responses).collect::<Vec<_>>();
+        let codes = partitions.iter().map(|partition| partition.error_code).collect::<Vec<_>>();
+        let refused = [UnknownTopicOrPartition, InvalidRecord, NotLeaderOrFollower];
+        assert_eq!(codes, [&[None, None, CorruptMessage, None, None][..], &refused].concat());
+        assert_eq!(partitions[1].base_offset, partitions[0].base_offset + 2, "one after the other");
+        assert_eq!(partitions[3].base_offset, -1, "nothing was appended");
+        assert!(before + 4 <= event::ProduceMessageConversions::counts().total());
     }
 
     async fn fetch(&mut self, version: i16) {
@@ -359,7 +396,7 @@ impl Stage {
             let found = &answer.responses[0].partitions[0];
             assert_eq!(found.error_code, code, "{topic}, version {version}");
             assert_eq!(matches!(&found.records, Payload::Bytes(bytes) if !bytes.is_empty()), code == None);
-            assert_eq!(found.aborted_transactions.is_some(), code == None);
+            assert_eq!(found.aborted_transactions.is_some(), code == None && 4 <= version);
             let tells_leader = 16 <= version && matches!(code, NotLeaderOrFollower | FencedLeaderEpoch);
             assert_eq!(found.current_leader != Default::default(), tells_leader, "{topic}, version {version}");
             if 7 <= version {
@@ -398,6 +435,12 @@ impl Stage {
             let request = ListOffsetsRequest { replica_id: -1, isolation_level: i8::from(2 <= version), topics };
             let answer = self.ask(version, &request).await;
             assert_eq!(answer.topics[0].partitions[0].error_code, code, "{topic} at {timestamp}, version {version}");
+            let offsets = answer.topics[0].partitions[0].old_style_offsets.len();
+            let some = [LATEST, EARLIEST, i64::MAX].contains(&timestamp);
+            assert!(
+                timestamp == 0 || (offsets == 1) == (version == 0 && code == None && some),
+                "{topic} at {timestamp}"
+            );
         }
     }
 

@@ -4,6 +4,7 @@
 mod answers;
 mod canned;
 mod connections;
+mod conversion;
 mod fetch;
 mod pace;
 mod poller;
@@ -38,7 +39,8 @@ Examples:
   dohle bench produce --batch-bytes 168 --record-bytes 100 --connections 64 --in-flight 16
   dohle bench latency --rate 5000 --connections 4 --seconds 30 --json
   dohle bench fetch --seconds 10
-  dohle bench connections --count 9000 --hold 30"
+  dohle bench connections --count 9000 --hold 30
+  dohle bench conversion --codec lz4"
 )]
 pub(super) struct Arguments {
     #[command(flatten)]
@@ -57,6 +59,8 @@ enum Command {
     Fetch(Fetch),
     /// How fast connections are taken, and how idle ones answer
     Connections(connections::Arguments),
+    /// How fast records go between the old message formats and the new one, on one core of this machine
+    Conversion(conversion::Arguments),
 }
 
 /// The topic, and what is made of it when it is not there.
@@ -174,6 +178,7 @@ pub(super) fn run(arguments: &Arguments, output: &mut Output) -> Result<(), Fail
         }
         Command::Fetch(fetch) => read(&arguments.connect, fetch, output),
         Command::Connections(connections) => connections::run(&arguments.connect, connections, output),
+        Command::Conversion(conversion) => conversion::run(conversion, output),
     }
 }
 

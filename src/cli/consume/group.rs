@@ -3,22 +3,19 @@
 //! *Invariant*: only what was written to the output is committed. What was written and not committed yet when the process
 //! dies is read again by the next member: each record is written at least once.
 
-use std::collections::BTreeMap;
 use std::rc::Rc;
 use std::time::Duration;
 
 use tokio::signal::unix::{Signal, SignalKind, signal};
 
-use super::{Arguments, Printer, explain, isolation, start};
+use super::{Arguments, Printer, explain, start};
 use crate::cli::failure::Failure;
 use crate::cli::output::{Output, notice};
-use crate::client::group::admin::committed_offsets;
-use crate::client::group::member::{MemberSettings, Partition};
-use crate::client::group::{GroupConsumer, News};
-use crate::client::reader::{Fetched, Place, Reader, find_offset};
+use crate::client::config::ConsumerConfig;
+use crate::client::consumer::{Consumer, Fetched, Place, Polled};
+use crate::client::group::member::Partition;
 use crate::client::{ClientError, Cluster};
-use crate::model::{ErrorCode, Moment, PartitionIndex};
-use crate::wire::Str;
+use crate::model::{ErrorCode, Moment};
 
 /// How long the last commit and the farewell may take: then the session ends by itself.
 const FAREWELL: Duration = Duration::from_secs(5);
@@ -27,20 +24,20 @@ pub(super) async fn consume(
     arguments: &Arguments,
     group: &str,
     cluster: Rc<Cluster>,
+    config: ConsumerConfig,
     output: &mut Output,
 ) -> Result<(), Failure> {
     // A topic that is not there yet would be waited for without a word.
     cluster.layout(&arguments.topic, false).await?;
-    let topics = vec![Str::from(arguments.topic.as_str())];
-    let settings = MemberSettings::new(group, topics, cluster.options().api_timeout);
-    let consumer = GroupConsumer::new(Rc::clone(&cluster), settings);
+    let mut consumer = Consumer::with(Rc::clone(&cluster), config);
+    consumer.subscribe(&[&arguments.topic])?;
     let printer = Printer::new(arguments);
-    let mut member = Member { arguments, group, cluster, consumer, printer, reader: None, last_record: None };
+    let mut member = Member { arguments, group, cluster, consumer, printer, last_record: None };
     let done = member.read(output).await;
-    let left = tokio::time::timeout(FAREWELL, member.leave()).await;
+    let left = tokio::time::timeout(FAREWELL, member.consumer.close()).await;
     match (done, left) {
         (Err(failure), _) => Err(failure),
-        (Ok(()), Ok(left)) => left,
+        (Ok(()), Ok(left)) => left.map_err(|error| explain_group(error, group)),
         (Ok(()), Err(_)) => {
             notice(format_args!("Group {group} did not take the last commit: some records will be read again."));
             Ok(())
@@ -52,18 +49,15 @@ struct Member<'a> {
     arguments: &'a Arguments,
     group: &'a str,
     cluster: Rc<Cluster>,
-    consumer: GroupConsumer,
+    consumer: Consumer,
     printer: Printer<'a>,
-    /// `None` while nothing may be read, or nothing is to be.
-    reader: Option<Reader>,
     /// When the last record came, at first when the group let us read.
     last_record: Option<Moment>,
 }
 
 /// What the loop was woken by.
 enum Woken {
-    News(Result<News, ClientError>),
-    Fetched(Result<Vec<Fetched>, ClientError>),
+    Polled(Result<Polled, ClientError>),
     Quiet,
     Stopped,
 }
@@ -82,25 +76,25 @@ impl Member<'_> {
             let woken = tokio::select! {
                 biased;
                 () = stop.wanted() => Woken::Stopped,
-                news = self.consumer.news() => Woken::News(news),
-                fetched = next(&mut self.reader) => Woken::Fetched(fetched),
+                polled = self.consumer.poll() => Woken::Polled(polled),
                 () = until(quiet_at, now) => Woken::Quiet,
             };
-            match woken {
+            let polled = match woken {
                 Woken::Stopped | Woken::Quiet => return Ok(()),
-                Woken::News(news) => match news.map_err(|error| explain_group(error, self.group))? {
-                    News::Assigned(partitions) => {
-                        self.begin(&partitions).await?;
-                        if self.arguments.until_end && self.printer.ends.is_empty() {
-                            return Ok(());
-                        }
+                Woken::Polled(polled) => polled,
+            };
+            match polled.map_err(|error| self.explain(error))? {
+                Polled::Assigned(partitions) => {
+                    self.begin(&partitions).await?;
+                    if self.printer.is_done() {
+                        return Ok(());
                     }
-                    News::Revoked => self.reader = None,
-                    News::Left => return Ok(()),
-                },
-                Woken::Fetched(fetched) => {
-                    let fetched = fetched.map_err(|error| explain(error, self.arguments))?;
-                    if self.show(&fetched, output)? {
+                }
+                Polled::Revoked(partitions) | Polled::Lost(partitions) => {
+                    self.printer.ends.retain(|partition, _| !partitions.contains(partition));
+                }
+                Polled::Records(part) => {
+                    if self.show(&part, output)? {
                         return Ok(());
                     }
                 }
@@ -108,80 +102,47 @@ impl Member<'_> {
         }
     }
 
+    fn explain(&self, error: ClientError) -> Failure {
+        if error.is_refusal(ErrorCode::OffsetOutOfRange) {
+            explain(error, self.arguments)
+        } else {
+            explain_group(error, self.group)
+        }
+    }
+
     /// Goes on where the group was, and where it was not yet, where the arguments say.
     async fn begin(&mut self, partitions: &[Partition]) -> Result<(), Failure> {
-        let (arguments, cluster) = (self.arguments, &self.cluster);
-        let topic = arguments.topic.as_str();
-        let committed = committed_offsets(cluster, self.group).await?;
-        let mut positions = BTreeMap::new();
-        self.printer.ends.clear();
-        for (name, index) in partitions {
-            let partition = PartitionIndex(*index);
-            let find = async |place| find_offset(cluster, topic, partition, place, isolation(arguments)).await;
-            let (first, end) = (find(Place::Earliest).await?, find(Place::Latest).await?);
-            let committed = committed.get(&(name.clone(), *index)).copied();
+        let place = start(self.arguments);
+        let committed = self.consumer.committed().await?;
+        for partition in partitions {
+            let first = self.consumer.offset(partition, Place::Earliest).await?;
+            let end = self.consumer.offset(partition, Place::Latest).await?;
             // What was committed may be gone: too old, or lost with an unclean leader.
-            let from = match committed.filter(|from| (first..=end).contains(from)) {
+            let from = match committed.get(partition).copied().filter(|from| (first..=end).contains(from)) {
                 Some(from) => from,
-                None => find(start(arguments)).await?,
+                None => self.consumer.offset(partition, place).await?,
             };
-            if !arguments.until_end {
-                positions.insert(partition, from);
-            } else if from < end {
-                positions.insert(partition, from);
-                self.printer.ends.insert(partition, end);
-            }
+            self.consumer.seek(partition, from)?;
+            self.printer.watch_end(&mut self.consumer, partition.clone(), from).await?;
         }
         self.last_record.get_or_insert(self.cluster.clock().moment());
-        let reader = Reader::open(Rc::clone(&self.cluster), topic, positions, isolation(arguments)).await?;
-        self.reader = Some(reader).filter(|reader| !reader.is_idle());
         Ok(())
     }
 
     /// Writes what came, and has it committed. Whether that was all.
-    fn show(&mut self, fetched: &[Fetched], output: &mut Output) -> Result<bool, Failure> {
-        let mut read = Vec::new();
-        for part in fetched {
-            let before = self.printer.left;
-            let next = self.printer.print(part, output)?;
-            read.push((part.partition, next));
-            if self.printer.left < before {
-                self.last_record = Some(self.cluster.clock().moment());
-            }
-            if let Some(reader) = &mut self.reader
-                && self.printer.is_at_end(part)
-            {
-                reader.forget(part.partition);
-            }
-            if self.printer.left == 0 {
-                break;
-            }
-        }
+    fn show(&mut self, part: &Fetched, output: &mut Output) -> Result<bool, Failure> {
+        let before = self.printer.left;
+        let next = self.printer.print(part, output)?;
         output.flush()?;
-        let topic = Str::from(self.arguments.topic.as_str());
-        for (partition, next) in read {
-            self.consumer.read((topic.clone(), partition.0), next);
+        if self.printer.left < before {
+            self.last_record = Some(self.cluster.clock().moment());
         }
-        Ok(self.printer.left == 0 || self.arguments.until_end && self.printer.ends.is_empty())
-    }
-
-    async fn leave(&mut self) -> Result<(), Failure> {
-        self.reader = None;
-        self.consumer.leave();
-        loop {
-            match self.consumer.news().await.map_err(|error| explain_group(error, self.group))? {
-                News::Left => return Ok(()),
-                News::Assigned(_) | News::Revoked => {}
-            }
+        if next != part.next {
+            // Only what was written counts as read.
+            self.consumer.seek(&part.partition, next)?;
         }
-    }
-}
-
-/// What comes next; nothing while there is no reader.
-async fn next(reader: &mut Option<Reader>) -> Result<Vec<Fetched>, ClientError> {
-    match reader {
-        Some(reader) => reader.next().await,
-        None => std::future::pending().await,
+        self.printer.look_for_end(&mut self.consumer, part);
+        Ok(self.printer.is_done())
     }
 }
 
@@ -215,8 +176,8 @@ impl Stop {
 fn explain_group(error: ClientError, group: &str) -> Failure {
     let hint = if error.is_refusal(ErrorCode::InconsistentGroupProtocol) {
         format!(
-            "Its members agreed on another assignor than range, or it is no group of consumers: \
-             `dohle group describe {group}` shows it. Use another group."
+            "Its members agreed on another assignor, or it is no group of consumers: `dohle group describe {group}` shows \
+             it. Use another group, or set partition.assignment.strategy with --property."
         )
     } else if error.is_refusal(ErrorCode::GroupMaxSizeReached) {
         "It has as many members as the broker's group.max.size allows.".to_owned()

@@ -10,9 +10,9 @@ use serde::Serialize;
 use super::connect::Connect;
 use super::failure::Failure;
 use super::output::{Output, notice};
+use crate::client::consumer::{Isolation, Place, find_offset};
 use crate::client::group::admin::{self, DescribedGroup, GroupMember};
 use crate::client::group::member::Partition;
-use crate::client::reader::{Isolation, Place, find_offset};
 use crate::client::{ClientError, Cluster};
 use crate::model::{ErrorCode, Offset, PartitionIndex};
 

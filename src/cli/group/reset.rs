@@ -10,9 +10,9 @@ use serde::Serialize;
 use super::{agreed, has_members};
 use crate::cli::failure::Failure;
 use crate::cli::output::{Output, notice};
+use crate::client::consumer::{Isolation, Place, find_offset};
 use crate::client::group::admin;
 use crate::client::group::member::Partition;
-use crate::client::reader::{Isolation, Place, find_offset};
 use crate::client::{ClientError, Cluster};
 use crate::model::{ErrorCode, Offset, PartitionIndex, Timestamp};
 

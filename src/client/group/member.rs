@@ -1,129 +1,37 @@
 //! A member of a classic group: what it asks of the coordinator next, what it may read, and what it commits.
 //!
-//! *Invariant*: between [`Effect::Assigned`] and the next [`Effect::Revoked`] the partitions are this member's alone in its
-//! generation; what is committed was said to be read before ([`Event::Read`]). One request is on its way at most.
+//! *Invariant*: from [`Effect::Assigned`] until it is given back ([`Effect::Revoked`] and then [`Event::Released`], or
+//! [`Effect::Lost`]) a partition is this member's alone; what is committed by itself was said to be read before
+//! ([`Event::Read`]). One request is on its way at most.
 //! *Does not know*: where the coordinator is, sockets, the clock, and what is done with what is read.
 //!
-//! All partitions are given back before the member joins again (the eager protocol).
+//! When all of its assignors can do it, members keep what they read while they join, and give back only what the group
+//! takes from them (the cooperative protocol, KIP-429); otherwise everything is given back before (the eager one).
 //!
 //! Source: Kafka 3.9 `AbstractCoordinator.java`, `ConsumerCoordinator.java`.
 
-use std::collections::BTreeMap;
-use std::time::Duration;
+use std::collections::{BTreeMap, BTreeSet, VecDeque};
 
-use super::assignor::{Subscriber, range};
+use super::assignor::{Subscriber, assign};
 use crate::client::cluster::BackOff;
+use crate::client::config::AssignorName;
 use crate::client::error::ClientError;
-use crate::model::{ErrorCode, Moment, Offset};
-use crate::wire::consumer_protocol::{Assignment, Subscription, TopicPartitions, from_bytes, to_bytes};
-use crate::wire::message::join_group::JoinGroupResponseMember;
+use crate::model::{ErrorCode, Moment};
+use crate::wire::EncodeError;
+use crate::wire::Str;
+use crate::wire::consumer_protocol::{Assignment, TopicPartitions, from_bytes, to_bytes};
 use crate::wire::message::sync_group::SyncGroupRequestAssignment;
-use crate::wire::message::{
-    HeartbeatRequest, HeartbeatResponse, JoinGroupRequest, JoinGroupResponse, LeaveGroupRequest, OffsetCommitRequest,
-    OffsetCommitResponse, SyncGroupRequest, SyncGroupResponse,
-};
-use crate::wire::{DecodeError, EncodeError, Str};
+use crate::wire::message::{JoinGroupResponse, SyncGroupResponse};
 
+mod ending;
 mod requests;
+mod settings;
 #[cfg(test)]
 mod tests;
+mod verdict;
 
-/// How a member behaves. The defaults are those of Kafka's consumer.
-#[derive(Clone, PartialEq, Eq, Debug)]
-pub struct MemberSettings {
-    /// `group.id`.
-    pub group: Str,
-    /// What it subscribes to.
-    pub topics: Vec<Str>,
-    /// `session.timeout.ms`: silent for longer, it counts as dead.
-    pub session_timeout: Duration,
-    /// `max.poll.interval.ms`: how long it may take to join again.
-    pub rebalance_timeout: Duration,
-    /// `heartbeat.interval.ms`.
-    pub heartbeat_interval: Duration,
-    /// `auto.commit.interval.ms`.
-    pub commit_interval: Duration,
-    /// `metadata.max.age.ms`: how often the leader looks whether topics have other numbers of partitions.
-    pub look_interval: Duration,
-    /// How long errors that pass may go on.
-    pub patience: Duration,
-}
-
-impl MemberSettings {
-    /// Of a member of this group that reads these topics.
-    #[must_use]
-    pub fn new(group: &str, topics: Vec<Str>, patience: Duration) -> Self {
-        Self {
-            group: group.into(),
-            topics,
-            session_timeout: Duration::from_secs(45),
-            rebalance_timeout: Duration::from_secs(300),
-            heartbeat_interval: Duration::from_secs(3),
-            commit_interval: Duration::from_secs(5),
-            look_interval: Duration::from_secs(300),
-            patience,
-        }
-    }
-}
-
-/// A topic and a partition's number.
-pub type Partition = (Str, i32);
-
-/// What is asked: all but the count of the coordinator.
-#[derive(Clone, PartialEq, Debug)]
-#[expect(missing_docs, reason = "named as what they carry")]
-pub enum Asked {
-    Join(JoinGroupRequest),
-    Sync(SyncGroupRequest),
-    Heartbeat(HeartbeatRequest),
-    Commit(OffsetCommitRequest),
-    Leave(LeaveGroupRequest),
-    /// How many partitions these topics have; one that is not there is left out.
-    Count(Vec<Str>),
-}
-
-/// Answers [`Asked`].
-#[derive(Clone, PartialEq, Debug)]
-#[expect(missing_docs, reason = "named as what they carry")]
-pub enum Answer {
-    Join(JoinGroupResponse),
-    Sync(SyncGroupResponse),
-    Heartbeat(HeartbeatResponse),
-    Commit(OffsetCommitResponse),
-    Leave,
-    Count(BTreeMap<Str, i32>),
-}
-
-/// What happened.
-#[derive(Debug)]
-pub enum Event {
-    /// The answer to what was asked.
-    Answered(Result<Answer, ClientError>),
-    /// Of this partition everything below the offset was read and done with.
-    Read(Partition, Offset),
-    /// The member is to commit and go.
-    Leave,
-    /// Time passed.
-    Tick,
-}
-
-/// What to do, in this order.
-#[derive(Debug)]
-pub enum Effect {
-    /// Ask the coordinator, and report with [`Event::Answered`]. What is on its way is given up: a member that leaves does
-    /// not wait until all others have joined.
-    Ask(Asked),
-    /// The coordinator may be another one by now: look for it before the next request.
-    ForgetCoordinator,
-    /// These may be read, from where the group was.
-    Assigned(Vec<Partition>),
-    /// Nothing may be read.
-    Revoked,
-    /// The member is gone.
-    Left,
-    /// It cannot be a member, or not any more.
-    Failed(ClientError),
-}
+pub use settings::{Answer, Asked, CommitId, Effect, Event, MemberSettings, Offsets, Partition};
+use verdict::{Verdict, code, verdict};
 
 /// See the module.
 #[derive(Debug)]
@@ -135,13 +43,24 @@ pub struct Member {
     id: Str,
     /// −1 outside of one.
     generation: i32,
+    /// What it reads.
+    owned: BTreeSet<Partition>,
+    /// What it was last told to read, and in which generation, for assignors that let members keep it.
+    told: (Vec<Partition>, i32),
     /// Read so far and not committed.
-    uncommitted: BTreeMap<Partition, Offset>,
-    /// What the last commit that was sent says.
-    committing: BTreeMap<Partition, Offset>,
+    uncommitted: Offsets,
+    /// What the commit that is on its way says.
+    committing: Offsets,
+    /// Commits that somebody waits for; the first is on its way if `waited_for`.
+    wanted: VecDeque<(CommitId, Offsets)>,
+    waited_for: bool,
+    /// It subscribes to something else since it joined.
+    is_out_of_date: bool,
     back_off: BackOff,
     /// When the coordinator last said something other than an error that passes.
     last_heard: Moment,
+    /// When somebody last asked for records.
+    polled_at: Moment,
 }
 
 /// What the member is about.
@@ -150,18 +69,20 @@ enum Phase {
     /// It is coming in.
     Joining,
     /// It leads, and must know how many partitions there are.
-    Counting(Vec<Subscriber>),
+    Counting(AssignorName, Vec<Subscriber>),
     /// Its generation is complete, and it hears what to read.
-    Syncing { assignments: Vec<SyncGroupRequestAssignment>, counted: Option<BTreeMap<Str, i32>> },
+    Syncing { assignments: Vec<SyncGroupRequestAssignment>, assignor: Str, counted: Option<BTreeMap<Str, i32>> },
     /// It reads.
     Reading(Reading),
-    /// It must join again, and commits before.
-    Revoking,
+    /// It gives back what was revoked: it is waited for until that is done with, and committed; then it joins again.
+    Revoking { heartbeat_at: Moment, released: bool, revoked: Vec<Partition>, added: Vec<Partition> },
     /// It commits and goes.
     Leaving {
         /// What is on its way was asked in this phase.
         asked: bool,
     },
+    /// Nobody asks for records: it has left, and comes back when somebody does.
+    Away,
     /// Nothing more will happen.
     Over,
 }
@@ -182,46 +103,49 @@ enum Next {
     At(Moment),
 }
 
-/// What an error means to a member.
-enum Verdict {
-    /// Try again.
-    Passes,
-    /// The group rebalances.
-    Rebalance,
-    /// The group knows this member no more.
-    Unknown,
-    /// It can never work.
-    Fatal,
-}
-
 impl Member {
     /// A member that begins to join with the first [`Event::Tick`].
     #[must_use]
-    pub const fn new(settings: MemberSettings, now: Moment) -> Self {
+    pub fn new(settings: MemberSettings, now: Moment) -> Self {
+        let back_off = settings.back_off;
         Self {
             settings,
             phase: Phase::Joining,
             next: Next::At(now),
             id: Str::from_static(""),
             generation: -1,
-            uncommitted: BTreeMap::new(),
-            committing: BTreeMap::new(),
-            back_off: BackOff::new(),
+            owned: BTreeSet::new(),
+            told: (Vec::new(), -1),
+            uncommitted: Offsets::new(),
+            committing: Offsets::new(),
+            wanted: VecDeque::new(),
+            waited_for: false,
+            is_out_of_date: false,
+            back_off,
             last_heard: now,
+            polled_at: now,
         }
     }
 
     /// When [`Event::Tick`] has something to do.
     #[must_use]
     pub fn next_deadline(&self) -> Option<Moment> {
-        let Next::At(next) = self.next else { return None };
-        match &self.phase {
-            Phase::Over => None,
-            Phase::Reading(reading) => Some(next.max(self.due(reading))),
-            Phase::Joining | Phase::Counting(_) | Phase::Syncing { .. } | Phase::Revoking | Phase::Leaving { .. } => {
-                Some(next)
-            }
-        }
+        let stalled = self.polled_at.after(self.settings.poll_interval_max);
+        let Next::At(next) = self.next else {
+            return self.has_come_in().then_some(stalled);
+        };
+        let due = match &self.phase {
+            Phase::Over | Phase::Away => return None,
+            Phase::Reading(reading) => next.max(self.due(reading)),
+            Phase::Revoking { released: true, .. } => next,
+            Phase::Revoking { heartbeat_at, .. } if self.wanted.is_empty() => next.max(*heartbeat_at),
+            Phase::Revoking { .. }
+            | Phase::Joining
+            | Phase::Counting(..)
+            | Phase::Syncing { .. }
+            | Phase::Leaving { .. } => next,
+        };
+        Some(if self.has_come_in() { due.min(stalled) } else { due })
     }
 
     /// Takes in what happened; `effects` gets what to do about it.
@@ -229,12 +153,28 @@ impl Member {
         match event {
             Event::Answered(answer) => self.answered(now, answer, effects),
             Event::Read(partition, next) => {
-                if let Phase::Reading(_) = self.phase {
+                if self.settings.commit_interval.is_some() && self.owned.contains(&partition) {
                     self.uncommitted.insert(partition, next);
                 }
             }
+            Event::Commit(id, offsets) => self.commit(id, offsets, effects),
+            Event::Polled => self.polled_at = now,
+            Event::Released => self.released(),
+            Event::Subscribe(topics) => {
+                self.is_out_of_date |= self.settings.topics != topics;
+                self.settings.topics = topics;
+                self.rejoin_if_out_of_date(now, effects);
+            }
             Event::Leave => self.leave(now, effects),
             Event::Tick => {}
+        }
+        let is_stalled = self.polled_at.after(self.settings.poll_interval_max) <= now;
+        if self.has_come_in() && is_stalled {
+            self.go_away(now, effects);
+        }
+        if self.phase == Phase::Away && self.next != Next::Answer && !is_stalled {
+            self.phase = Phase::Joining;
+            self.next = Next::At(now);
         }
         if let Next::At(at) = self.next
             && at <= now
@@ -243,7 +183,23 @@ impl Member {
         }
     }
 
+    /// Whether the group waits for this member.
+    fn has_come_in(&self) -> bool {
+        match self.phase {
+            Phase::Reading(_) | Phase::Revoking { .. } => true,
+            Phase::Joining
+            | Phase::Counting(..)
+            | Phase::Syncing { .. }
+            | Phase::Leaving { .. }
+            | Phase::Away
+            | Phase::Over => false,
+        }
+    }
+
     fn due(&self, reading: &Reading) -> Moment {
+        if !self.wanted.is_empty() {
+            return Moment::default();
+        }
         let commit = (!self.uncommitted.is_empty()).then_some(reading.commit_at);
         let look = reading.look.as_ref().map(|(at, _)| *at);
         [commit, look].into_iter().flatten().fold(reading.heartbeat_at, Moment::min)
@@ -251,39 +207,85 @@ impl Member {
 
     /// Asks what the phase asks for, if it is time.
     fn ask(&mut self, now: Moment, effects: &mut Vec<Effect>) {
+        let mut committing = None;
         let asked = match &self.phase {
             Phase::Joining => self.join_request().map(Asked::Join),
-            Phase::Counting(members) => Ok(Asked::Count(wanted(members))),
-            Phase::Syncing { assignments, .. } => Ok(Asked::Sync(self.sync_request(assignments.clone()))),
+            Phase::Counting(_, members) => Ok(Asked::Count(wanted(members))),
+            Phase::Syncing { assignments, assignor, .. } => {
+                Ok(Asked::Sync(self.sync_request(assignments.clone(), assignor)))
+            }
             Phase::Reading(reading) => {
+                committing = self.to_commit(reading.commit_at <= now).filter(|_| now < reading.heartbeat_at);
                 let look = reading.look.as_ref().filter(|(at, _)| *at <= now);
                 Ok(if reading.heartbeat_at <= now {
                     Asked::Heartbeat(self.heartbeat_request())
-                } else if !self.uncommitted.is_empty() && reading.commit_at <= now {
-                    Asked::Commit(self.commit_request())
+                } else if let Some((_, offsets)) = &committing {
+                    Asked::Commit(self.commit_request(offsets))
                 } else if let Some((_, counted)) = look {
                     Asked::Count(counted.keys().cloned().collect())
                 } else {
                     return;
                 })
             }
-            Phase::Revoking => Ok(Asked::Commit(self.commit_request())),
-            Phase::Leaving { .. } if !self.uncommitted.is_empty() => Ok(Asked::Commit(self.commit_request())),
-            Phase::Leaving { .. } => Ok(Asked::Leave(self.leave_request())),
-            Phase::Over => return,
+            Phase::Revoking { heartbeat_at, released, .. } => {
+                committing = self.to_commit(*released);
+                if let Some((_, offsets)) = &committing {
+                    Ok(Asked::Commit(self.commit_request(offsets)))
+                } else if *released {
+                    return self.gave_back(now, effects);
+                } else if *heartbeat_at <= now {
+                    Ok(Asked::Heartbeat(self.heartbeat_request()))
+                } else {
+                    return;
+                }
+            }
+            Phase::Leaving { .. } => {
+                committing = self.to_commit(true);
+                match &committing {
+                    Some((_, offsets)) => Ok(Asked::Commit(self.commit_request(offsets))),
+                    // A static member is expected back (KIP-345).
+                    None if self.settings.instance.is_some() => return self.end(effects),
+                    None => Ok(Asked::Leave(self.leave_request())),
+                }
+            }
+            Phase::Away | Phase::Over => return,
         };
         match asked {
             Ok(asked) => {
                 self.next = Next::Answer;
-                if let Asked::Commit(_) = asked {
-                    self.committing.clone_from(&self.uncommitted);
+                if let Some((waited_for, offsets)) = committing {
+                    (self.waited_for, self.committing) = (waited_for, offsets);
                 }
-                if let Phase::Leaving { asked } = &mut self.phase {
-                    *asked = true;
+                match &mut self.phase {
+                    Phase::Leaving { asked } => *asked = true,
+                    Phase::Joining => self.is_out_of_date = false,
+                    Phase::Counting(..)
+                    | Phase::Syncing { .. }
+                    | Phase::Reading(_)
+                    | Phase::Revoking { .. }
+                    | Phase::Away
+                    | Phase::Over => {}
                 }
                 effects.push(Effect::Ask(asked));
             }
             Err(error) => self.fail(error, effects),
+        }
+    }
+
+    /// What is to be committed now, and whether somebody waits for that: then it goes first.
+    fn to_commit(&self, by_itself: bool) -> Option<(bool, Offsets)> {
+        match self.wanted.front() {
+            Some((_, offsets)) => Some((true, offsets.clone())),
+            None => Some((false, self.uncommitted.clone())).filter(|(_, offsets)| by_itself && !offsets.is_empty()),
+        }
+    }
+
+    /// Somebody wants this committed, and waits for it.
+    fn commit(&mut self, id: CommitId, offsets: Offsets, effects: &mut Vec<Effect>) {
+        if self.has_come_in() {
+            self.wanted.push_back((id, offsets));
+        } else {
+            effects.push(Effect::Committed(id, Err(self.not_now())));
         }
     }
 
@@ -302,21 +304,25 @@ impl Member {
         match checked {
             Ok(answer) => {
                 self.last_heard = now;
-                self.back_off = BackOff::new();
+                self.back_off = self.settings.back_off;
                 self.heard(now, answer, effects);
             }
             Err(error) => self.refused(now, error, effects),
         }
+        self.rejoin_if_out_of_date(now, effects);
     }
 
     /// Something good was answered. What was asked in an earlier phase only matters if it still is what it was.
     fn heard(&mut self, now: Moment, answer: Answer, effects: &mut Vec<Effect>) {
+        if let Answer::Commit(_) = answer {
+            self.committed(effects);
+        }
         match (&mut self.phase, answer) {
             (_, Answer::Join(JoinGroupResponse { error_code: ErrorCode::MemberIdRequired, .. })) => {}
             (Phase::Joining, Answer::Join(joined)) => self.joined(joined, effects),
-            (Phase::Counting(members), Answer::Count(counted)) => {
-                let members = std::mem::take(members);
-                self.assign(members, counted, effects);
+            (Phase::Counting(assignor, members), Answer::Count(counted)) => {
+                let (assignor, members) = (*assignor, std::mem::take(members));
+                self.assign(assignor, members, counted, effects);
             }
             (Phase::Syncing { counted, .. }, Answer::Sync(synced)) => {
                 let look = counted.take().map(|counted| (now.after(self.settings.look_interval), counted));
@@ -325,16 +331,18 @@ impl Member {
             (Phase::Reading(reading), Answer::Heartbeat(_)) => {
                 reading.heartbeat_at = now.after(self.settings.heartbeat_interval);
             }
+            (Phase::Revoking { heartbeat_at, .. }, Answer::Heartbeat(_)) => {
+                *heartbeat_at = now.after(self.settings.heartbeat_interval);
+            }
             (Phase::Reading(reading), Answer::Commit(_)) => {
-                reading.commit_at = now.after(self.settings.commit_interval);
-                self.committed();
+                if let Some(interval) = self.settings.commit_interval {
+                    reading.commit_at = now.after(interval);
+                }
             }
             (Phase::Reading(reading), Answer::Count(found)) => match &mut reading.look {
                 Some((at, counted)) if *counted == found => *at = now.after(self.settings.look_interval),
-                Some(_) | None => self.revoke(effects),
+                Some(_) | None => self.rebalance(now, effects),
             },
-            (Phase::Revoking, Answer::Commit(_)) => self.join_again(),
-            (Phase::Leaving { .. }, Answer::Commit(_)) => self.committed(),
             (Phase::Leaving { .. }, Answer::Join(joined)) => self.id = joined.member_id,
             (Phase::Leaving { .. }, Answer::Leave) => self.end(effects),
             // It is leaving, or came too late.
@@ -343,33 +351,53 @@ impl Member {
     }
 
     /// More may have been read since the commit was sent.
-    fn committed(&mut self) {
+    fn committed(&mut self, effects: &mut Vec<Effect>) {
         let committing = std::mem::take(&mut self.committing);
         self.uncommitted.retain(|partition, next| committing.get(partition) != Some(next));
+        if std::mem::take(&mut self.waited_for)
+            && let Some((id, _)) = self.wanted.pop_front()
+        {
+            effects.push(Effect::Committed(id, Ok(())));
+        }
     }
 
     fn joined(&mut self, joined: JoinGroupResponse, effects: &mut Vec<Effect>) {
         self.id = joined.member_id;
         self.generation = joined.generation_id;
-        if joined.leader != self.id {
-            self.phase = Phase::Syncing { assignments: vec![], counted: None };
+        let assignor = joined.protocol_name.unwrap_or_default();
+        if joined.leader != self.id || joined.skip_assignment {
+            self.phase = Phase::Syncing { assignments: vec![], assignor, counted: None };
             return;
         }
-        match joined.members.into_iter().map(subscriber).collect::<Result<Vec<_>, _>>() {
-            Ok(members) => self.phase = Phase::Counting(members),
-            Err(error) => self.fail(self.broken(&error), effects),
+        let members = joined.members.into_iter();
+        let members = members.map(|it| Subscriber::new(it.member_id, it.group_instance_id, &it.metadata));
+        match (AssignorName::parse(&assignor), members.collect::<Result<Vec<_>, _>>()) {
+            (Some(assignor), Ok(members)) => self.phase = Phase::Counting(assignor, members),
+            (None, _) => {
+                let what = format!("group '{}' agreed on '{assignor}', which was not offered", self.settings.group);
+                let code = ErrorCode::InconsistentGroupProtocol;
+                self.fail(ClientError::Refused { what, code, message: None }, effects);
+            }
+            (_, Err(error)) => self.fail(self.broken(&error), effects),
         }
     }
 
-    fn assign(&mut self, members: Vec<Subscriber>, counted: BTreeMap<Str, i32>, effects: &mut Vec<Effect>) {
-        let assignments = range(members, &counted).into_iter().map(|(member_id, assigned)| {
+    fn assign(
+        &mut self,
+        assignor: AssignorName,
+        members: Vec<Subscriber>,
+        counted: BTreeMap<Str, i32>,
+        effects: &mut Vec<Effect>,
+    ) {
+        let assignments = assign(assignor, members, &counted).into_iter().map(|(member_id, assigned)| {
             let partitions =
                 assigned.into_iter().map(|(topic, partitions)| TopicPartitions { topic, partitions }).collect();
             let assignment = to_bytes(&Assignment { partitions, user_data: None }, 0)?;
             Ok(SyncGroupRequestAssignment { member_id, assignment })
         });
+        let assignor = assignor.name().into();
         match assignments.collect::<Result<Vec<_>, EncodeError>>() {
-            Ok(assignments) => self.phase = Phase::Syncing { assignments, counted: Some(counted) },
+            Ok(assignments) => self.phase = Phase::Syncing { assignments, assignor, counted: Some(counted) },
             Err(error) => self.fail(self.broken(&error), effects),
         }
     }
@@ -381,23 +409,39 @@ impl Member {
         look: Option<(Moment, BTreeMap<Str, i32>)>,
         effects: &mut Vec<Effect>,
     ) {
-        match from_bytes::<Assignment>(&synced.assignment) {
-            Ok(assignment) => {
-                let all = assignment.partitions.into_iter();
-                let all = all.flat_map(|it| it.partitions.into_iter().map(move |index| (it.topic.clone(), index)));
-                effects.push(Effect::Assigned(all.collect()));
-                let heartbeat_at = now.after(self.settings.heartbeat_interval);
-                let commit_at = now.after(self.settings.commit_interval);
-                self.phase = Phase::Reading(Reading { heartbeat_at, commit_at, look });
-            }
-            Err(error) => self.fail(self.broken(&error), effects),
+        let assignment = match from_bytes::<Assignment>(&synced.assignment) {
+            Ok(assignment) => assignment,
+            Err(error) => return self.fail(self.broken(&error), effects),
+        };
+        let all = assignment.partitions.into_iter();
+        let all = all.flat_map(|it| it.partitions.into_iter().map(move |index| (it.topic.clone(), index)));
+        let all = all.collect::<BTreeSet<_>>();
+        self.told = (all.iter().cloned().collect(), self.generation);
+        let revoked = self.owned.difference(&all).cloned().collect::<Vec<_>>();
+        let added = all.difference(&self.owned).cloned().collect::<Vec<_>>();
+        let heartbeat_at = now.after(self.settings.heartbeat_interval);
+        if revoked.is_empty() {
+            let commit_at = now.after(self.settings.commit_interval.unwrap_or_default());
+            self.take(added, effects);
+            self.phase = Phase::Reading(Reading { heartbeat_at, commit_at, look });
+        } else {
+            effects.push(Effect::Revoked(revoked.clone()));
+            self.phase = Phase::Revoking { heartbeat_at, released: false, revoked, added };
         }
+    }
+
+    fn take(&mut self, added: Vec<Partition>, effects: &mut Vec<Effect>) {
+        self.owned.extend(added.iter().cloned());
+        effects.push(Effect::Assigned(added));
     }
 
     fn refused(&mut self, now: Moment, error: ClientError, effects: &mut Vec<Effect>) {
         let verdict = verdict(&error);
         if let Phase::Leaving { asked } = self.phase {
             return self.refused_to_leave(asked, now, &verdict, &error, effects);
+        }
+        if self.phase == Phase::Away {
+            return;
         }
         if matches!(verdict, Verdict::Fatal) || self.last_heard.after(self.settings.patience) <= now {
             return self.fail(error, effects);
@@ -408,21 +452,34 @@ impl Member {
                 self.forget_if_elsewhere(&error, effects);
                 if matches!(self.phase, Phase::Syncing { .. }) {
                     // Another coordinator knows nothing of a generation that was not distributed.
-                    self.join_again();
+                    self.phase = Phase::Joining;
                 }
                 self.next = later;
             }
-            Verdict::Rebalance if matches!(self.phase, Phase::Reading(_)) => self.revoke(effects),
-            Verdict::Rebalance => {
-                self.join_again();
-                self.next = later;
-            }
+            Verdict::Rebalance => match &mut self.phase {
+                Phase::Reading(_) => self.rebalance(now, effects),
+                Phase::Revoking { heartbeat_at, released, .. } => {
+                    *heartbeat_at = now.after(self.settings.heartbeat_interval);
+                    if *released {
+                        // What is not committed now is read again by others.
+                        self.uncommitted.clear();
+                        self.refuse_commits(effects);
+                        self.next = later;
+                    }
+                }
+                Phase::Joining
+                | Phase::Counting(..)
+                | Phase::Syncing { .. }
+                | Phase::Leaving { .. }
+                | Phase::Away
+                | Phase::Over => {
+                    self.phase = Phase::Joining;
+                    self.next = later;
+                }
+            },
             Verdict::Unknown | Verdict::Fatal => {
-                if matches!(self.phase, Phase::Reading(_)) {
-                    effects.push(Effect::Revoked);
-                }
-                self.id = Str::default();
-                self.join_again();
+                self.lose(effects);
+                self.phase = Phase::Joining;
                 self.next = later;
             }
         }
@@ -442,7 +499,10 @@ impl Member {
                 self.next = Next::At(now.after(self.back_off.advance()));
             }
             // What is not committed now is read again by others.
-            Verdict::Rebalance if asked => self.uncommitted.clear(),
+            Verdict::Rebalance if asked => {
+                self.uncommitted.clear();
+                self.refuse_commits(effects);
+            }
             Verdict::Rebalance => {}
             Verdict::Passes | Verdict::Unknown | Verdict::Fatal => self.end(effects),
         }
@@ -457,83 +517,45 @@ impl Member {
     }
 
     /// Others want to come in, or something is to be assigned anew.
-    fn revoke(&mut self, effects: &mut Vec<Effect>) {
-        effects.push(Effect::Revoked);
-        if self.uncommitted.is_empty() {
-            self.join_again();
-        } else {
-            self.phase = Phase::Revoking;
+    fn rebalance(&mut self, now: Moment, effects: &mut Vec<Effect>) {
+        let keeps = self.settings.is_cooperative();
+        let revoked = if keeps { Vec::new() } else { self.owned.iter().cloned().collect() };
+        let released = revoked.is_empty();
+        if !released {
+            effects.push(Effect::Revoked(revoked.clone()));
+        }
+        let heartbeat_at = now.after(self.settings.heartbeat_interval);
+        self.phase = Phase::Revoking { heartbeat_at, released, revoked, added: Vec::new() };
+        self.next = Next::At(now);
+    }
+
+    fn rejoin_if_out_of_date(&mut self, now: Moment, effects: &mut Vec<Effect>) {
+        if self.is_out_of_date && matches!(self.phase, Phase::Reading(_)) && self.next != Next::Answer {
+            self.rebalance(now, effects);
         }
     }
 
-    fn join_again(&mut self) {
-        self.phase = Phase::Joining;
-        self.generation = -1;
-        self.uncommitted.clear();
-    }
-
-    fn leave(&mut self, now: Moment, effects: &mut Vec<Effect>) {
-        let waits_for_others = matches!(self.phase, Phase::Joining | Phase::Syncing { .. }) && !self.id.is_empty();
-        match self.phase {
-            Phase::Over | Phase::Leaving { .. } => return,
-            Phase::Reading(_) => effects.push(Effect::Revoked),
-            Phase::Joining | Phase::Counting(_) | Phase::Syncing { .. } | Phase::Revoking => {}
-        }
-        self.phase = Phase::Leaving { asked: false };
-        match self.next {
-            Next::At(_) if self.id.is_empty() => self.end(effects),
-            Next::Answer if !waits_for_others => {}
-            Next::At(_) | Next::Answer => self.next = Next::At(now),
+    /// What was revoked is done with.
+    fn released(&mut self) {
+        if let Phase::Revoking { released, .. } = &mut self.phase {
+            *released = true;
         }
     }
 
-    fn broken(&self, reason: &dyn std::fmt::Display) -> ClientError {
-        ClientError::Group { group: self.settings.group.to_string(), reason: reason.to_string() }
-    }
-
-    fn end(&mut self, effects: &mut Vec<Effect>) {
-        self.phase = Phase::Over;
-        effects.push(Effect::Left);
-    }
-
-    fn fail(&mut self, error: ClientError, effects: &mut Vec<Effect>) {
-        if matches!(self.phase, Phase::Reading(_)) {
-            effects.push(Effect::Revoked);
+    /// All that was to be committed is: it takes what is new, and joins again.
+    fn gave_back(&mut self, now: Moment, effects: &mut Vec<Effect>) {
+        if let Phase::Revoking { revoked, added, .. } = std::mem::replace(&mut self.phase, Phase::Joining) {
+            for partition in &revoked {
+                self.owned.remove(partition);
+                self.uncommitted.remove(partition);
+            }
+            if !added.is_empty() {
+                self.take(added, effects);
+            }
         }
-        self.phase = Phase::Over;
-        effects.push(Effect::Failed(error));
+        self.next = Next::At(now);
+        self.ask(now, effects);
     }
-}
-
-/// What an answer says of all that was asked.
-fn code(answer: &Answer) -> ErrorCode {
-    match answer {
-        Answer::Join(joined) => joined.error_code,
-        Answer::Sync(synced) => synced.error_code,
-        Answer::Heartbeat(heard) => heard.error_code,
-        Answer::Commit(committed) => {
-            let mut codes = committed.topics.iter().flat_map(|topic| &topic.partitions).map(|it| it.error_code);
-            codes.find(|code| code.is_error()).unwrap_or(ErrorCode::None)
-        }
-        Answer::Leave | Answer::Count(_) => ErrorCode::None,
-    }
-}
-
-fn verdict(error: &ClientError) -> Verdict {
-    if error.is_refusal(ErrorCode::RebalanceInProgress) {
-        Verdict::Rebalance
-    } else if error.is_refusal(ErrorCode::UnknownMemberId) || error.is_refusal(ErrorCode::IllegalGeneration) {
-        Verdict::Unknown
-    } else if error.is_retriable() {
-        Verdict::Passes
-    } else {
-        Verdict::Fatal
-    }
-}
-
-fn subscriber(member: JoinGroupResponseMember) -> Result<Subscriber, DecodeError> {
-    let subscription = from_bytes::<Subscription>(&member.metadata)?;
-    Ok(Subscriber { member_id: member.member_id, instance_id: member.group_instance_id, topics: subscription.topics })
 }
 
 /// The topics that anybody wants, each once.

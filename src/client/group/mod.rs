@@ -1,13 +1,16 @@
-//! Classic consumer groups as a client sees them: being a member ([`GroupConsumer`]), and looking at and changing groups
+//! Classic consumer groups as a client sees them: being a member ([`Membership`]), and looking at and changing groups
 //! ([`admin`]).
 //!
 //! *Invariant*: decisions of a member are made in [`member`], without sockets; here they are performed.
 //! *Does not know*: what is done with the records that a member may read.
 
+use std::cell::{Cell, RefCell};
 use std::collections::{BTreeMap, VecDeque};
 use std::rc::Rc;
 
 use futures::future::LocalBoxFuture;
+use tokio::sync::{Notify, oneshot};
+use tokio::task::JoinHandle;
 
 use super::address::BrokerAddress;
 use super::cluster::Cluster;
@@ -21,7 +24,7 @@ pub mod admin;
 pub mod assignor;
 pub mod member;
 
-use member::{Answer, Asked, Effect, Event, Member, MemberSettings, Partition};
+use member::{Answer, Asked, CommitId, Effect, Event, Member, MemberSettings, Offsets, Partition};
 
 /// `FindCoordinatorRequest.CoordinatorType.GROUP`.
 const KEY_TYPE_GROUP: i8 = 0;
@@ -32,150 +35,241 @@ const SEVERAL_FROM: i16 = 4;
 /// What happened to a member.
 #[derive(Clone, PartialEq, Eq, Debug)]
 pub enum News {
-    /// These partitions may be read, and no others.
+    /// These partitions may be read too.
     Assigned(Vec<Partition>),
-    /// Nothing may be read until the next assignment.
-    Revoked,
+    /// These are to be read no more; they are still this member's until [`Membership::release`].
+    Revoked(Vec<Partition>),
+    /// These may be somebody else's by now.
+    Lost(Vec<Partition>),
     /// The member has left the group.
     Left,
 }
 
-/// What came of a request, and which coordinator it went to.
-type Outcome = (Option<BrokerAddress>, Result<Answer, ClientError>);
-
-/// A member of a group. Lives on one thread, within a `LocalSet`.
-pub struct GroupConsumer {
-    cluster: Rc<Cluster>,
-    settings: MemberSettings,
-    member: Member,
-    coordinator: Option<BrokerAddress>,
-    on_its_way: Option<LocalBoxFuture<'static, Outcome>>,
-    news: VecDeque<Result<News, ClientError>>,
+/// A member of a group. It says by itself that it lives, as long as the thread is not kept busy. Lives on one thread, within
+/// a `LocalSet`; gone without a farewell when it is dropped.
+pub struct Membership {
+    shared: Rc<Shared>,
+    driver: JoinHandle<()>,
 }
 
-impl GroupConsumer {
-    /// Begins to join with the first [`Self::news`].
+struct Shared {
+    cluster: Rc<Cluster>,
+    settings: MemberSettings,
+    member: RefCell<Member>,
+    /// What is to be asked next.
+    ask: RefCell<Option<Asked>>,
+    coordinator: RefCell<Option<Connection>>,
+    news: RefCell<VecDeque<Result<News, ClientError>>>,
+    commits: RefCell<BTreeMap<CommitId, oneshot::Sender<Result<(), ClientError>>>>,
+    next_commit: Cell<CommitId>,
+    /// Wakes the driver, and who waits for news.
+    stirred: Notify,
+    told: Notify,
+}
+
+impl Drop for Membership {
+    fn drop(&mut self) {
+        self.driver.abort();
+    }
+}
+
+impl Membership {
+    /// Begins to join.
     #[must_use]
     pub fn new(cluster: Rc<Cluster>, settings: MemberSettings) -> Self {
         let member = Member::new(settings.clone(), cluster.clock().moment());
-        Self { cluster, settings, member, coordinator: None, on_its_way: None, news: VecDeque::new() }
+        let shared = Rc::new(Shared {
+            cluster,
+            settings,
+            member: RefCell::new(member),
+            ask: RefCell::default(),
+            coordinator: RefCell::default(),
+            news: RefCell::default(),
+            commits: RefCell::default(),
+            next_commit: Cell::new(0),
+            stirred: Notify::new(),
+            told: Notify::new(),
+        });
+        let driver = tokio::task::spawn_local(drive(Rc::clone(&shared)));
+        Self { shared, driver }
     }
 
-    /// Waits for the next news, and says meanwhile that the member lives. May be dropped at any point and called again.
+    /// Waits for the next news. May be dropped at any point and called again.
     ///
     /// # Errors
     /// The group cannot be joined, or no longer be reached: there will be no more news.
-    pub async fn news(&mut self) -> Result<News, ClientError> {
+    pub async fn news(&self) -> Result<News, ClientError> {
         loop {
-            if let Some(news) = self.news.pop_front() {
+            let told = self.shared.told.notified();
+            if let Some(news) = self.news_now() {
                 return news;
             }
-            let event = match (&mut self.on_its_way, self.member.next_deadline()) {
-                (Some(on_its_way), _) => {
-                    let (coordinator, answer) = on_its_way.await;
-                    self.on_its_way = None;
-                    self.coordinator = coordinator;
-                    Event::Answered(answer)
-                }
-                (None, Some(at)) => {
-                    tokio::time::sleep(at.since(self.cluster.clock().moment())).await;
-                    Event::Tick
-                }
-                (None, None) => std::future::pending().await,
-            };
-            self.step(event);
+            told.await;
         }
     }
 
-    /// Of this partition everything below the offset was read and is done with: it will be committed.
-    pub fn read(&mut self, partition: Partition, next: Offset) {
-        self.step(Event::Read(partition, next));
+    /// The next news, if there are any.
+    #[must_use]
+    pub fn news_now(&self) -> Option<Result<News, ClientError>> {
+        self.shared.news.borrow_mut().pop_front()
+    }
+
+    /// Somebody asks for records.
+    pub fn polled(&self) {
+        self.shared.step(Event::Polled);
+    }
+
+    /// Of this partition everything below the offset was read and is done with.
+    pub fn read(&self, partition: Partition, next: Offset) {
+        self.shared.step(Event::Read(partition, next));
+    }
+
+    /// What was revoked is done with.
+    pub fn release(&self) {
+        self.shared.step(Event::Released);
+    }
+
+    /// It wants other topics.
+    pub fn subscribe(&self, topics: Vec<Str>) {
+        self.shared.step(Event::Subscribe(topics));
+    }
+
+    /// Commits, and waits until it is done. To be dropped changes nothing.
+    ///
+    /// # Errors
+    /// [`ErrorCode::RebalanceInProgress`] while the group rebalances, and whatever the coordinator says.
+    pub async fn commit(&self, offsets: Offsets) -> Result<(), ClientError> {
+        let (sender, receiver) = oneshot::channel();
+        let id = self.shared.next_commit.get();
+        self.shared.next_commit.set(id + 1);
+        self.shared.commits.borrow_mut().insert(id, sender);
+        self.shared.step(Event::Commit(id, offsets));
+        receiver.await.unwrap_or_else(|_| {
+            let what = format!("group '{}' does not take a commit", self.shared.settings.group);
+            Err(ClientError::Refused { what, code: ErrorCode::UnknownMemberId, message: None })
+        })
     }
 
     /// Commits, and leaves the group; [`News::Left`] is the last news.
-    pub fn leave(&mut self) {
-        self.step(Event::Leave);
+    pub fn leave(&self) {
+        self.shared.step(Event::Leave);
     }
+}
 
-    fn step(&mut self, event: Event) {
+impl Shared {
+    fn step(&self, event: Event) {
         let mut effects = Vec::new();
-        self.member.step(self.cluster.clock().moment(), event, &mut effects);
+        self.member.borrow_mut().step(self.cluster.clock().moment(), event, &mut effects);
         for effect in effects {
-            match effect {
+            let news = match effect {
                 Effect::Ask(asked) => {
-                    let (cluster, known) = (Rc::clone(&self.cluster), self.coordinator.clone());
-                    let settings = self.settings.clone();
-                    self.on_its_way = Some(Box::pin(async move { perform(&cluster, &settings, known, asked).await }));
+                    *self.ask.borrow_mut() = Some(asked);
+                    continue;
                 }
-                Effect::ForgetCoordinator => self.coordinator = None,
-                Effect::Assigned(partitions) => self.news.push_back(Ok(News::Assigned(partitions))),
-                Effect::Revoked => self.news.push_back(Ok(News::Revoked)),
-                Effect::Left => self.news.push_back(Ok(News::Left)),
-                Effect::Failed(error) => self.news.push_back(Err(error)),
-            }
-        }
-    }
-}
-
-async fn perform(cluster: &Cluster, settings: &MemberSettings, known: Option<BrokerAddress>, asked: Asked) -> Outcome {
-    let found = match known {
-        Some(known) => Ok(known),
-        None => find_coordinator(cluster, &settings.group).await,
-    };
-    match found {
-        Ok(address) => {
-            let answer = async {
-                // A broker answers the requests of a connection one after the other, and one that joins may be waiting.
-                let connection = if let Asked::Leave(_) = asked {
-                    Connection::open(&address, &cluster.options().connection).await?
-                } else {
-                    cluster.connection(&address).await?
-                };
-                ask(cluster, settings, &connection, asked).await
+                Effect::ForgetCoordinator => {
+                    *self.coordinator.borrow_mut() = None;
+                    continue;
+                }
+                Effect::Committed(id, done) => {
+                    if let Some(waiting) = self.commits.borrow_mut().remove(&id) {
+                        // Who lost interest is no error.
+                        let _ = waiting.send(done);
+                    }
+                    continue;
+                }
+                Effect::Assigned(partitions) => Ok(News::Assigned(partitions)),
+                Effect::Revoked(partitions) => Ok(News::Revoked(partitions)),
+                Effect::Lost(partitions) => Ok(News::Lost(partitions)),
+                Effect::Left => Ok(News::Left),
+                Effect::Failed(error) => Err(error),
             };
-            let answer = answer.await;
-            (Some(address), answer)
+            self.news.borrow_mut().push_back(news);
+            self.told.notify_waiters();
         }
-        Err(error) => (None, Err(error)),
+        self.stirred.notify_one();
     }
 }
 
-async fn ask(
-    cluster: &Cluster,
-    settings: &MemberSettings,
-    coordinator: &Connection,
-    asked: Asked,
+/// Asks what the member wants asked, and tells it of answers and of time, until its owner ends it.
+async fn drive(shared: Rc<Shared>) {
+    let mut on_its_way: Option<LocalBoxFuture<'static, Result<Answer, ClientError>>> = None;
+    loop {
+        if let Some(asked) = shared.ask.borrow_mut().take() {
+            let shared = Rc::clone(&shared);
+            on_its_way = Some(Box::pin(async move { shared.perform(asked).await }));
+        }
+        let deadline = shared.member.borrow().next_deadline();
+        let wait = deadline.map(|at| at.since(shared.cluster.clock().moment()));
+        let event = tokio::select! {
+            biased;
+            answer = arrival(&mut on_its_way) => {
+                on_its_way = None;
+                Event::Answered(answer)
+            }
+            () = shared.stirred.notified() => continue,
+            () = tokio::time::sleep(wait.unwrap_or_default()), if wait.is_some() => Event::Tick,
+        };
+        shared.step(event);
+    }
+}
+
+async fn arrival(
+    on_its_way: &mut Option<LocalBoxFuture<'static, Result<Answer, ClientError>>>,
 ) -> Result<Answer, ClientError> {
-    Ok(match asked {
-        Asked::Join(request) => {
-            let answer = coordinator.submit(&request, i16::MAX).await?;
-            // It is answered when everybody else has joined.
-            Answer::Join(answer.and_also(settings.rebalance_timeout).wait().await?)
+    match on_its_way {
+        Some(on_its_way) => on_its_way.await,
+        None => std::future::pending().await,
+    }
+}
+
+impl Shared {
+    async fn perform(&self, asked: Asked) -> Result<Answer, ClientError> {
+        let timeout = self.settings.poll_interval_max;
+        Ok(match asked {
+            Asked::Join(request) => {
+                let answer = self.coordinator().await?.submit(&request, i16::MAX).await?;
+                // It is answered when everybody else has joined.
+                Answer::Join(answer.and_also(timeout).wait().await?)
+            }
+            Asked::Sync(request) => {
+                let answer = self.coordinator().await?.submit(&request, i16::MAX).await?;
+                Answer::Sync(answer.and_also(timeout).wait().await?)
+            }
+            Asked::Heartbeat(request) => Answer::Heartbeat(self.coordinator().await?.call(&request).await?),
+            Asked::Commit(request) => Answer::Commit(self.coordinator().await?.call(&request).await?),
+            Asked::Leave(mut request) => {
+                // One that joins may be waiting on the member's own connection.
+                let address = find_coordinator(&self.cluster, &self.settings.group).await?;
+                let connection = Connection::open(&address, &self.cluster.options().connection).await?;
+                if connection.version::<crate::wire::message::LeaveGroupRequest>(i16::MAX)? < 3 {
+                    // Version 3 names members in another field.
+                    request.member_id = request.members.pop().map(|member| member.member_id).unwrap_or_default();
+                }
+                connection.call(&request).await?;
+                Answer::Leave
+            }
+            Asked::Count(topics) => Answer::Count(count(&self.cluster, &topics).await?),
+        })
+    }
+
+    /// A connection of its own: a broker answers the requests of a connection one after the other, and one that joins would
+    /// keep fetches waiting.
+    async fn coordinator(&self) -> Result<Connection, ClientError> {
+        let known = self.coordinator.borrow().as_ref().filter(|known| known.is_open()).cloned();
+        if let Some(known) = known {
+            return Ok(known);
         }
-        Asked::Sync(request) => {
-            let answer = coordinator.submit(&request, i16::MAX).await?;
-            Answer::Sync(answer.and_also(settings.rebalance_timeout).wait().await?)
-        }
-        Asked::Heartbeat(request) => Answer::Heartbeat(coordinator.call(&request).await?),
-        Asked::Commit(request) => Answer::Commit(coordinator.call(&request).await?),
-        Asked::Leave(request) => {
-            coordinator.call(&request).await?;
-            Answer::Leave
-        }
-        Asked::Count(topics) => Answer::Count(count(cluster, &topics).await?),
-    })
+        let address = find_coordinator(&self.cluster, &self.settings.group).await?;
+        let connection = Connection::open(&address, &self.cluster.options().connection).await?;
+        *self.coordinator.borrow_mut() = Some(connection.clone());
+        Ok(connection)
+    }
 }
 
 /// How many partitions each of these topics has. One that is not there is left out.
 async fn count(cluster: &Cluster, topics: &[Str]) -> Result<BTreeMap<Str, i32>, ClientError> {
-    let names = topics.iter().map(Str::as_str).collect::<Vec<_>>();
-    let metadata = cluster.metadata(Some(&names)).await?;
-    let known = metadata.topics.iter().filter(|topic| !topic.partitions.is_empty());
-    let counted = known.filter_map(|topic| {
-        let count = i32::try_from(topic.partitions.len()).ok()?;
-        Some((Str::from(topic.name.as_deref()?), count))
-    });
-    Ok(counted.collect())
+    let metadata = cluster.describe(Some(topics), false).await?;
+    Ok(topics.iter().filter_map(|topic| Some((topic.clone(), metadata.count(topic)?))).collect())
 }
 
 /// Where a group is coordinated.

@@ -3,35 +3,63 @@
 
 use crate::model::PartitionIndex;
 
-/// Chooses partitions of one topic.
+/// Where a key's records go.
 #[derive(Clone, Copy, Debug)]
-pub struct Partitioner {
-    /// At least 1.
-    partitions: u32,
-    /// Where records without a key go until the batch there is full.
-    sticky: u32,
-}
+pub struct Partitioner;
 
 impl Partitioner {
-    /// For a topic of so many partitions; `None` for a topic that has none. `seed` chooses where keyless records begin.
+    /// The partition of a record with this key in a topic of so many (`BuiltInPartitioner.partitionForKey`); 0 of none.
     #[must_use]
-    pub fn new(partitions: usize, seed: u32) -> Option<Self> {
-        let partitions = u32::try_from(partitions).ok().filter(|&count| 0 < count && i32::try_from(count).is_ok())?;
-        Some(Self { partitions, sticky: seed.checked_rem(partitions)? })
+    pub fn of_key(key: &[u8], partitions: u32) -> u32 {
+        (murmur2(key) & 0x7fff_ffff).checked_rem(partitions).unwrap_or(0)
+    }
+}
+
+/// Chooses partitions of one topic: by the key, else one until a batch's worth went there (KIP-480, KIP-794).
+#[derive(Clone, Copy, Debug)]
+pub(super) struct Sticky {
+    /// Where records without a key go now, and how many bytes went there.
+    now: Option<(PartitionIndex, usize)>,
+    /// `batch.size`: after so many bytes it may go on to another partition, after twice as many it must.
+    stride: usize,
+}
+
+impl Sticky {
+    pub(super) const fn new(batch_bytes: usize) -> Self {
+        Self { now: None, stride: if batch_bytes == 0 { 1 } else { batch_bytes } }
     }
 
-    /// The partition of a record with this key, or without one.
-    #[must_use]
-    pub fn partition(&self, key: Option<&[u8]>) -> PartitionIndex {
-        let chosen =
-            key.map_or(self.sticky, |key| (murmur2(key) & 0x7fff_ffff).checked_rem(self.partitions).unwrap_or(0));
-        PartitionIndex(i32::try_from(chosen).unwrap_or(0))
+    /// Where a record without a key goes; `choose` is asked when there is a choice.
+    pub(super) fn partition(&mut self, choose: impl FnOnce() -> PartitionIndex) -> PartitionIndex {
+        self.now.get_or_insert_with(|| (choose(), 0)).0
     }
 
-    /// A batch was closed: records without a key go to the next partition.
-    pub fn batch_closed(&mut self) {
-        self.sticky = self.sticky.wrapping_add(1).checked_rem(self.partitions).unwrap_or(0);
+    /// So many bytes went there; `full` when that filled a batch.
+    pub(super) fn went(&mut self, bytes: usize, full: bool) {
+        if let Some((_, produced)) = &mut self.now {
+            *produced += bytes;
+            if self.stride <= *produced && full || self.stride.saturating_mul(2) <= *produced {
+                self.now = None;
+            }
+        }
     }
+}
+
+/// One of the partitions by chance: rather one with few batches that wait. `load` has each that may be chosen; `adaptive` is
+/// `partitioner.adaptive.partitioning.enable` (`BuiltInPartitioner.updatePartitionLoadStats`).
+pub(super) fn choose(load: &[(PartitionIndex, usize)], adaptive: bool, random: u32) -> Option<PartitionIndex> {
+    let most = load.iter().map(|(_, waiting)| *waiting).max()?;
+    let weight = |waiting: usize| if adaptive { most + 1 - waiting } else { 1 };
+    let sum = load.iter().map(|(_, waiting)| weight(*waiting)).sum::<usize>();
+    let mut left = usize::try_from(random).unwrap_or(0).checked_rem(sum)?;
+    load.iter().find_map(|(partition, waiting)| {
+        let weight = weight(*waiting);
+        if left < weight {
+            return Some(*partition);
+        }
+        left -= weight;
+        None
+    })
 }
 
 /// MurmurHash2 by Austin Appleby, 32 bits, with Kafka's seed.
@@ -74,15 +102,36 @@ mod tests {
     }
 
     #[test]
-    fn keys_stick_and_keyless_records_move_on_with_the_batch() {
-        let mut partitioner = Partitioner::new(6, 5).expect("six partitions");
-        let of_key = partitioner.partition(Some(b"foobar"));
-        assert_eq!(of_key, PartitionIndex(((-790_332_482_i64) & 0x7fff_ffff) as i32 % 6));
-        assert_eq!(partitioner.partition(None), PartitionIndex(5));
-        assert_eq!(partitioner.partition(None), PartitionIndex(5));
-        partitioner.batch_closed();
-        assert_eq!(partitioner.partition(None), PartitionIndex(0));
-        assert_eq!(partitioner.partition(Some(b"foobar")), of_key);
-        assert!(Partitioner::new(0, 0).is_none());
+    fn a_key_has_its_partition() {
+        assert_eq!(
+            Partitioner::of_key(b"foobar", 6),
+            u32::try_from((-790_332_482_i64 & 0x7fff_ffff) % 6).expect("small")
+        );
+        assert_eq!(Partitioner::of_key(b"foobar", 0), 0);
+    }
+
+    #[test]
+    fn without_a_key_a_batch_goes_to_one_partition_and_the_next_to_another() {
+        let mut sticky = Sticky::new(100);
+        let go = |sticky: &mut Sticky, to| sticky.partition(|| PartitionIndex(to)).0;
+        assert_eq!((go(&mut sticky, 3), go(&mut sticky, 4)), (3, 3));
+        sticky.went(99, true);
+        assert_eq!(go(&mut sticky, 4), 3, "not a batch's worth yet");
+        sticky.went(1, false);
+        assert_eq!(go(&mut sticky, 4), 3, "the batch has room");
+        sticky.went(1, true);
+        assert_eq!(go(&mut sticky, 4), 4);
+        sticky.went(200, false);
+        assert_eq!(go(&mut sticky, 5), 5, "twice as much is enough in any case");
+    }
+
+    #[test]
+    fn a_slow_partition_is_chosen_more_rarely() {
+        let load = [(PartitionIndex(0), 0), (PartitionIndex(1), 3), (PartitionIndex(2), 1)];
+        let chosen =
+            |adaptive| (0..8).map(|random| choose(&load, adaptive, random).expect("some").0).collect::<Vec<_>>();
+        assert_eq!(chosen(true), [0, 0, 0, 0, 1, 2, 2, 2]);
+        assert_eq!(chosen(false), [0, 1, 2, 0, 1, 2, 0, 1]);
+        assert_eq!(choose(&[], true, 7), None);
     }
 }

@@ -1,42 +1,84 @@
-//! The batches of one partition, from their first record to their acknowledgement.
+//! The batches of one partition, from their first record to what becomes of them.
+//!
+//! *Invariant*: batches are sent in the order in which they were closed; after a failure nothing is sent before everything
+//! on the way has come back. The sequence numbers of what the broker has, and of what it is sent next, have no gap between
+//! them: behind a batch that was given up they are made anew (KIP-98, KIP-360).
+//! *Does not know*: where the partition is, and how much memory there is.
 
 use std::collections::VecDeque;
+use std::rc::Rc;
+use std::time::Duration;
 
 use bytes::Bytes;
 
-use super::IN_FLIGHT_PER_PARTITION_MAX;
+use super::delivery::{Outcome, Promise};
 use crate::client::BackOff;
 use crate::model::{Moment, ProducerEpoch, ProducerId};
-use crate::wire::record::{BatchBuilder, BuildError, Compression, NewRecord};
+use crate::wire::record::{BATCH_HEADER_BYTES, BatchBuilder, BatchHeader, BuildError, Compression, NewRecord};
 
 /// Bytes that a record takes beside its key, value and headers, at most: lengths, deltas and counts as varints.
 const RECORD_OVERHEAD_BYTES_MAX: usize = 21;
 
-/// A closed batch.
-#[derive(Clone, PartialEq, Eq, Debug)]
-pub(super) struct Batch {
-    pub(super) bytes: Bytes,
-    pub(super) records: u32,
-    /// Counts the partition's batches: their order.
-    number: u64,
-    /// When it was first taken to be sent.
-    pub(super) first_tried: Option<Moment>,
+/// The most that a record takes in a batch, uncompressed.
+pub(super) fn record_bytes_max(record: &NewRecord<'_>) -> usize {
+    let body = |bytes: Option<&[u8]>| bytes.map_or(0, <[u8]>::len);
+    let headers = record.headers.iter().map(|header| header.key.len() + body(header.value) + 10).sum::<usize>();
+    body(record.key) + body(record.value) + headers + RECORD_OVERHEAD_BYTES_MAX
 }
 
-/// One partition's batches.
+/// How a queue's batches are made.
+#[derive(Clone, Copy, Debug)]
+pub(super) struct Making {
+    pub(super) compression: Compression,
+    pub(super) batch_bytes: usize,
+    pub(super) linger: Duration,
+    pub(super) back_off: BackOff,
+    pub(super) in_flight_max: usize,
+}
+
+/// Which batch is meant, over all partitions: later ones have higher numbers.
+pub(super) type BatchNumber = u64;
+
+/// A closed batch. Without bytes it could not be made.
 #[derive(Debug)]
-pub(super) struct Queue {
-    producer_id: ProducerId,
-    producer_epoch: ProducerEpoch,
-    compression: Compression,
-    /// Sequence number of the next record, for an idempotent producer.
-    next_sequence: i32,
-    next_number: u64,
-    open: Option<BatchBuilder>,
-    /// Closed and not on the way, in order.
-    ready: VecDeque<Batch>,
-    on_the_way: usize,
-    retry: Option<Retry>,
+pub(super) struct Batch {
+    pub(super) bytes: Bytes,
+    pub(super) number: BatchNumber,
+    pub(super) records: u32,
+    /// −1 without idempotence.
+    sequence: i32,
+    pub(super) created: Moment,
+    /// How often it was sent.
+    pub(super) tries: u32,
+    /// Memory that it was given.
+    pub(super) reserved: usize,
+    pub(super) promise: Promise,
+}
+
+/// A batch that still takes records.
+#[derive(Debug)]
+struct Open {
+    builder: BatchBuilder,
+    number: BatchNumber,
+    created: Moment,
+    reserved: usize,
+    promise: Promise,
+}
+
+/// Who writes, for the broker to know repetitions.
+#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+pub(super) struct Identity {
+    pub(super) id: ProducerId,
+    pub(super) epoch: ProducerEpoch,
+}
+
+/// Sequence numbers are to be made anew once nothing is on the way.
+#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+enum Restart {
+    /// From here: what stood there, this batch, was refused, and the broker waits for it.
+    At(i32, BatchNumber),
+    /// From 0 under a new identity: nobody knows what the broker has.
+    Anew,
 }
 
 /// Something failed: what is on the way comes back first, then all is sent again, in order.
@@ -46,72 +88,170 @@ struct Retry {
     not_before: Moment,
 }
 
+/// One partition's batches.
+#[derive(Debug)]
+pub(super) struct Queue {
+    /// `None` without idempotence, or before there is one.
+    identity: Option<Identity>,
+    /// Sequence number of the next record that is closed into a batch.
+    next_sequence: i32,
+    open: Option<Open>,
+    /// Closed and not on the way, in order.
+    ready: VecDeque<Batch>,
+    on_the_way: usize,
+    retry: Option<Retry>,
+    restart: Option<Restart>,
+}
+
+/// What an append did.
+#[derive(Debug)]
+pub(super) struct Appended {
+    pub(super) outcome: Rc<Outcome>,
+    pub(super) index: u32,
+    /// A batch was closed, or filled.
+    pub(super) full: bool,
+    /// The first record of a batch: somebody must know when its time is over.
+    pub(super) first: bool,
+}
+
 impl Queue {
-    pub(super) fn new(producer_id: ProducerId, producer_epoch: ProducerEpoch, compression: Compression) -> Self {
+    pub(super) const fn new(idempotent: bool) -> Self {
         Self {
-            producer_id,
-            producer_epoch,
-            compression,
+            identity: None,
             next_sequence: 0,
-            next_number: 0,
             open: None,
             ready: VecDeque::new(),
             on_the_way: 0,
             retry: None,
+            restart: if idempotent { Some(Restart::Anew) } else { None },
         }
     }
 
-    /// Appends to the open batch. When that closes a batch, because the record no longer fits or fills it: its bytes.
-    pub(super) fn append(&mut self, record: &NewRecord<'_>, batch_bytes: usize) -> Result<Option<usize>, BuildError> {
-        let body = |bytes: Option<&[u8]>| bytes.map_or(0, <[u8]>::len);
-        let headers = record.headers.iter().map(|header| header.key.len() + body(header.value) + 10).sum::<usize>();
-        let needed = body(record.key) + body(record.value) + headers + RECORD_OVERHEAD_BYTES_MAX;
-        let overfull = self.open.as_ref().is_some_and(|open| batch_bytes < open.bytes_uncompressed() + needed);
-        let mut closed = if overfull { self.close()? } else { None };
-        let compression = self.compression;
-        let open = self.open.get_or_insert_with(|| BatchBuilder::new(compression));
-        open.append(record)?;
-        if batch_bytes <= open.bytes_uncompressed() {
-            let bytes = self.close()?;
-            closed = closed.into_iter().chain(bytes).reduce(|a, b| a + b);
+    /// Memory that a record needs here, `bytes` being the most that it takes: with a new batch more.
+    pub(super) fn needs(&self, bytes: usize, making: &Making) -> usize {
+        match &self.open {
+            Some(open) if open.builder.bytes_uncompressed() + bytes <= making.batch_bytes => bytes,
+            Some(_) | None => bytes + BATCH_HEADER_BYTES,
         }
-        Ok(closed)
     }
 
-    /// Closes the open batch, if there is one: its bytes.
-    pub(super) fn close(&mut self) -> Result<Option<usize>, BuildError> {
-        let Some(open) = self.open.take() else { return Ok(None) };
-        let count = open.records();
-        let bytes = if self.producer_id == ProducerId::NONE {
-            open.build()?
-        } else {
-            let sequence = self.next_sequence;
-            self.next_sequence = sequence.wrapping_add(count) & i32::MAX;
-            open.producer(self.producer_id, self.producer_epoch, sequence).build()?
-        };
-        let len = bytes.len();
-        let batch = Batch {
+    /// Appends to the open batch; one that the record does not fit into is closed. `needed` is what [`Self::needs`] said.
+    pub(super) fn append(
+        &mut self,
+        now: Moment,
+        number: BatchNumber,
+        record: &NewRecord<'_>,
+        needed: usize,
+        making: &Making,
+    ) -> Result<Appended, BuildError> {
+        let overfull =
+            self.open.as_ref().is_some_and(|open| making.batch_bytes < open.builder.bytes_uncompressed() + needed);
+        if overfull {
+            self.close();
+        }
+        let first = self.open.is_none();
+        let open = self.open.get_or_insert_with(|| Open {
+            builder: BatchBuilder::new(making.compression),
+            number,
+            created: now,
+            reserved: 0,
+            promise: Promise::default(),
+        });
+        if let Err(error) = open.builder.append(record) {
+            if first {
+                self.open = None;
+            }
+            return Err(error);
+        }
+        open.reserved += needed;
+        let outcome = open.promise.outcome();
+        let index = open.builder.records().unsigned_abs() - 1;
+        let filled = making.batch_bytes <= open.builder.bytes_uncompressed();
+        if filled {
+            self.close();
+        }
+        Ok(Appended { outcome, index, full: overfull || filled, first })
+    }
+
+    fn close(&mut self) {
+        let Some(open) = self.open.take() else { return };
+        let count = open.builder.records();
+        let mut sequence = -1;
+        let mut builder = open.builder;
+        if let Some(Identity { id, epoch }) = self.identity {
+            sequence = self.next_sequence;
+            self.next_sequence = after(sequence, count.unsigned_abs());
+            builder = builder.producer(id, epoch, sequence);
+        }
+        let bytes = builder.build().unwrap_or_default();
+        self.ready.push_back(Batch {
             bytes: bytes.into(),
-            records: u32::try_from(count).unwrap_or_default(),
-            number: self.next_number,
-            first_tried: None,
-        };
-        self.next_number += 1;
-        self.ready.push_back(batch);
-        Ok(Some(len))
+            number: open.number,
+            records: count.unsigned_abs(),
+            sequence,
+            created: open.created,
+            tries: 0,
+            reserved: open.reserved,
+            promise: open.promise,
+        });
     }
 
-    /// The next batch to send now, if one may be.
-    pub(super) fn take(&mut self, now: Moment) -> Option<Batch> {
-        let allowed = match &self.retry {
-            None => self.on_the_way < IN_FLIGHT_PER_PARTITION_MAX,
-            // One at a time until one is acknowledged.
-            Some(retry) => self.on_the_way == 0 && retry.not_before <= now,
-        };
-        let mut batch = if allowed { self.ready.pop_front() } else { None }?;
-        batch.first_tried.get_or_insert(now);
+    /// Whether the queue waits for an identity.
+    pub(super) fn needs_identity(&self) -> bool {
+        self.restart == Some(Restart::Anew) && self.on_the_way == 0 && self.holds_any()
+    }
+
+    /// From here on it writes under this identity.
+    pub(super) fn identify(&mut self, identity: Identity) {
+        if self.restart == Some(Restart::Anew) && self.on_the_way == 0 {
+            self.identity = Some(identity);
+            self.restart = Some(Restart::At(0, 0));
+            self.settle_restart();
+        }
+    }
+
+    /// Makes the numbers anew when nothing is on the way.
+    fn settle_restart(&mut self) {
+        if let (Some(Restart::At(from, number)), Some(identity), 0) = (self.restart, self.identity, self.on_the_way) {
+            // What stood in front of it comes again under its own number.
+            let before = self.ready.front().filter(|batch| batch.number < number);
+            self.next_sequence = before.map_or(from, |batch| batch.sequence);
+            for batch in &mut self.ready {
+                batch.sequence = self.next_sequence;
+                batch.bytes = renumbered(&batch.bytes, identity, batch.sequence);
+                self.next_sequence = after(batch.sequence, batch.records);
+            }
+            self.restart = None;
+        }
+    }
+
+    /// The next batch to send now, if one may be. With `hurry` the open one does not wait for its time to be over.
+    pub(super) fn take(&mut self, now: Moment, hurry: bool, making: &Making) -> Option<Batch> {
+        self.settle_restart();
+        let allowed = self.restart.is_none()
+            && match &self.retry {
+                None => self.on_the_way < making.in_flight_max,
+                // One at a time until one is acknowledged.
+                Some(retry) => self.on_the_way == 0 && retry.not_before <= now,
+            };
+        if !allowed {
+            return None;
+        }
+        let due = self.open.as_ref().is_some_and(|open| hurry || open.created.after(making.linger) <= now);
+        if self.ready.is_empty() && due {
+            self.close();
+        }
+        let mut batch = self.ready.pop_front()?;
+        batch.tries += 1;
         self.on_the_way += 1;
         Some(batch)
+    }
+
+    /// One that was taken could not be sent now: it was never on its way.
+    pub(super) fn put_back(&mut self, mut batch: Batch) {
+        batch.tries -= 1;
+        self.on_the_way -= 1;
+        self.insert(batch);
     }
 
     /// One that was on the way is written.
@@ -120,123 +260,131 @@ impl Queue {
         if self.on_the_way == 0 {
             self.retry = None;
         }
+        self.settle_restart();
     }
 
     /// One that was on the way is to be sent again.
-    pub(super) fn failed(&mut self, batch: Batch, now: Moment) {
+    pub(super) fn failed(&mut self, batch: Batch, now: Moment, making: &Making) {
         self.on_the_way -= 1;
-        let place = self.ready.partition_point(|other| other.number < batch.number);
-        self.ready.insert(place, batch);
-        let mut back_off = self.retry.map_or_else(BackOff::new, |retry| retry.back_off);
+        self.insert(batch);
+        let mut back_off = self.retry.map_or(making.back_off, |retry| retry.back_off);
         // The batches that come back behind the first failure belong to the same one.
         if self.on_the_way == 0 || self.retry.is_none() {
             let not_before = now.after(back_off.advance());
             self.retry = Some(Retry { back_off, not_before });
         }
+        self.settle_restart();
     }
 
-    pub(super) fn is_retrying(&self) -> bool {
-        self.retry.is_some()
+    /// One that was on the way is given up. `refused` when the broker surely does not have it.
+    pub(super) fn given_up(&mut self, batch: &Batch, refused: bool) {
+        self.on_the_way -= 1;
+        self.skip(batch, refused);
+        if self.on_the_way == 0 {
+            self.retry = None;
+        }
+        self.settle_restart();
     }
 
-    /// Whether closed batches wait to be sent.
-    pub(super) fn is_waiting(&self) -> bool {
-        !self.ready.is_empty()
+    fn skip(&mut self, batch: &Batch, refused: bool) {
+        if batch.sequence < 0 {
+            return;
+        }
+        self.restart = match self.restart {
+            Some(Restart::Anew) => Some(Restart::Anew),
+            _ if !refused => Some(Restart::Anew),
+            // Of several, the first: they come back in order.
+            Some(at) => Some(at),
+            None => Some(Restart::At(batch.sequence, batch.number)),
+        };
     }
 
-    /// When there is something to send again, if only time is missing.
-    pub(super) fn again_at(&self) -> Option<Moment> {
-        self.retry.filter(|_| self.on_the_way == 0 && !self.ready.is_empty()).map(|retry| retry.not_before)
+    /// Takes out the batches that wait for too long.
+    pub(super) fn expired(&mut self, now: Moment, timeout: Duration) -> Vec<Batch> {
+        let mut gone = Vec::new();
+        while self.ready.front().is_some_and(|batch| batch.created.after(timeout) <= now) {
+            let Some(batch) = self.ready.pop_front() else { break };
+            // What was sent may be there.
+            self.skip(&batch, batch.tries == 0);
+            gone.push(batch);
+        }
+        gone
     }
+
+    /// Takes everything that is not on the way.
+    pub(super) fn abandon(&mut self) -> Vec<Batch> {
+        let open = self.open.take().map(|open| Batch {
+            bytes: Bytes::new(),
+            number: open.number,
+            records: open.builder.records().unsigned_abs(),
+            sequence: -1,
+            created: open.created,
+            tries: 0,
+            reserved: open.reserved,
+            promise: open.promise,
+        });
+        self.ready.drain(..).chain(open).collect()
+    }
+
+    fn insert(&mut self, batch: Batch) {
+        let place = self.ready.partition_point(|other| other.number < batch.number);
+        self.ready.insert(place, batch);
+    }
+
+    /// Whether what is on the way may have a gap in front of it that will be filled.
+    pub(super) fn has_gap(&self) -> bool {
+        self.retry.is_some() || self.restart.is_some()
+    }
+
+    /// Whether anything waits to be sent.
+    pub(super) fn holds_any(&self) -> bool {
+        self.open.is_some() || !self.ready.is_empty()
+    }
+
+    /// Batches that wait.
+    pub(super) fn waiting(&self) -> usize {
+        self.ready.len() + usize::from(self.open.is_some())
+    }
+
+    pub(super) const fn on_the_way(&self) -> usize {
+        self.on_the_way
+    }
+
+    /// Since when the oldest batch waits.
+    pub(super) fn waits_since(&self) -> Option<Moment> {
+        let open = self.open.as_ref().map(|open| open.created);
+        self.ready.front().map(|batch| batch.created).or(open)
+    }
+
+    /// When there is something to do, if only time is missing: to send, to send again, or to give up.
+    pub(super) fn next_deadline(&self, making: &Making, delivery_timeout: Duration) -> Option<Moment> {
+        let expires = self.ready.front().map(|batch| batch.created.after(delivery_timeout));
+        let again = self.retry.filter(|_| self.on_the_way == 0 && !self.ready.is_empty()).map(|retry| retry.not_before);
+        let open =
+            self.open.as_ref().filter(|_| self.ready.is_empty() && self.restart.is_none() && self.retry.is_none());
+        let due = open.filter(|_| self.on_the_way < making.in_flight_max).map(|open| open.created.after(making.linger));
+        [expires, again, due].into_iter().flatten().min()
+    }
+}
+
+/// The sequence number behind `records` more. It wraps at 2³¹.
+fn after(sequence: i32, records: u32) -> i32 {
+    sequence.wrapping_add(records.cast_signed()) & i32::MAX
+}
+
+/// The same batch under another identity or number.
+fn renumbered(bytes: &Bytes, identity: Identity, sequence: i32) -> Bytes {
+    let (Ok(header), Some((_, body))) = (BatchHeader::decode(bytes), bytes.split_at_checked(BATCH_HEADER_BYTES)) else {
+        return bytes.clone();
+    };
+    let header =
+        BatchHeader { producer_id: identity.id, producer_epoch: identity.epoch, base_sequence: sequence, ..header };
+    let mut renumbered = Vec::with_capacity(bytes.len());
+    renumbered.extend_from_slice(&header.sealed(body).encode());
+    renumbered.extend_from_slice(body);
+    renumbered.into()
 }
 
 #[cfg(test)]
-mod tests {
-    use std::time::Duration;
-
-    use super::*;
-    use crate::wire::record::{BatchHeader, Codec};
-
-    fn queue() -> Queue {
-        Queue::new(ProducerId(7), ProducerEpoch(0), Codec::None.into())
-    }
-
-    fn value(bytes: &[u8]) -> NewRecord<'_> {
-        NewRecord { value: Some(bytes), ..NewRecord::default() }
-    }
-
-    fn sequence(batch: &Batch) -> i32 {
-        BatchHeader::decode(&batch.bytes).expect("a batch").base_sequence
-    }
-
-    #[test]
-    fn batches_close_when_full_and_number_their_records() {
-        let mut queue = queue();
-        let mut closed = 0;
-        for _ in 0..100 {
-            closed += usize::from(queue.append(&value(&[0; 100]), 1000).expect("small").is_some());
-        }
-        queue.close().expect("small");
-        assert!(10 < closed && closed < 20, "{closed}");
-        let now = Moment::default();
-        let batches = std::iter::from_fn(|| queue.take(now)).collect::<Vec<_>>();
-        assert_eq!(batches.len(), IN_FLIGHT_PER_PARTITION_MAX, "no more on the way at once");
-        let mut expected = 0;
-        for batch in &batches {
-            assert!(batch.bytes.len() <= 1000);
-            assert_eq!(sequence(batch), expected);
-            expected += i32::try_from(batch.records).expect("few");
-        }
-    }
-
-    #[test]
-    fn a_record_larger_than_a_batch_goes_alone() {
-        let mut queue = queue();
-        assert_eq!(queue.append(&value(b"small"), 1000), Ok(None));
-        assert!(queue.append(&value(&[0; 5000]), 1000).expect("fits").is_some());
-        let now = Moment::default();
-        assert_eq!(queue.take(now).map(|batch| batch.records), Some(1));
-        assert_eq!(queue.take(now).map(|batch| batch.records), Some(1));
-        assert_eq!(queue.take(now), None);
-    }
-
-    #[test]
-    fn after_a_failure_everything_comes_back_and_goes_again_in_order() {
-        let mut queue = queue();
-        for _ in 0..4 {
-            queue.append(&value(b"x"), 1).expect("small");
-        }
-        let now = Moment::default();
-        let mut sent = std::iter::from_fn(|| queue.take(now)).collect::<Vec<_>>();
-        assert_eq!(sent.iter().map(sequence).collect::<Vec<_>>(), [0, 1, 2, 3]);
-        let last = sent.pop().expect("four");
-        queue.failed(sent.remove(1), now);
-        assert!(queue.is_retrying());
-        assert_eq!(queue.take(now), None, "others are still on the way");
-        queue.failed(last, now);
-        queue.failed(sent.remove(1), now);
-        queue.acknowledged();
-        assert_eq!(queue.take(now).map(|batch| sequence(&batch)), Some(1));
-        queue.acknowledged();
-        let later = now.after(Duration::from_secs(1));
-        let again = std::iter::from_fn(|| queue.take(later)).collect::<Vec<_>>();
-        assert_eq!(again.iter().map(sequence).collect::<Vec<_>>(), [2, 3]);
-    }
-
-    #[test]
-    fn each_try_waits_longer() {
-        let mut queue = queue();
-        queue.append(&value(b"x"), 1).expect("small");
-        let mut now = Moment::default();
-        let mut waits = Vec::new();
-        for _ in 0..3 {
-            let batch = queue.take(now).expect("its time has come");
-            queue.failed(batch, now);
-            let again = queue.again_at().expect("something to send again");
-            waits.push(again.since(now).as_millis());
-            assert_eq!(queue.take(now), None);
-            now = again;
-        }
-        assert_eq!(waits, [50, 100, 200]);
-    }
-}
+#[path = "queue_tests.rs"]
+mod tests;

@@ -67,8 +67,9 @@ keys! {
     /// How far a timestamp may lie after the broker's clock.
     "log.message.timestamp.after.max.ms": Long, default("9223372036854775807"), at_least(0), unit("ms"), medium,
         cluster_wide, works;
-    /// Whether records are rewritten for clients older than Produce 3 and Fetch 4, which Dohle does not serve.
-    "log.message.downconversion.enable": Boolean, default("true"), low, cluster_wide, obsolete;
+    /// Whether records are converted to the message formats before 2 for clients that fetch with versions before 4. Otherwise they
+    /// get UNSUPPORTED_VERSION.
+    "log.message.downconversion.enable": Boolean, default("true"), low, cluster_wide, works;
     /// KRaft: a broker that cannot report a failed log dir in this time ends.
     "log.dir.failure.timeout.ms": Long, default("30000"), at_least(1), unit("ms"), low, obsolete;
     /// How long after the start retention, flusher and cleaner first run.

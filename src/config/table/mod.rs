@@ -8,6 +8,7 @@
 use super::key::Key;
 
 mod broker;
+mod client;
 mod dohle;
 mod group;
 mod kraft;
@@ -23,7 +24,7 @@ mod zookeeper;
 /// Turns rows into `KEYS`: doc comment, name, type, and attributes that are methods of [`Key`].
 macro_rules! keys {
     ($($(#[doc = $doc:literal])+ $name:literal: $kind:ident, $($attribute:ident $(($($argument:expr),*))?),+;)*) => {
-        pub(super) static KEYS: &[$crate::config::key::Key] = &[$(
+        pub(in crate::config::table) static KEYS: &[$crate::config::key::Key] = &[$(
             $crate::config::key::Key::new($name, $crate::config::key::Type::$kind, concat!($($doc),+))
                 $(.$attribute($($($argument),*)?))+,
         )*];
@@ -57,6 +58,59 @@ pub static BROKER: &[Section] = &[
 
 /// Every key of a topic.
 pub static TOPIC: &[Key] = topic::KEYS;
+
+/// Which client a configuration is for.
+#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+pub enum ClientKind {
+    /// One that writes.
+    Producer,
+    /// One that reads.
+    Consumer,
+    /// One that changes and describes.
+    Admin,
+}
+
+impl ClientKind {
+    const ALL: [Self; 3] = [Self::Producer, Self::Consumer, Self::Admin];
+
+    /// Every key of such a client.
+    pub fn keys(self) -> impl Iterator<Item = &'static Key> {
+        let own = match self {
+            Self::Producer => client::producer::KEYS,
+            Self::Consumer => client::consumer::KEYS,
+            Self::Admin => client::admin::KEYS,
+        };
+        client::common::KEYS.iter().chain(own)
+    }
+
+    /// The key of that name.
+    #[must_use]
+    pub fn key(self, name: &str) -> Option<&'static Key> {
+        self.keys().find(|key| key.name == name)
+    }
+
+    /// Another kind of client that has a key of that name.
+    #[must_use]
+    pub fn other_with(self, name: &str) -> Option<Self> {
+        Self::ALL.into_iter().find(|other| *other != self && other.key(name).is_some())
+    }
+
+    /// Whether a key of that name is about TLS or SASL.
+    #[must_use]
+    pub fn is_about_security(name: &str) -> bool {
+        client::SECURITY.iter().any(|prefix| name.starts_with(prefix))
+    }
+
+    /// In a sentence.
+    #[must_use]
+    pub const fn name(self) -> &'static str {
+        match self {
+            Self::Producer => "a producer",
+            Self::Consumer => "a consumer",
+            Self::Admin => "an admin client",
+        }
+    }
+}
 
 /// Every key of a broker.
 pub fn broker_keys() -> impl Iterator<Item = &'static Key> {

@@ -90,9 +90,10 @@ keys! {
     "leader.replication.throttled.replicas": List, default(""), valid(Valid::ThrottledReplicas), medium, works;
     /// Replicas that follow at a bounded rate: `partition:broker,…` or `*`.
     "follower.replication.throttled.replicas": List, default(""), valid(Valid::ThrottledReplicas), medium, works;
-    /// Whether records are rewritten for clients older than Produce 3 and Fetch 4, which Dohle does not serve.
+    /// Whether records are converted to the message formats before 2 for clients that fetch with versions before 4. Otherwise they
+    /// get UNSUPPORTED_VERSION.
     "message.downconversion.enable": Boolean, default("true"), low, broker_key("log.message.downconversion.enable"),
-        obsolete;
+        works;
     /// Tiered storage of this topic, which Dohle does not have.
     "remote.storage.enable": Boolean, default("false"), medium, obsolete;
     /// Tiered storage: how long segments stay local. -2: `retention.ms`.

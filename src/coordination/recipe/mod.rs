@@ -12,6 +12,7 @@ use crate::model::{BrokerId, ControllerEpoch};
 
 pub mod broker_id;
 pub mod config;
+pub mod consumer_offsets;
 pub mod election;
 pub mod producer_ids;
 pub mod registration;

@@ -17,6 +17,7 @@ pub mod admin;
 pub mod broker;
 pub mod cluster;
 pub mod config;
+pub mod consumer;
 pub mod controller;
 pub mod feature;
 pub mod notification;
@@ -50,7 +51,7 @@ impl DecodeError {
 #[must_use]
 pub fn persistent_at_start() -> Vec<(&'static str, Option<Vec<u8>>)> {
     let empty = [
-        "/consumers",
+        consumer::CONSUMERS,
         broker::IDS,
         topic::TOPICS,
         config::CHANGES,

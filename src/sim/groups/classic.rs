@@ -7,7 +7,8 @@ use std::time::Duration;
 use super::super::oracle::Place;
 use super::{Caller, Mishap, Reader, Slot, Standing, Surroundings};
 use crate::client::group::member::{Answer, Asked, Effect, Event, Member, MemberSettings};
-use crate::client::{BrokerAddress, ClientError};
+use crate::client::config::AssignorName;
+use crate::client::{BackOff, BrokerAddress, ClientError};
 use crate::model::{ErrorCode, Offset};
 use crate::wire::Str;
 use crate::wire::consumer_protocol::{Assignment, from_bytes};
@@ -28,16 +29,25 @@ const AND_ALSO: Duration = Duration::from_secs(7);
 /// How long a member puts up with errors that pass.
 const MEMBER_PATIENCE: Duration = Duration::from_secs(60);
 
+/// How often a leader looks whether topics have other numbers of partitions: never, as they do not change here.
+const LOOK_INTERVAL: Duration = Duration::from_secs(300);
+
 /// One process of a member; how it ended.
 pub(super) async fn process(around: &Rc<Surroundings>, slot: &Slot, name: String) -> &'static str {
     let topics = around.topics.keys().map(|topic| Str::from(topic.as_str())).collect();
     let habits = &slot.habits;
     let settings = MemberSettings {
+        group: slot.group.as_str().into(),
+        instance: slot.instance.as_deref().map(Str::from),
+        topics,
+        assignors: vec![AssignorName::Range],
         session_timeout: Duration::from_millis(habits.session_ms),
-        rebalance_timeout: Duration::from_millis(habits.rebalance_ms),
+        poll_interval_max: Duration::from_millis(habits.rebalance_ms),
         heartbeat_interval: Duration::from_millis(habits.session_ms / 5),
-        commit_interval: Duration::from_millis(habits.commit_ms),
-        ..MemberSettings::new(&slot.group, topics, MEMBER_PATIENCE)
+        commit_interval: Some(Duration::from_millis(habits.commit_ms)),
+        look_interval: LOOK_INTERVAL,
+        back_off: BackOff::new(),
+        patience: MEMBER_PATIENCE,
     };
     let mut process = Process {
         around,
@@ -70,14 +80,21 @@ impl Process<'_> {
         let mut leaving = false;
         loop {
             let mut asked = None;
-            for effect in std::mem::take(&mut self.effects) {
-                match effect {
-                    Effect::Ask(what) => asked = Some(what),
-                    Effect::ForgetCoordinator => self.caller.forget(),
-                    Effect::Assigned(partitions) => self.assigned(&partitions),
-                    Effect::Revoked => *self.slot.standing.borrow_mut() = None,
-                    Effect::Left => return "has left",
-                    Effect::Failed(_) => return "fails",
+            while !self.effects.is_empty() {
+                for effect in std::mem::take(&mut self.effects) {
+                    match effect {
+                        Effect::Ask(what) => asked = Some(what),
+                        Effect::ForgetCoordinator => self.caller.forget(),
+                        Effect::Assigned(partitions) => self.assigned(&partitions),
+                        Effect::Revoked(_) => {
+                            *self.slot.standing.borrow_mut() = None;
+                            self.step(Event::Released);
+                        }
+                        Effect::Lost(_) => *self.slot.standing.borrow_mut() = None,
+                        Effect::Committed(..) => {}
+                        Effect::Left => return "has left",
+                        Effect::Failed(_) => return "fails",
+                    }
                 }
             }
             let mishap = self.around.mishap(&self.slot.habits).filter(|_| !leaving);
@@ -106,6 +123,7 @@ impl Process<'_> {
             if mishap == Some(Mishap::Freezes) {
                 self.freeze().await;
             }
+            self.step(Event::Polled);
             self.read().await;
             self.step(Event::Tick);
         }
@@ -201,28 +219,23 @@ impl Process<'_> {
 
     async fn perform(&mut self, asked: Asked) -> Result<Answer, ClientError> {
         let patient = Duration::from_millis(self.slot.habits.rebalance_ms).saturating_add(AND_ALSO);
-        let instance = self.instance();
         let answer = match asked {
-            Asked::Join(mut request) => {
-                request.group_instance_id = instance;
+            Asked::Join(request) => {
                 let answer = self.caller.ask(JOIN_GROUP, &request, patient).await;
                 if let Some(joined) = answer.as_ref().filter(|it| it.error_code == ErrorCode::None) {
                     (self.id, self.generation) = (joined.member_id.clone(), joined.generation_id);
                 }
                 answer.map(Answer::Join)
             }
-            Asked::Sync(mut request) => {
-                request.group_instance_id = instance;
+            Asked::Sync(request) => {
                 let answer = self.caller.ask(SYNC_GROUP, &request, patient).await;
                 answer.iter().for_each(|synced| self.synced(synced));
                 answer.map(Answer::Sync)
             }
-            Asked::Heartbeat(mut request) => {
-                request.group_instance_id = instance;
+            Asked::Heartbeat(request) => {
                 self.caller.ask(HEARTBEAT, &request, PATIENCE).await.map(Answer::Heartbeat)
             }
-            Asked::Commit(mut request) => {
-                request.group_instance_id = instance;
+            Asked::Commit(request) => {
                 let answer = self.caller.commit(&request).await;
                 if let Some(answer) = &answer {
                     self.committed(&request, answer);

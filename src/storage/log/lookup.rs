@@ -5,12 +5,14 @@
 //! Source: Kafka 3.9 `UnifiedLog.fetchOffsetByTimestamp`, `LogSegment.findOffsetByTimestamp`,
 //! `UnifiedLog.collectAbortedTransactions`; KIP-33, KIP-98, KIP-734.
 
+use std::collections::BTreeMap;
 use std::sync::Arc;
 
 use super::view::LogView;
 use super::{Corruption, DiskError, ReadError, TimestampOffset, Wait};
 use crate::model::{Offset, Timestamp};
 use crate::storage::disk::DiskFile;
+use crate::storage::filename::{FileKind, SegmentFileName};
 use crate::storage::scan::Located;
 use crate::storage::segment::Segment;
 use crate::storage::transaction_index::AbortedTransaction;
@@ -21,6 +23,30 @@ use crate::wire::record::DecompressionLimit;
 const DECOMPRESSED_BYTES_MAX: usize = 64 << 20;
 
 impl LogView {
+    /// Where each segment begins, and when its file was last written to; at the end, unless the log's last segment is empty, the log's
+    /// end with `now`. What the oldest clients call offsets by time (`UnifiedLog.legacyFetchOffsetsBefore`).
+    ///
+    /// # Errors
+    /// [`ReadError::Disk`].
+    pub fn segment_times(&self, now: Timestamp) -> Result<Vec<(Offset, Timestamp)>, ReadError> {
+        let (segments, start, end, dir) = (self.segments(), self.log_start_offset(), self.log_end_offset(), self.dir());
+        let entries = self.disk.list(&dir);
+        let entries = entries.map_err(|error| ReadError::Disk(DiskError::new("list", &dir, &error)))?;
+        let modified = entries.iter().filter_map(|entry| {
+            let name = SegmentFileName::parse(&entry.name)?;
+            (name == SegmentFileName::live(name.offset, FileKind::Log)).then_some((name.offset, entry.modified))
+        });
+        let modified = modified.collect::<BTreeMap<_, _>>();
+        // A segment that went meanwhile was the oldest.
+        let time = |base: Offset| modified.get(&base).copied().unwrap_or_default();
+        let mut times =
+            segments.iter().map(|it| (it.base_offset().max(start), time(it.base_offset()))).collect::<Vec<_>>();
+        if segments.last().is_some_and(|active| active.size() != 0) {
+            times.push((end, now));
+        }
+        Ok(times)
+    }
+
     /// First record, from the log start on, whose timestamp is at least `target`. A caller that answers consumers hides what
     /// is at or above its high watermark.
     ///

@@ -152,6 +152,49 @@ pub fn decompress(
     }
 }
 
+/// The same for an LZ4 frame of magic 0, whatever its header's checksum says: its writers took the checksum over the wrong
+/// bytes (KIP-57).
+///
+/// # Errors
+/// As [`decompress`].
+pub(super) fn decompress_lz4_of_magic_0(
+    block: &[u8],
+    limit: DecompressionLimit,
+    out: &mut Vec<u8>,
+) -> Result<(), CompressionError> {
+    let Some(at) = lz4_checksum_at(block) else { return Err(malformed(Codec::Lz4, "no lz4 frame")) };
+    let (header, behind) = block.split_at_checked(at).unwrap_or_default();
+    let right = [lz4_checksum(header.get(LZ4_MAGIC.len()..).unwrap_or_default())];
+    let frame = header.chain(&right[..]).chain(behind.get(1..).unwrap_or_default());
+    Sink { start: out.len(), out, limit }.fill(Codec::Lz4, lz4_flex::frame::FrameDecoder::new(frame))
+}
+
+/// Gives an LZ4 frame the header checksum that readers of magic 0 demand: over the frame's magic too (KIP-57).
+pub(super) fn break_lz4_checksum(frame: &mut [u8]) {
+    let Some(at) = lz4_checksum_at(frame) else { return };
+    let wrong = lz4_checksum(frame.get(..at).unwrap_or_default());
+    if let Some(place) = frame.get_mut(at) {
+        *place = wrong;
+    }
+}
+
+/// Where the checksum of an LZ4 frame's header stands; `None` when it is no such frame.
+fn lz4_checksum_at(frame: &[u8]) -> Option<usize> {
+    const CONTENT_SIZE: u8 = 0x08;
+    const DICTIONARY: u8 = 0x01;
+    let flags = *frame.strip_prefix(&LZ4_MAGIC)?.first()?;
+    let size = if flags & CONTENT_SIZE == 0 { 0 } else { 8 };
+    let dictionary = if flags & DICTIONARY == 0 { 0 } else { 4 };
+    // The magic, flags, block sizes, and what the flags announce.
+    Some(LZ4_MAGIC.len() + 2 + size + dictionary).filter(|at| *at < frame.len())
+}
+
+/// The second byte of the hash.
+fn lz4_checksum(bytes: &[u8]) -> u8 {
+    let [_, second, ..] = twox_hash::XxHash32::oneshot(0, bytes).to_le_bytes();
+    second
+}
+
 /// Output that is bounded, and grows only as bytes arrive.
 struct Sink<'o> {
     out: &'o mut Vec<u8>,

@@ -10,6 +10,7 @@ mod batches;
 mod builder;
 mod compression;
 mod control;
+pub mod legacy;
 mod patch;
 mod records;
 mod retain;

@@ -14,14 +14,12 @@ use std::ops::RangeInclusive;
 
 use bytes::Bytes;
 
+use super::legacy::LegacyError;
 use super::{
     BATCH_HEADER_BYTES, BatchError, BatchHeader, Codec, Compression, CompressionError, DecompressionLimit,
     RECORD_BYTES_MIN, ReadError, RecordError, Records, TimestampType, compress, verify_crc,
 };
 use crate::model::{ErrorCode, LeaderEpoch, Offset, ProducerId, Timestamp};
-
-/// First Produce version whose batches must be magic 2 (KIP-98).
-const PRODUCE_VERSION_OF_MAGIC_2: i16 = 3;
 
 /// First Produce version whose batches may be compressed with zstd (KIP-110).
 const PRODUCE_VERSION_OF_ZSTD: i16 = 7;
@@ -94,9 +92,9 @@ pub enum Rejection {
     /// Magic 0 or 1 where 2 is demanded.
     #[error("magic {0} in a request whose version allows magic 2 only")]
     LegacyMagic(i8),
-    /// Magic 0 or 1 in a request that may carry it, but this broker stores magic 2 only.
-    #[error("message format of magic {0} is not supported")]
-    LegacyFormat(i8),
+    /// A message of magic 0 or 1, in a request that may carry it, that cannot be read.
+    #[error("the message set is damaged: {0}")]
+    Legacy(LegacyError),
     /// Part of a transaction without a transactional id, or without the right to use it.
     #[error("a transactional record batch needs a transactional id that may be used")]
     TransactionNotAllowed,
@@ -176,7 +174,8 @@ impl Rejection {
             | Self::Records(_)
             | Self::RecordsRejected { timestamp: false, .. }
             | Self::Compression(CompressionError::Malformed { .. }) => ErrorCode::InvalidRecord,
-            Self::LegacyFormat(_) => ErrorCode::UnsupportedForMessageFormat,
+            Self::Legacy(LegacyError::Crc { .. } | LegacyError::Length(_)) => ErrorCode::CorruptMessage,
+            Self::Legacy(_) => ErrorCode::InvalidRecord,
             Self::TransactionNotAllowed => ErrorCode::TransactionalIdAuthorizationFailed,
             Self::CodecTooNew { .. } => ErrorCode::UnsupportedCompressionType,
             // Java's producer splits a batch that is called too large, which also makes it smaller when decompressed.
@@ -213,7 +212,7 @@ impl From<ReadError> for Rejection {
 pub fn validate(records: &Bytes, rules: &Rules, scratch: &mut Vec<u8>) -> Result<ValidBatch, Rejection> {
     let len = whole_batch(records)?.ok_or(Rejection::NoBatch)?;
     let (batch, behind) = records.split_at_checked(len).ok_or(Rejection::NoBatch)?;
-    let header = decode(batch, rules)?;
+    let header = decode(batch)?;
     if whole_batch(behind)?.is_some() {
         return Err(Rejection::SeveralBatches);
     }
@@ -247,7 +246,7 @@ pub fn validate(records: &Bytes, rules: &Rules, scratch: &mut Vec<u8>) -> Result
 }
 
 /// Bytes of the batch at the start of `bytes`, of whatever magic; `None` when it is cut short.
-fn whole_batch(bytes: &[u8]) -> Result<Option<usize>, Rejection> {
+pub(super) fn whole_batch(bytes: &[u8]) -> Result<Option<usize>, Rejection> {
     let Some(length) = bytes.get(8..).and_then(<[u8]>::first_chunk).map(|field| i32::from_be_bytes(*field)) else {
         return Ok(None);
     };
@@ -262,16 +261,9 @@ fn whole_batch(bytes: &[u8]) -> Result<Option<usize>, Rejection> {
     Ok(len.filter(|len| *len <= bytes.len()))
 }
 
-fn decode(batch: &[u8], rules: &Rules) -> Result<BatchHeader, Rejection> {
-    let legacy = |magic| {
-        if rules.produce_version < PRODUCE_VERSION_OF_MAGIC_2 {
-            Rejection::LegacyFormat(magic)
-        } else {
-            Rejection::LegacyMagic(magic)
-        }
-    };
+fn decode(batch: &[u8]) -> Result<BatchHeader, Rejection> {
     match batch.get(16).map(|byte| byte.cast_signed()) {
-        Some(magic @ (0 | 1)) => Err(legacy(magic)),
+        Some(magic @ (0 | 1)) => Err(Rejection::LegacyMagic(magic)),
         _ => BatchHeader::decode(batch).map_err(Rejection::Corrupt),
     }
 }
@@ -378,29 +370,69 @@ struct Seen {
 }
 
 fn look_at_records(header: &BatchHeader, records: Records<'_>, rules: &Rules) -> Result<Seen, Rejection> {
-    let allowed = rules.timestamps();
     let mut seen = Seen { max_timestamp: Timestamp::NONE, in_order: true };
-    let (mut first, mut total, mut bad_timestamp) = (Vec::new(), 0_usize, false);
+    let mut findings = Findings::default();
     for (index, record) in (0_i32..).zip(records) {
         let record = record?;
         let timestamp = header.timestamp_of(&record);
         seen.max_timestamp = seen.max_timestamp.max(timestamp);
         seen.in_order &= record.offset_delta == index;
-        let untimely = rules.timestamp_type == TimestampType::CreateTime
-            && timestamp != Timestamp::NONE
-            && !allowed.contains(&timestamp.0);
-        let reason = match record.key {
-            None if rules.compacted => NO_KEY,
-            _ if untimely => TIMESTAMP_RANGE,
-            _ => continue,
-        };
-        bad_timestamp |= reason == TIMESTAMP_RANGE;
-        total += 1;
-        if first.len() < RECORD_ERRORS_MAX {
-            first.push(RejectedRecord { index, reason });
+        findings.judge(index, record.key, timestamp, false, rules);
+    }
+    findings.into_result().map(|()| seen)
+}
+
+/// The records of a batch that are not acceptable.
+#[derive(Default)]
+pub(super) struct Findings {
+    first: Vec<RejectedRecord>,
+    total: usize,
+    /// Whether a timestamp was among the reasons.
+    timestamp: bool,
+}
+
+impl Findings {
+    /// Looks at a record. `claims_append_time`: its message says that a broker stamped it.
+    pub(super) fn judge(
+        &mut self,
+        index: i32,
+        key: Option<&[u8]>,
+        timestamp: Timestamp,
+        claims_append_time: bool,
+        rules: &Rules,
+    ) {
+        if key.is_none() && rules.compacted {
+            self.reject(index, NO_KEY);
+        } else if rules.timestamp_type == TimestampType::CreateTime && timestamp != Timestamp::NONE {
+            // Kafka takes the append time that a producer claims for a create time here.
+            if !rules.timestamps().contains(&timestamp.0) {
+                self.reject_time(index, TIMESTAMP_RANGE);
+            }
+        } else if claims_append_time {
+            self.reject_time(index, PRODUCER_APPEND_TIME);
         }
     }
-    if total == 0 { Ok(seen) } else { Err(Rejection::RecordsRejected { first, total, timestamp: bad_timestamp }) }
+
+    pub(super) fn reject_time(&mut self, index: i32, reason: &'static str) {
+        self.timestamp = true;
+        self.reject(index, reason);
+    }
+
+    pub(super) fn reject(&mut self, index: i32, reason: &'static str) {
+        self.total += 1;
+        if self.first.len() < RECORD_ERRORS_MAX {
+            self.first.push(RejectedRecord { index, reason });
+        }
+    }
+
+    pub(super) fn is_empty(&self) -> bool {
+        self.total == 0
+    }
+
+    pub(super) fn into_result(self) -> Result<(), Rejection> {
+        let Self { first, total, timestamp } = self;
+        if total == 0 { Ok(()) } else { Err(Rejection::RecordsRejected { first, total, timestamp }) }
+    }
 }
 
 /// The records with offsets that count from 0. Some old clients get the offsets inside a batch wrong; Kafka writes the

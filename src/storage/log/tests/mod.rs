@@ -8,6 +8,7 @@ mod damage;
 mod kafka;
 mod lookups;
 mod model;
+mod old_formats;
 
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
