@@ -28,5 +28,14 @@ pub mod producer;
 pub mod run;
 pub mod trace;
 
+/// How much of what can happen is drawn.
+#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+pub enum Reach {
+    /// What every seed survives.
+    Usual,
+    /// Groups of members too, and faults that leave no time between them: not every seed survives that yet.
+    Wide,
+}
+
 #[cfg(test)]
 mod tests;

@@ -13,6 +13,7 @@ use tokio::task::LocalSet;
 use super::admin::{self, Topic};
 use super::consumer::{self, Positions};
 use super::disk::{FlushFailures, WatchedDisk};
+use super::Reach;
 use super::groups::judge::Judge;
 use super::groups::{self, Groups};
 use super::life::{Life, RECOVERY_PATIENCE};
@@ -123,9 +124,9 @@ impl fmt::Display for Statistics {
 
 /// Runs a seed.
 #[must_use]
-pub fn run(seed: u64, trace: &Trace) -> Outcome {
+pub fn run(seed: u64, reach: Reach, trace: &Trace) -> Outcome {
     panics_are_counted();
-    let mut world = World::new(seed, trace.clone());
+    let mut world = World::new(seed, reach, trace.clone());
     let lives = 2 + world.dice.below(LIVES_MAX - 1);
     for life in 1..=lives {
         world.live(life == lives);
@@ -196,7 +197,7 @@ enum Plan {
 }
 
 impl World {
-    fn new(seed: u64, trace: Trace) -> Self {
+    fn new(seed: u64, reach: Reach, trace: Trace) -> Self {
         let mut dice = Dice::new(seed);
         let disk = SimDisk::new(dice.below(u64::MAX));
         let topics = topics(&mut dice);
@@ -208,7 +209,7 @@ impl World {
         let consumers = topics.iter().map(positions).collect();
         let dirs = 1 + dice.below(2);
         let log_dirs = (0..dirs).map(|number| PathBuf::from(format!("/data/{number}"))).collect::<Vec<_>>();
-        let groups = groups::Plan::draw(&mut Dice::new(seed ^ GROUPS_SALT));
+        let groups = (reach == Reach::Wide).then(|| groups::Plan::draw(&mut Dice::new(seed ^ GROUPS_SALT))).flatten();
         let more = groups.as_ref().map_or_else(String::new, |plan| plan.settings(1));
         Self {
             text: settings(&mut dice, &log_dirs) + &more,

@@ -5,6 +5,7 @@ use std::path::Path;
 use std::sync::atomic::Ordering;
 use std::time::Duration;
 
+use super::super::Reach;
 use super::super::run::BAD_CONNECTION;
 use super::fabric::Party;
 use super::node::Death;
@@ -72,6 +73,29 @@ pub enum Fault {
 }
 
 impl Fault {
+    /// Whether it belongs to runs of this reach.
+    pub const fn is_within(self, reach: Reach) -> bool {
+        match self {
+            Self::Succession | Self::Blackout | Self::Flap | Self::Zombie | Self::Coordinator => {
+                matches!(reach, Reach::Wide)
+            }
+            Self::Kill
+            | Self::Power
+            | Self::Restart
+            | Self::Cut
+            | Self::Partition
+            | Self::SlowNetwork
+            | Self::Deaf
+            | Self::Away
+            | Self::Expire
+            | Self::Flaky
+            | Self::Fsync
+            | Self::Full
+            | Self::Dir
+            | Self::SlowDisk => true,
+        }
+    }
+
     /// All kinds.
     pub const ALL: [Self; 18] = [
         Self::Kill,

@@ -34,6 +34,7 @@ use self::way::Router;
 use self::witness::Witness;
 use super::consumer;
 use super::disk::FlushFailures;
+use super::Reach;
 use super::groups::{self, Groups};
 use super::life::{Life, RECOVERY_PATIENCE};
 use super::oracle::{Keeps, Place, Promise, Violation};
@@ -51,13 +52,13 @@ use crate::wire::record::Codec;
 
 /// Runs a seed.
 #[must_use]
-pub fn run(seed: u64, trace: &Trace) -> Outcome {
+pub fn run(seed: u64, reach: Reach, trace: &Trace) -> Outcome {
     panics_are_counted();
     let runtime = tokio::runtime::Builder::new_current_thread().enable_time().start_paused(true).build();
     let runtime = runtime.unwrap_or_else(|error| panic!("a runtime without threads: {error}"));
     let local = LocalSet::new();
     let outcome = local.block_on(&runtime, async {
-        let mut world = World::new(seed, trace.clone());
+        let mut world = World::new(seed, reach, trace.clone());
         world.run().await;
         world.outcome(seed)
     });
@@ -86,10 +87,12 @@ struct World {
 const GROUPS_SALT: u64 = 0x6772_6f75_7073;
 
 impl World {
-    fn new(seed: u64, trace: Trace) -> Self {
+    fn new(seed: u64, reach: Reach, trace: Trace) -> Self {
         let mut dice = Dice::new(seed);
-        let mut plan = Plan::draw(&mut dice);
-        plan.add_groups(groups::Plan::draw(&mut Dice::new(seed ^ GROUPS_SALT)));
+        let mut plan = Plan::draw(&mut dice, reach);
+        if reach == Reach::Wide {
+            plan.add_groups(groups::Plan::draw(&mut Dice::new(seed ^ GROUPS_SALT)));
+        }
         trace.note(format_args!("{plan:?}"));
         let clock: Arc<dyn Clock> = Arc::new(SimClock::start(BEGINNING));
         let fabric = Fabric::new(dice.below(u64::MAX), trace.clone());

@@ -1,7 +1,7 @@
 //! What a seed decides before anything happens: how large the cluster is, how it is configured, what it promises, who writes, and
 //! which faults there are. Few kinds of faults in many combinations find more than all kinds in every run (swarm testing).
 
-use super::super::groups;
+use super::super::{Reach, groups};
 use super::super::oracle::Place;
 use super::faults::Fault;
 use crate::storage::disk::sim::Dice;
@@ -68,7 +68,7 @@ pub struct Plan {
 
 impl Plan {
     /// The plan of a run.
-    pub fn draw(dice: &mut Dice) -> Self {
+    pub fn draw(dice: &mut Dice, reach: Reach) -> Self {
         let brokers = 3 + i32::try_from(dice.below(3)).unwrap_or(0);
         // Without page-cache topics every machine may lose its power at any time, and all of them at once.
         let all_flushed = dice.percent(60);
@@ -83,7 +83,8 @@ impl Plan {
         if !all_flushed {
             topics.push(topic("cache", 1, false, dice));
         }
-        let faults = Fault::ALL.iter().copied().filter(|fault| all_flushed || !fault.needs_flushed());
+        let faults = Fault::ALL.iter().copied().filter(|fault| fault.is_within(reach));
+        let faults = faults.filter(|fault| all_flushed || !fault.needs_flushed());
         let faults = faults.filter(|_| !dice.percent(LEFT_OUT_PERCENT)).collect::<Vec<_>>();
         Self {
             brokers,
