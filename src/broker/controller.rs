@@ -169,7 +169,11 @@ impl ControllerActor {
     #[must_use]
     pub fn new(parts: ControllerParts, notice: DeathNotice) -> Self {
         let (commands, inbox) = mpsc::channel(16);
-        Self { running: Some(Running { parts, inbox, active: None, elected: None, registered: None }), commands, notice }
+        Self {
+            running: Some(Running { parts, inbox, active: None, elected: None, registered: None }),
+            commands,
+            notice,
+        }
     }
 }
 

@@ -10,10 +10,10 @@ use std::time::Duration;
 
 use tokio::task::LocalSet;
 
+use super::Reach;
 use super::admin::{self, Topic};
 use super::consumer::{self, Positions};
 use super::disk::{FlushFailures, WatchedDisk};
-use super::Reach;
 use super::groups::judge::Judge;
 use super::groups::{self, Groups};
 use super::life::{Life, RECOVERY_PATIENCE};

@@ -1,8 +1,8 @@
 //! The runs that every test command makes.
 
-use super::{Reach, cluster};
 use super::run::{Outcome, run};
 use super::trace::Trace;
+use super::{Reach, cluster};
 use crate::model::Clock as _;
 use crate::telemetry::OsClock;
 

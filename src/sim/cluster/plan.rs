@@ -1,8 +1,8 @@
 //! What a seed decides before anything happens: how large the cluster is, how it is configured, what it promises, who writes, and
 //! which faults there are. Few kinds of faults in many combinations find more than all kinds in every run (swarm testing).
 
-use super::super::{Reach, groups};
 use super::super::oracle::Place;
+use super::super::{Reach, groups};
 use super::faults::Fault;
 use crate::storage::disk::sim::Dice;
 

@@ -6,8 +6,8 @@ use std::time::Duration;
 
 use super::super::oracle::Place;
 use super::{Caller, Mishap, Reader, Slot, Standing, Surroundings};
-use crate::client::group::member::{Answer, Asked, Effect, Event, Member, MemberSettings};
 use crate::client::config::AssignorName;
+use crate::client::group::member::{Answer, Asked, Effect, Event, Member, MemberSettings};
 use crate::client::{BackOff, BrokerAddress, ClientError};
 use crate::model::{ErrorCode, Offset};
 use crate::wire::Str;
@@ -232,9 +232,7 @@ impl Process<'_> {
                 answer.iter().for_each(|synced| self.synced(synced));
                 answer.map(Answer::Sync)
             }
-            Asked::Heartbeat(request) => {
-                self.caller.ask(HEARTBEAT, &request, PATIENCE).await.map(Answer::Heartbeat)
-            }
+            Asked::Heartbeat(request) => self.caller.ask(HEARTBEAT, &request, PATIENCE).await.map(Answer::Heartbeat),
             Asked::Commit(request) => {
                 let answer = self.caller.commit(&request).await;
                 if let Some(answer) = &answer {

@@ -267,12 +267,8 @@ impl<T> Group<T> {
             }
             Then::Downgraded if was_time => self.revive_consumer(step),
             Then::Upgraded => self.upgrade_failed(step),
-            Then::Moved(_)
-            | Then::Joined(_)
-            | Then::Ended(_)
-            | Then::Cleared(_)
-            | Then::Sure(_)
-            | Then::Downgraded => {}
+            Then::Moved(_) | Then::Joined(_) | Then::Ended(_) | Then::Cleared(_) | Then::Sure(_) | Then::Downgraded => {
+            }
         }
     }
 
