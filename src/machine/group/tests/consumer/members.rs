@@ -74,13 +74,6 @@ fn nobody_is_told_what_may_be_lost_with_the_leader() {
     writes_it_again(desk.beat(joining("a", "t")));
     assert_eq!(desk.commit(), ["h: a at 1 [t0 t1 t2 t3]"]);
     assert_eq!(desk.beat(beat("a", 1)), ["h: a at 1"], "it is committed");
-    // Nor does another leader know how much of what it has loaded is.
-    let mut desk = Desk::with_topics(rules());
-    desk.told(joining("a", "t"));
-    desk.reload(2);
-    desk.tell(topics(1, &[("t", 4)]));
-    writes_it_again(desk.beat(beat("a", 1)));
-    assert_eq!(desk.commit(), ["h: a at 1"]);
 }
 
 #[test]
