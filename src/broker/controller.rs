@@ -341,14 +341,9 @@ impl Running {
         ask(&self.parts.replicas, |reply| ReplicasCommand::Fence { only_shared: false, reply }).await;
     }
 
-    /// One life of the session: register, elect, and react until it ends.
-    async fn session(&mut self) -> Result<Ended, RecipeError> {
+    /// Makes this broker known, under an epoch of its own.
+    async fn register(&mut self) -> Result<(), RecipeError> {
         let coordinator = Rc::clone(&self.parts.coordinator);
-        let mut session = coordinator.session();
-        let SessionState::Connected { session: id } = *session.borrow_and_update() else { return Ok(Ended::Lost) };
-        event::SessionConnected { session: id }.emit();
-        self.keep_leading_in(Some(id)).await;
-        let mut events = coordinator.watch("/").await?;
         let (local, earlier) = (self.parts.local, &self.parts.earlier_sessions);
         // The ensemble may hold it a while longer: nobody else could be elected so long.
         registration::end_earlier_sessions(&*coordinator, local, earlier).await?;
@@ -362,6 +357,18 @@ impl Running {
         self.parts.earlier_sessions = vec![registered.session];
         self.parts.membership.registered(registered.epoch);
         event::BrokerRegistered { broker: local, epoch: registered.epoch }.emit();
+        Ok(())
+    }
+
+    /// One life of the session: register, elect, and react until it ends.
+    async fn session(&mut self) -> Result<Ended, RecipeError> {
+        let coordinator = Rc::clone(&self.parts.coordinator);
+        let mut session = coordinator.session();
+        let SessionState::Connected { session: id } = *session.borrow_and_update() else { return Ok(Ended::Lost) };
+        event::SessionConnected { session: id }.emit();
+        self.keep_leading_in(Some(id)).await;
+        let mut events = coordinator.watch("/").await?;
+        self.register().await?;
         // The controller asks a broker that registers for all its replicas.
         let _seen = *self.parts.log_dirs_failed.borrow_and_update();
         let mut dirty = Dirty { controller: true, everything: true, ..Dirty::default() };
