@@ -169,7 +169,11 @@ impl ControllerActor {
     #[must_use]
     pub fn new(parts: ControllerParts, notice: DeathNotice) -> Self {
         let (commands, inbox) = mpsc::channel(16);
-        Self { running: Some(Running { parts, inbox, active: None, elected: None }), commands, notice }
+        Self {
+            running: Some(Running { parts, inbox, active: None, elected: None, registered: None }),
+            commands,
+            notice,
+        }
     }
 }
 
@@ -201,6 +205,8 @@ struct Running {
     active: Option<Active>,
     /// The election that was won last, and in which session: it holds as long as that session does.
     elected: Option<(i64, ControllerToken)>,
+    /// The session in which this broker is registered, as far as it knows.
+    registered: Option<i64>,
 }
 
 /// What there is while this broker is the controller.
@@ -298,16 +304,33 @@ impl Running {
                 }
             }
             self.active = None;
-            self.fence().await;
-            tokio::time::sleep(RETRY).await;
             self.connected().await;
+            tokio::time::sleep(RETRY).await;
         }
     }
 
-    /// Until there is a session.
-    async fn connected(&self) {
+    /// Until there is a session. Leaders stop when it is another one; while the one in which this broker is registered may live, they go
+    /// on: no controller takes it for another incarnation, so none would tell it again what it leads.
+    async fn connected(&mut self) {
         let mut session = self.parts.coordinator.session();
-        let _closed = session.wait_for(|state| matches!(state, SessionState::Connected { .. })).await;
+        loop {
+            let state = *session.borrow_and_update();
+            match state {
+                SessionState::Connected { session } => return self.keep_leading_in(Some(session)).await,
+                SessionState::Disconnected => {}
+                SessionState::Expired | SessionState::Closed => self.keep_leading_in(None).await,
+            }
+            if session.changed().await.is_err() {
+                return;
+            }
+        }
+    }
+
+    /// Leaders stop unless this broker is registered in this session.
+    async fn keep_leading_in(&mut self, session: Option<i64>) {
+        if self.registered.take_if(|registered| session != Some(*registered)).is_some() {
+            self.fence().await;
+        }
     }
 
     /// Leaders stop: another controller may have made others lead.
@@ -318,21 +341,34 @@ impl Running {
         ask(&self.parts.replicas, |reply| ReplicasCommand::Fence { only_shared: false, reply }).await;
     }
 
+    /// Makes this broker known, under an epoch of its own.
+    async fn register(&mut self) -> Result<(), RecipeError> {
+        let coordinator = Rc::clone(&self.parts.coordinator);
+        let (local, earlier) = (self.parts.local, &self.parts.earlier_sessions);
+        // The ensemble may hold it a while longer: nobody else could be elected so long.
+        registration::end_earlier_sessions(&*coordinator, local, earlier).await?;
+        let registered = registration::register(&*coordinator, local, &self.parts.registration, earlier).await;
+        if matches!(registered, Err(RecipeError::BrokerIdTaken { .. })) {
+            self.keep_leading_in(None).await;
+        }
+        let registered = registered?;
+        self.registered = Some(registered.session);
+        // When it ends before the coordinator says so, what it leaves behind is ours to remove.
+        self.parts.earlier_sessions = vec![registered.session];
+        self.parts.membership.registered(registered.epoch);
+        event::BrokerRegistered { broker: local, epoch: registered.epoch }.emit();
+        Ok(())
+    }
+
     /// One life of the session: register, elect, and react until it ends.
     async fn session(&mut self) -> Result<Ended, RecipeError> {
         let coordinator = Rc::clone(&self.parts.coordinator);
         let mut session = coordinator.session();
         let SessionState::Connected { session: id } = *session.borrow_and_update() else { return Ok(Ended::Lost) };
         event::SessionConnected { session: id }.emit();
+        self.keep_leading_in(Some(id)).await;
         let mut events = coordinator.watch("/").await?;
-        let (local, earlier) = (self.parts.local, &self.parts.earlier_sessions);
-        // The ensemble may hold it a while longer: nobody else could be elected so long.
-        registration::end_earlier_sessions(&*coordinator, local, earlier).await?;
-        let registered = registration::register(&*coordinator, local, &self.parts.registration, earlier).await?;
-        // When it ends before the coordinator says so, what it leaves behind is ours to remove.
-        self.parts.earlier_sessions = vec![registered.session];
-        self.parts.membership.registered(registered.epoch);
-        event::BrokerRegistered { broker: local, epoch: registered.epoch }.emit();
+        self.register().await?;
         // The controller asks a broker that registers for all its replicas.
         let _seen = *self.parts.log_dirs_failed.borrow_and_update();
         let mut dirty = Dirty { controller: true, everything: true, ..Dirty::default() };

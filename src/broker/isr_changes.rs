@@ -211,7 +211,6 @@ async fn alter(
 fn request(version: i16, broker: BrokerId, epoch: BrokerEpoch, changes: &[IsrChange]) -> AlterPartitionRequest {
     let mut topics = Vec::<TopicData>::new();
     for change in changes {
-        let isr = change.isr.iter().map(|id| id.0);
         let mut data = PartitionData {
             partition_index: change.partition.partition.0,
             leader_epoch: change.leader_epoch.0,
@@ -221,9 +220,13 @@ fn request(version: i16, broker: BrokerId, epoch: BrokerEpoch, changes: &[IsrCha
             ..Default::default()
         };
         if version < WITH_EPOCHS {
-            data.new_isr = isr.collect();
+            data.new_isr = change.isr.iter().map(|id| id.0).collect();
         } else {
-            data.new_isr_with_epochs = isr.map(|broker_id| BrokerState { broker_id, ..Default::default() }).collect();
+            let with_epoch = |id: &BrokerId| BrokerState {
+                broker_id: id.0,
+                broker_epoch: change.joins.get(id).map_or(-1, |epoch| epoch.0),
+            };
+            data.new_isr_with_epochs = change.isr.iter().map(with_epoch).collect();
         }
         let (name, topic_id) = (change.partition.topic.as_str(), change.topic_id);
         match topics.last_mut().filter(|last| last.topic_id == topic_id && last.topic_name.as_str() == name) {
@@ -303,6 +306,7 @@ mod tests {
             leader_epoch: LeaderEpoch(3),
             partition_epoch: PartitionEpoch(5),
             isr: vec![BrokerId(1), BrokerId(2)],
+            joins: BTreeMap::from([(BrokerId(2), BrokerEpoch(9))]),
             recovering: true,
         }
     }
@@ -315,6 +319,10 @@ mod tests {
             assert_eq!(request.topics.iter().map(|topic| topic.partitions.len()).collect::<Vec<_>>(), [2, 1]);
             let encoded = request.encode(&mut Encoder::new(), version);
             assert!(encoded.is_ok(), "version {version}: {encoded:?}");
+            let said = &request.topics[0].partitions[0].new_isr_with_epochs;
+            let said = said.iter().map(|state| (state.broker_id, state.broker_epoch)).collect::<Vec<_>>();
+            let expected = if version < WITH_EPOCHS { vec![] } else { vec![(1, -1), (2, 9)] };
+            assert_eq!(said, expected, "version {version}");
         }
     }
 
@@ -344,6 +352,7 @@ mod tests {
             leader_epoch: LeaderEpoch(leader_epoch),
             partition_epoch: PartitionEpoch(0),
             isr: vec![BrokerId(1)],
+            joins: BTreeMap::new(),
             recovering: false,
         };
         let mut wishes = BTreeMap::from([(partition.clone(), wish(2))]);

@@ -37,7 +37,8 @@ use crate::machine::follower::{CutTo, FetchPosition};
 use crate::machine::isr_change::{IsrAnswer, IsrChange};
 use crate::machine::partition::{Effect, Event, Leadership, LogBounds, Partition, Wait};
 use crate::model::{
-    BrokerId, Bug, Durability, ErrorCode, LeaderEpoch, Moment, Offset, PartitionEpoch, Timestamp, TopicPartition,
+    BrokerEpoch, BrokerId, Bug, Durability, ErrorCode, LeaderEpoch, Moment, Offset, PartitionEpoch, Timestamp,
+    TopicPartition,
 };
 use crate::storage::log::{
     AppendError, Appended, FlushOutcome, FlushTask, Log, NewBatch, Origin, PendingDelete, ReadError,

@@ -10,7 +10,7 @@ use super::output::{Output, notice};
 use crate::model::Clock as _;
 use crate::sim::run::{Outcome, Statistics};
 use crate::sim::trace::{Fingerprint, Trace};
-use crate::sim::{cluster, run};
+use crate::sim::{Reach, cluster, run};
 use crate::telemetry::{self, Format, OsClock};
 
 /// Violations of one seed that are shown: one mistake shows in many ways.
@@ -35,6 +35,9 @@ pub(super) struct Arguments {
     /// Run clusters of three to five brokers instead of one broker
     #[arg(long)]
     cluster: bool,
+    /// Groups of consumers too, and faults in quick succession: not every seed survives that yet
+    #[arg(long)]
+    wide: bool,
     /// Run each seed twice and compare what happened
     #[arg(long)]
     twice: bool,
@@ -67,18 +70,19 @@ pub(super) fn run(arguments: &Arguments, output: &mut Output) -> Result<(), Fail
         return find_bugs(name, &arguments.seeds, output);
     }
     let run_seed = if arguments.cluster { cluster::run } else { run::run };
+    let reach = if arguments.wide { Reach::Wide } else { Reach::Usual };
     let clock = OsClock::start();
     let mut statistics = Statistics::default();
     let (mut done, mut failed) = (0_u64, 0_u64);
     for seed in arguments.seeds.clone() {
         let trace = if arguments.trace { Trace::keeping() } else { Trace::default() };
-        let outcome = run_seed(seed, &trace);
+        let outcome = run_seed(seed, reach, &trace);
         for line in trace.lines() {
             output.line(line)?;
         }
         statistics = statistics.and(outcome.statistics);
         done = done.saturating_add(1);
-        let again = arguments.twice.then(|| run_seed(seed, &Trace::default()).fingerprint);
+        let again = arguments.twice.then(|| run_seed(seed, reach, &Trace::default()).fingerprint);
         let good = report(&outcome, again, output)?;
         if !good {
             failed = failed.saturating_add(1);
@@ -107,7 +111,7 @@ fn find_bugs(name: &str, seeds: &Range<u64>, output: &mut Output) -> Result<(), 
     let mut missed = false;
     for bug in wanted {
         Bug::put_back(Some(bug));
-        let mut outcomes = seeds.clone().map(|seed| cluster::run(seed, &Trace::default()));
+        let mut outcomes = seeds.clone().map(|seed| cluster::run(seed, Reach::Wide, &Trace::default()));
         match outcomes.find_map(|outcome| Some((outcome.seed, outcome.violations.into_iter().next()?))) {
             Some((seed, violation)) => output.line(format_args!("{bug} is found by seed {seed}: {violation}"))?,
             None => {

@@ -33,11 +33,19 @@ bugs! {
     B5,
     /// The leader counts the old ISR while it asks for a larger one (KIP-497).
     B6,
-    /// A follower joins the ISR before it has all that its leader began with (KIP-207, KAFKA-7128).
+    /// A follower joins the ISR before it has all that its leader began with (KIP-207, KAFKA-7128). Seldom seen: where the new leader is
+    /// alone in the ISR its high watermark is its log's end at once, which asks as much of the follower; only under
+    /// `min.insync.replicas` does it stay where it was, and then the next fetch brings all that is missing.
     B7,
-    /// What a controller told an earlier incarnation of a broker takes effect on this one (KIP-380).
+    /// A follower joins the ISR for what it had before it was started again (KIP-903). Not seen by the simulator: with
+    /// `durability=flushed` a follower has asked for nothing that it can lose, and page-cache topics only lose power while all are in sync.
+    B9,
+    /// What a controller told an earlier incarnation of a broker takes effect on this one (KIP-380). Not seen by the simulator: connections
+    /// end with the process, the controller's channel to the earlier incarnation ends with its registration, and what still comes has a
+    /// leader epoch that is compared by itself.
     B10,
-    /// A controller writes without looking whether it still is one.
+    /// A controller writes without looking whether it still is one, nor whether the state is the one that it knows: either look alone
+    /// hides that the other is missing.
     B11,
     /// A leader goes on leading when its session has ended.
     B12,
@@ -49,6 +57,12 @@ bugs! {
     B15,
     /// A failed fsync passes for a good one.
     B16,
+    /// A commit of an earlier generation, or of who is no member any more, is taken (KAFKA-7026).
+    B23,
+    /// Who comes to coordinate a group reads its records only up to what it knows to be committed.
+    B24,
+    /// What lies beyond the high watermark that a new leader knows is out of range, although an earlier one has served it (KIP-207).
+    B25,
     /// Topics that the tree does not have are deleted.
     B28,
 }

@@ -28,6 +28,9 @@ const EARLIEST: i64 = -2;
 /// No batch of ours is larger.
 const LIMIT: DecompressionLimit = DecompressionLimit { bytes_max: 1 << 20 };
 
+/// Bytes that a member of a group reads at once.
+const READ_BYTES: i32 = 20_000;
+
 /// Where a consumer stands in each of its partitions.
 pub type Positions = Rc<RefCell<BTreeMap<Place, i64>>>;
 
@@ -215,7 +218,14 @@ async fn audited(life: &Life, place: &Place, refusal: &mut Option<ErrorCode>) ->
         loop {
             match read_whole(&mut client, place).await {
                 Ok(Tried::Read(start, high_watermark, records)) => return (start, high_watermark, records),
-                Ok(Tried::Refused(error)) => *refusal = Some(error),
+                Ok(Tried::Refused(error)) => {
+                    *refusal = Some(error);
+                    if error == ErrorCode::NotLeaderOrFollower {
+                        // Another one leads by now.
+                        life.pause(200).await;
+                        break;
+                    }
+                }
                 Err(trouble) => {
                     life.trouble(&trouble);
                     break;
@@ -282,6 +292,22 @@ fn fetch_request(wanted: &[(Place, i64)], bytes_max: i32, wait_ms: i32) -> Fetch
         }
     }
     request
+}
+
+/// Reads a little from a partition's leader; where to go on.
+///
+/// # Errors
+/// [`Trouble`]; also when it is refused.
+pub async fn read_from(client: &mut Client, place: &Place, position: i64) -> Result<i64, Trouble> {
+    let request = fetch_request(&[(place.clone(), position)], READ_BYTES, 100);
+    let Some((_, answer)) = fetch(client, &request).await?.into_iter().next() else {
+        return Err(Trouble::Unreadable("a fetch without an answer".to_owned()));
+    };
+    if answer.error_code.is_error() {
+        return Err(Trouble::Disconnected);
+    }
+    let records = records(place, position, &answer.records)?;
+    Ok(records.last().map_or(position, |(last, _)| last.saturating_add(1)))
 }
 
 async fn fetch(client: &mut Client, request: &FetchRequest) -> Result<Vec<(Place, PartitionData)>, Trouble> {

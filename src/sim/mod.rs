@@ -5,7 +5,7 @@
 //! [`consumer`], [`admin`], [`passing`]) outlive it; the [`nemesis`] breaks things; the [`oracle`] hears what the clients were told, and
 //! judges it after every restart. Each life has a runtime of its own that is dropped whole when the life ends, as a process is.
 //!
-//! [`cluster`] runs three to five brokers in the same way.
+//! [`cluster`] runs three to five brokers in the same way, in some runs with [`groups`] of members.
 //!
 //! *Invariant*: the same seed gives the same [`trace`]. So nothing here or in the broker may depend on threads, on the
 //! system's clock, on the order of a hash, or on `select!` without `biased`.
@@ -16,6 +16,7 @@ pub mod client;
 pub mod cluster;
 pub mod consumer;
 pub mod disk;
+pub mod groups;
 pub mod life;
 pub mod nemesis;
 pub mod network;
@@ -26,6 +27,15 @@ pub mod power;
 pub mod producer;
 pub mod run;
 pub mod trace;
+
+/// How much of what can happen is drawn.
+#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+pub enum Reach {
+    /// What every seed survives.
+    Usual,
+    /// Groups of members too, and faults that leave no time between them: not every seed survives that yet.
+    Wide,
+}
 
 #[cfg(test)]
 mod tests;

@@ -10,6 +10,7 @@ use tokio::io::{AsyncReadExt as _, AsyncWriteExt as _, DuplexStream, ReadHalf, W
 use tokio::sync::mpsc;
 use tokio::task::AbortHandle;
 
+use super::groups::Guide;
 use super::life::Way;
 use super::oracle::Place;
 use super::power::Power;
@@ -97,6 +98,20 @@ impl Network {
 impl Way for Network {
     fn connect<'a>(&'a self, _: Option<&'a Place>) -> LocalBoxFuture<'a, Option<(DuplexStream, i32)>> {
         Box::pin(async { Some((self.connect().await?, 1)) })
+    }
+}
+
+impl Guide for Network {
+    fn anybody(&self) -> LocalBoxFuture<'_, Option<(DuplexStream, i32)>> {
+        Box::pin(async { Some((self.connect().await?, 1)) })
+    }
+
+    fn broker(&self, _: i32) -> LocalBoxFuture<'_, Option<DuplexStream>> {
+        Box::pin(self.connect())
+    }
+
+    fn tenure(&self, _: &str) -> Option<(i32, i32)> {
+        Some((1, 0))
     }
 }
 

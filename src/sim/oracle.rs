@@ -314,6 +314,13 @@ impl Oracle {
         self.violations.push(violation);
     }
 
+    /// One past the last offset of a partition that is known to hold a record.
+    #[must_use]
+    pub fn end(&self, place: &Place) -> i64 {
+        let last = self.logs.get(place).and_then(|log| log.known.last_key_value());
+        last.map_or(0, |(offset, _)| offset.saturating_add(1))
+    }
+
     /// How many records were sent to a partition.
     #[must_use]
     pub fn sent_to(&self, place: &Place) -> u64 {

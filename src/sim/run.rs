@@ -10,9 +10,12 @@ use std::time::Duration;
 
 use tokio::task::LocalSet;
 
+use super::Reach;
 use super::admin::{self, Topic};
 use super::consumer::{self, Positions};
 use super::disk::{FlushFailures, WatchedDisk};
+use super::groups::judge::Judge;
+use super::groups::{self, Groups};
 use super::life::{Life, RECOVERY_PATIENCE};
 use super::nemesis::{self, Victims};
 use super::network::Network;
@@ -121,9 +124,9 @@ impl fmt::Display for Statistics {
 
 /// Runs a seed.
 #[must_use]
-pub fn run(seed: u64, trace: &Trace) -> Outcome {
+pub fn run(seed: u64, reach: Reach, trace: &Trace) -> Outcome {
     panics_are_counted();
-    let mut world = World::new(seed, trace.clone());
+    let mut world = World::new(seed, reach, trace.clone());
     let lives = 2 + world.dice.below(LIVES_MAX - 1);
     for life in 1..=lives {
         world.live(life == lives);
@@ -171,7 +174,16 @@ struct World {
     producers: Vec<Rc<RefCell<Producer>>>,
     consumers: Vec<(&'static str, Positions)>,
     statistics: Statistics,
+    groups: Option<groups::Plan>,
+    /// What members of groups were told.
+    judge: Rc<RefCell<Judge>>,
 }
+
+/// Groups are drawn apart from everything else, so that a run without them is what it was.
+const GROUPS_SALT: u64 = 0x6772_6f75_7073;
+
+/// The topic that groups read.
+const GROUPS_READ: &str = "ledger";
 
 /// How a life is meant to end.
 #[derive(Clone, Copy, Debug)]
@@ -185,7 +197,7 @@ enum Plan {
 }
 
 impl World {
-    fn new(seed: u64, trace: Trace) -> Self {
+    fn new(seed: u64, reach: Reach, trace: Trace) -> Self {
         let mut dice = Dice::new(seed);
         let disk = SimDisk::new(dice.below(u64::MAX));
         let topics = topics(&mut dice);
@@ -197,8 +209,12 @@ impl World {
         let consumers = topics.iter().map(positions).collect();
         let dirs = 1 + dice.below(2);
         let log_dirs = (0..dirs).map(|number| PathBuf::from(format!("/data/{number}"))).collect::<Vec<_>>();
+        let groups = (reach == Reach::Wide).then(|| groups::Plan::draw(&mut Dice::new(seed ^ GROUPS_SALT))).flatten();
+        let more = groups.as_ref().map_or_else(String::new, |plan| plan.settings(1));
         Self {
-            text: settings(&mut dice, &log_dirs),
+            text: settings(&mut dice, &log_dirs) + &more,
+            groups,
+            judge: Rc::default(),
             dice,
             trace,
             disk,
@@ -406,6 +422,12 @@ impl World {
         }
         let admin = admin::run(Rc::clone(life), Rc::clone(&self.topics), Rc::clone(&self.fates));
         let admin = tokio::task::spawn_local(admin);
+        let mut groups = self.groups.as_ref().map(|plan| {
+            let read = self.topics.iter().filter(|topic| topic.name == GROUPS_READ);
+            let read = read.map(|topic| (topic.name.to_owned(), topic.partitions)).collect();
+            self.judge.borrow_mut().restarted();
+            Groups::start(life, Rc::new(network.clone()), Rc::clone(&self.judge), plan, read)
+        });
         if self.dice.percent(75) {
             let victims = Victims {
                 network,
@@ -418,7 +440,13 @@ impl World {
         }
         tokio::time::sleep(Duration::from_millis(500 + self.dice.below(LIFE_MAX_MS))).await;
         if matches!(plan, Plan::Peace) {
+            if let Some(groups) = &groups {
+                groups.calm_down();
+            }
             self.calm_down(life, producers.into_iter().chain([admin]).collect()).await;
+            if let Some(groups) = &mut groups {
+                groups.settle().await;
+            }
         }
     }
 

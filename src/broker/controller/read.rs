@@ -80,12 +80,19 @@ impl Running {
                 topics.push((name, None));
                 continue;
             };
-            let mut record =
-                TopicRecord { id: assignment.topic_id, assignments: BTreeMap::new(), states: BTreeMap::new() };
+            let mut record = TopicRecord {
+                id: assignment.topic_id,
+                assignments: BTreeMap::new(),
+                states: BTreeMap::new(),
+                written: BTreeMap::new(),
+            };
             for (index, partition) in assignment.partitions {
                 if let Some((data, stat)) = states.next().transpose()?.flatten() {
                     match topic::PartitionState::decode(&data) {
-                        Ok(state) => drop(record.states.insert(index, from_znode(state, PartitionEpoch(stat.version)))),
+                        Ok(state) => {
+                            record.states.insert(index, from_znode(state, PartitionEpoch(stat.version)));
+                            record.written.insert(index, stat.mzxid);
+                        }
                         Err(error) => {
                             event::ZnodeUnreadable { path: topic::state_path(&name, index), cause: error.to_string() }
                                 .emit()

@@ -27,7 +27,7 @@ use crate::machine::group::{
     Assignor, ConsumerDescription, ConsumerRules, Coordinator, Description, Effect, Event, FetchedOffset, Filter,
     Listed, Now, Refusal, Reply, Request, Rules, WriteId,
 };
-use crate::model::{ErrorCode, Moment, ProducerEpoch, ProducerId, Timestamp};
+use crate::model::{Bug, ErrorCode, Moment, ProducerEpoch, ProducerId, Timestamp};
 use crate::storage::log::{NewBatch, Origin};
 use crate::telemetry::{Event as _, event};
 use crate::wire::Str;
@@ -302,7 +302,7 @@ impl GroupCoordinator {
             epoch: tenure.epoch,
             number: self.loadings,
             next: log.log_start_offset(),
-            end: log.log_end_offset(),
+            end: if Bug::B24.is_back() { tenure.partition.published.high_watermark() } else { log.log_end_offset() },
             log,
             bytes_max: self.config.load_bytes,
         };

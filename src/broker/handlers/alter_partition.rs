@@ -78,12 +78,15 @@ fn changes_of(name: &TopicName, topic_id: TopicId, topic: &TopicData, version: i
         } else {
             partition.new_isr_with_epochs.iter().map(|state| BrokerId(state.broker_id)).collect()
         };
+        // Where the version has no epochs, or the leader does not know one.
+        let known = partition.new_isr_with_epochs.iter().filter(|state| 0 <= state.broker_epoch);
         IsrChange {
             partition: TopicPartition { topic: name.clone(), partition: PartitionIndex(partition.partition_index) },
             topic_id,
             leader_epoch: LeaderEpoch(partition.leader_epoch),
             partition_epoch: PartitionEpoch(partition.partition_epoch),
             isr,
+            joins: known.map(|state| (BrokerId(state.broker_id), BrokerEpoch(state.broker_epoch))).collect(),
             recovering: partition.leader_recovery_state == 1,
         }
     };

@@ -18,7 +18,7 @@ use crate::machine::fetch_session::{
     Answered, Begun, Key, NO_SESSION, Request as SessionRequest, Sessions, TopicKey, Wanted,
 };
 use crate::model::limits::CONVERTED_ANSWER_BYTES_MAX;
-use crate::model::{BrokerId, Bug, ErrorCode, LeaderEpoch, Moment, Offset, PartitionIndex, TopicId};
+use crate::model::{BrokerEpoch, BrokerId, Bug, ErrorCode, LeaderEpoch, Moment, Offset, PartitionIndex, TopicId};
 use crate::storage::log::{Read, ReadError, ReadRequest, Slice, Wait};
 use crate::telemetry::{Event as _, event};
 use crate::wire::message::fetch::{
@@ -79,6 +79,8 @@ struct Look {
 struct Limits<'s> {
     /// The follower that asks, if one does: it reads to the end of the log.
     replica: Option<BrokerId>,
+    /// The epoch under which it is registered, where it says so (KIP-903).
+    replica_epoch: Option<BrokerEpoch>,
     read_committed: bool,
     bytes_max: usize,
     /// The version can say where the leader is (KIP-951).
@@ -134,6 +136,7 @@ async fn fetch(env: &Env, peer: &mut Peer, version: i16, request: &FetchRequest)
     };
     let limits = Limits {
         replica: replica(version, request),
+        replica_epoch: Some(BrokerEpoch(request.replica_state.replica_epoch)).filter(|epoch| 0 <= epoch.0),
         read_committed: request.isolation_level == READ_COMMITTED,
         bytes_max: bytes_max(env, version, request),
         names_leader: NAMES_LEADER_FROM <= version,
@@ -196,7 +199,7 @@ async fn look_until(
     let wait = Duration::from_millis(u64::try_from(request.max_wait_ms).unwrap_or(0)).min(WAIT_MAX);
     let deadline = env.ports.clock.moment().after(wait);
     let known = match limits.replica {
-        Some(replica) => tell_progress(env, told, wanted, replica).await,
+        Some(replica) => tell_progress(env, told, wanted, (replica, limits.replica_epoch)).await,
         None => Progresses::default(),
     };
     loop {
@@ -291,6 +294,10 @@ async fn read(
         None if limits.read_committed => published.last_stable_offset(),
         None => published.high_watermark(),
     };
+    if limits.replica.is_none() && upper_bound < wanted.offset && Bug::B25.is_back() {
+        let (log_start, log_end) = (published.log.log_start_offset(), upper_bound);
+        return Err(ReadError::OutOfRange { offset: wanted.offset, log_start, log_end });
+    }
     let room = limits.bytes_max.saturating_sub(look.bytes);
     let request = ReadRequest {
         offset: wanted.offset,

@@ -51,8 +51,8 @@ pub enum PartitionCommand {
     },
     /// A follower asks for what comes behind an offset.
     FollowerFetched {
-        /// Who.
-        replica: BrokerId,
+        /// Who, and the epoch under which it is registered, if it says so.
+        replica: (BrokerId, Option<BrokerEpoch>),
         /// It has all below.
         offset: Offset,
         /// The leader epoch of its last record; none in an empty log.

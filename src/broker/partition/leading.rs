@@ -95,7 +95,7 @@ impl PartitionActor {
 
     pub(super) fn follower_fetched(
         &mut self,
-        replica: BrokerId,
+        (replica, broker_epoch): (BrokerId, Option<BrokerEpoch>),
         offset: Offset,
         last_epoch: LeaderEpoch,
         log_start: Offset,
@@ -118,7 +118,7 @@ impl PartitionActor {
         if offset < log.log_start_offset() || log.log_end_offset() < offset {
             return Err(ErrorCode::OffsetOutOfRange);
         }
-        self.step(Event::Fetched { replica, offset, log_start }, ctx);
+        self.step(Event::Fetched { replica, broker_epoch, offset, log_start }, ctx);
         self.answers.send();
         let rests = self.machine.rests(replica);
         let rests = rests.then(|| self.resting.give(replica, offset, self.ports.clock.moment()));
@@ -134,7 +134,8 @@ impl PartitionActor {
     ) {
         event::IsrWished { partition: self.id.clone(), isr: event::Brokers(isr.clone()) }.emit();
         let (partition, topic_id) = (self.id.clone(), self.published.topic_id);
-        let change = IsrChange { partition, topic_id, leader_epoch, partition_epoch, isr, recovering: false };
+        let joins = self.machine.joins(&isr);
+        let change = IsrChange { partition, topic_id, leader_epoch, partition_epoch, isr, joins, recovering: false };
         if self.isr_changes.try_send(Wish { change, partition: ctx.address() }).is_err() {
             // Too many at once: with the next fetch or tick it is wished for again.
             ctx.notify(NotAsked);

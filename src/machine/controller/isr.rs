@@ -53,6 +53,10 @@ impl Controller {
         if wish.isr.iter().any(|id| !self.may_join(partition, *id) && *id != broker) {
             return Err(ErrorCode::IneligibleReplica);
         }
+        let is_another = |(id, epoch): (&BrokerId, &BrokerEpoch)| self.brokers.get(id) != Some(epoch);
+        if wish.joins.iter().any(is_another) && !Bug::B9.is_back() {
+            return Err(ErrorCode::IneligibleReplica);
+        }
         Ok(Some(StateChange {
             topic: name.clone(),
             partition: *index,

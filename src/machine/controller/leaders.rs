@@ -51,15 +51,60 @@ impl Controller {
         self.brokers.retain(|id, _| !bounced.contains(id));
         let concerned = self.with_states().filter(|(.., state)| state.isr.iter().any(|id| bounced.contains(id)));
         let changes = concerned.filter_map(|(name, index, partition, state)| {
-            let by_others = self.repaired(partition, state).filter(|next| next.leader != BrokerId::NONE);
-            let again = || {
-                let isr = state.isr.iter().copied().filter(|id| bounced.contains(id) || self.holds(partition, *id));
-                bounced.contains(&state.leader).then(|| self.succeeding(state, state.leader, isr.collect()))
-            };
-            Some(change(name, index, state, by_others.or_else(again)?))
+            Some(change(name, index, state, self.bounced(partition, state, bounced)?))
         });
         let changes = changes.collect();
         self.brokers = live;
+        changes
+    }
+
+    /// The state after one whose brokers were started again; these do not count as live.
+    fn bounced(
+        &self,
+        partition: &Partition,
+        state: &PartitionState,
+        bounced: &BTreeSet<BrokerId>,
+    ) -> Option<PartitionState> {
+        let by_others = self.repaired(partition, state).filter(|next| next.leader != BrokerId::NONE);
+        by_others.or_else(|| {
+            let isr = state.isr.iter().copied().filter(|id| bounced.contains(id) || self.holds(partition, *id));
+            bounced.contains(&state.leader).then(|| self.succeeding(state, state.leader, isr.collect()))
+        })
+    }
+
+    /// The same for states of a topic that were read, given in which transactions they were written: no controller may have seen that
+    /// brokers went and came since, as when all lose their power at once. Kafka's controllers let them lead on under the same epoch,
+    /// and followers that have more of that epoch than their leader take its other records for the same. A partition with one replica
+    /// cannot differ from another one.
+    pub(super) fn bounced_since(
+        &mut self,
+        name: &TopicName,
+        written: &BTreeMap<PartitionIndex, i64>,
+    ) -> Vec<StateChange> {
+        let Some(topic) = self.topics.get(name) else { return vec![] };
+        let mut found = Vec::new();
+        for (index, zxid) in written {
+            let Some(partition) = topic.partitions.get(index) else { continue };
+            let Some(state) = partition.state.as_ref().filter(|_| 1 < partition.assignment.replicas.len()) else {
+                continue;
+            };
+            let is_later = |id: &&BrokerId| self.brokers.get(id).is_some_and(|epoch| *zxid < epoch.0);
+            let bounced = state.isr.iter().filter(is_later).copied().collect::<BTreeSet<_>>();
+            if !bounced.is_empty() {
+                found.push((*index, bounced));
+            }
+        }
+        let mut changes = Vec::new();
+        for (index, bounced) in found {
+            let live = self.brokers.clone();
+            self.brokers.retain(|id, _| !bounced.contains(id));
+            let partition = self.topics.get(name).and_then(|topic| topic.partitions.get(&index));
+            let known = partition.and_then(|partition| Some((partition, partition.state.as_ref()?)));
+            changes.extend(known.and_then(|(partition, state)| {
+                Some(change(name, index, state, self.bounced(partition, state, &bounced)?))
+            }));
+            self.brokers = live;
+        }
         changes
     }
 

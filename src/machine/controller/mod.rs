@@ -53,6 +53,8 @@ pub struct TopicRecord {
     pub assignments: BTreeMap<PartitionIndex, Assignment>,
     /// State of each partition that has one.
     pub states: BTreeMap<PartitionIndex, PartitionState>,
+    /// The transactions in which these were written: a broker whose epoch is a later one was started since.
+    pub written: BTreeMap<PartitionIndex, i64>,
 }
 
 /// A partition's `state` znode.

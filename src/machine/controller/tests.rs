@@ -2,6 +2,8 @@
 
 use super::*;
 
+mod restarted;
+
 fn name(text: &str) -> TopicName {
     TopicName::new(text).expect("a legal name")
 }
@@ -13,7 +15,7 @@ fn live(ids: &[i32]) -> Event {
 fn record(id: u8, replicas: &[&[i32]]) -> TopicRecord {
     let settled = |replicas: &&[i32]| Assignment::settled(ids(replicas));
     let assignments = (0..).map(PartitionIndex).zip(replicas.iter().map(settled)).collect();
-    TopicRecord { id: Some(TopicId([id; 16])), assignments, states: BTreeMap::new() }
+    TopicRecord { id: Some(TopicId([id; 16])), assignments, states: BTreeMap::new(), written: BTreeMap::new() }
 }
 
 fn gone() -> Gone {
@@ -196,6 +198,7 @@ fn wish(leader_epoch: i32, partition_epoch: i32, isr: &[i32]) -> IsrChange {
         leader_epoch: LeaderEpoch(leader_epoch),
         partition_epoch: PartitionEpoch(partition_epoch),
         isr: ids(isr),
+        joins: BTreeMap::new(),
         recovering: false,
     }
 }
@@ -445,6 +448,7 @@ fn a_reassignment_is_undone() {
         id: Some(TopicId([7; 16])),
         assignments: BTreeMap::from([(PartitionIndex(0), moving)]),
         states: BTreeMap::from([(PartitionIndex(0), state)]),
+        written: BTreeMap::new(),
     };
     let effects = next.after(Event::TopicsRead(vec![(name("t"), Some(record))]));
     assert_eq!(written(&effects), [(1, 2, ids(&[1, 2]))], "3 is dead by now");

@@ -40,8 +40,11 @@ impl Controller {
                 self.topic_vanished(&name, effects);
                 continue;
             };
+            let written = record.written.clone();
             let Some(news) = self.topic_read(&name, record, effects) else { continue };
-            let repairs = self.repairs(&name);
+            let mut repairs = self.bounced_since(&name, &written);
+            let bounced = repairs.iter().map(|change| change.partition).collect::<BTreeSet<_>>();
+            repairs.extend(self.repairs(&name).into_iter().filter(|change| !bounced.contains(&change.partition)));
             let repaired = repairs.iter().map(|change| change.partition).collect::<BTreeSet<_>>();
             let stands = |index: PartitionIndex| !repaired.contains(&index);
             led.extend(self.notices_of(&name, |index| news.led.contains(&index) && stands(index)));

@@ -98,7 +98,7 @@ impl<T> Coordinator<T> {
         for id in ids {
             self.with_group(now, &id, effects, |group, step| {
                 group.revive(step);
-                group.revive_consumer(step);
+                group.consumer_loaded(step);
             });
         }
         let deleted = std::mem::take(&mut self.deleted_meanwhile);

@@ -11,7 +11,7 @@ use super::api::{Commit, NewOffset, Now, Reply, owned};
 use super::consumer::State;
 use super::writes::{Purpose, Removal};
 use super::{Coordinator, Effect, Group, Ownership, Phase, Step, Sweep, WRITES_IN_FLIGHT_MAX};
-use crate::model::{ErrorCode, Offset, ProducerId, Timestamp};
+use crate::model::{Bug, ErrorCode, Offset, ProducerId, Timestamp};
 use crate::wire::Str;
 use crate::wire::group_record::{GroupMetadataKey, GroupRecord, OffsetCommitKey, OffsetCommitValue};
 
@@ -240,6 +240,9 @@ impl<T> Group<T> {
         }
         if commit.generation < 0 && self.phase == Phase::Empty {
             // An administrator, or a consumer that needs no coordination.
+            return Ok(());
+        }
+        if 0 <= commit.generation && Bug::B23.is_back() {
             return Ok(());
         }
         if 0 <= commit.generation || names_member {

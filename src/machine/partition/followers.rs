@@ -3,11 +3,12 @@
 //! *Invariant*: the ISR changes only when the controller has said so; until then a member that is to join counts, and one that is
 //! to leave counts too.
 
+use std::collections::BTreeMap;
 use std::time::Duration;
 
 use super::{Effect, Partition, Role};
 use crate::machine::isr_change::IsrAnswer;
-use crate::model::{BrokerId, Bug, ErrorCode, Moment, Offset};
+use crate::model::{BrokerEpoch, BrokerId, Bug, ErrorCode, Moment, Offset};
 
 /// How long a leader waits after the controller refused a wish.
 const REFUSED_PAUSE: Duration = Duration::from_millis(500);
@@ -19,6 +20,8 @@ pub(super) struct Follower {
     pub(super) end: Offset,
     /// Where its log begins. [`Offset::NONE`] until it was heard of.
     pub(super) log_start: Offset,
+    /// Under which epoch it was registered when it last asked, if it said so.
+    broker_epoch: Option<BrokerEpoch>,
     /// When it last had all that the leader had.
     caught_up: Option<Moment>,
     /// When it last asked, and where the leader's log ended then.
@@ -28,7 +31,7 @@ pub(super) struct Follower {
 impl Follower {
     /// One that was not heard of under this leadership. A member of the ISR counts as having caught up when it began.
     pub(super) fn unknown(caught_up: Option<Moment>) -> Self {
-        Self { end: Offset::NONE, log_start: Offset::NONE, caught_up, last_fetch: None }
+        Self { end: Offset::NONE, log_start: Offset::NONE, broker_epoch: None, caught_up, last_fetch: None }
     }
 
     /// The same under a new leadership: its members of the ISR count as having caught up when it began.
@@ -55,14 +58,29 @@ impl Follower {
 }
 
 impl<Ticket> Partition<Ticket> {
-    pub(super) fn fetched(&mut self, now: Moment, replica: BrokerId, offset: Offset, log_start: Offset) {
+    pub(super) fn fetched(
+        &mut self,
+        now: Moment,
+        (replica, broker_epoch): (BrokerId, Option<BrokerEpoch>),
+        offset: Offset,
+        log_start: Offset,
+    ) {
         let leader_end = self.log.end;
         let Role::Leader { followers, .. } = &mut self.role else { return };
         // One that is not assigned is told so by whoever answers it.
         if let Some(follower) = followers.get_mut(&replica).filter(|_| offset <= leader_end) {
             follower.fetched(now, offset, leader_end);
             follower.log_start = log_start;
+            follower.broker_epoch = broker_epoch;
         }
+    }
+
+    /// Of those replicas that are not in the ISR: under which epochs they were registered when they last asked, where they said so.
+    #[must_use]
+    pub fn joins(&self, isr: &[BrokerId]) -> BTreeMap<BrokerId, BrokerEpoch> {
+        let Role::Leader { leadership, followers, .. } = &self.role else { return BTreeMap::new() };
+        let joining = isr.iter().filter(|id| !leadership.isr.contains(id));
+        joining.filter_map(|id| Some((*id, followers.get(id)?.broker_epoch?))).collect()
     }
 
     /// Whether a replica is a member of the ISR, as the leader knows.

@@ -16,7 +16,7 @@ use std::time::Duration;
 use self::deletion::Deletions;
 use self::followers::Follower;
 use super::isr_change::IsrAnswer;
-use crate::model::{BrokerId, Bug, Durability, ErrorCode, LeaderEpoch, Moment, Offset, PartitionEpoch};
+use crate::model::{BrokerEpoch, BrokerId, Bug, Durability, ErrorCode, LeaderEpoch, Moment, Offset, PartitionEpoch};
 
 mod deletion;
 mod followers;
@@ -123,6 +123,8 @@ pub enum Event<Ticket> {
     Fetched {
         /// Who.
         replica: BrokerId,
+        /// Under which epoch it is registered, if it says so.
+        broker_epoch: Option<BrokerEpoch>,
         /// Exclusive.
         offset: Offset,
         /// Where its log begins.
@@ -327,7 +329,9 @@ impl<Ticket> Partition<Ticket> {
                 self.log.flushed = self.log.flushed.max(up_to);
             }
             Event::FlushFailed => self.broken(effects),
-            Event::Fetched { replica, offset, log_start } => self.fetched(now, replica, offset, log_start),
+            Event::Fetched { replica, broker_epoch, offset, log_start } => {
+                self.fetched(now, (replica, broker_epoch), offset, log_start);
+            }
             Event::CaughtUp(seen) => self.caught_up(&seen),
             Event::IsrAltered(answer) => self.isr_altered(now, answer),
             Event::Replicated { end, high_watermark } => self.replicated(end, high_watermark, effects),

@@ -207,7 +207,7 @@ fn led_by_three(leader_epoch: i32, partition_epoch: i32) -> Leadership {
 }
 
 fn fetched(replica: i32, offset: i64) -> Event<&'static str> {
-    Event::Fetched { replica: BrokerId(replica), offset: Offset(offset), log_start: Offset(0) }
+    Event::Fetched { replica: BrokerId(replica), broker_epoch: None, offset: Offset(offset), log_start: Offset(0) }
 }
 
 fn altered(isr: &[i32], partition_epoch: i32) -> Event<&'static str> {
@@ -308,7 +308,11 @@ fn a_record_whose_isr_got_too_small_before_it_was_committed_waits_for_a_larger_o
     assert_eq!(p.at(20, Event::Tick), [Effect::Refuse("impatient", ErrorCode::RequestTimedOut)]);
     let isr = vec![US, BrokerId(2)];
     let (leader_epoch, partition_epoch) = (LeaderEpoch(0), PartitionEpoch(1));
-    assert_eq!(p.at(21, fetched(2, 1)), [Effect::AlterIsr { isr, leader_epoch, partition_epoch }]);
+    let broker_epoch = Some(BrokerEpoch(7));
+    let again = Event::Fetched { replica: BrokerId(2), broker_epoch, offset: Offset(1), log_start: Offset(0) };
+    assert_eq!(p.at(21, again), [Effect::AlterIsr { isr: isr.clone(), leader_epoch, partition_epoch }]);
+    let joins = BTreeMap::from([(BrokerId(2), BrokerEpoch(7))]);
+    assert_eq!(p.0.joins(&isr), joins, "the controller compares the epochs (KIP-903)");
     let committed = [Effect::HighWatermarkMoved(Offset(1)), Effect::Acknowledge("patient")];
     assert_eq!(p.at(22, altered(&[1, 2], 2)), committed);
 }
@@ -331,7 +335,7 @@ fn awaited(number: u64, live: &[i32]) -> Event<&'static str> {
 }
 
 fn begins(replica: i32, log_start: i64) -> Event<&'static str> {
-    Event::Fetched { replica: BrokerId(replica), offset: Offset(10), log_start: Offset(log_start) }
+    Event::Fetched { replica: BrokerId(replica), broker_epoch: None, offset: Offset(10), log_start: Offset(log_start) }
 }
 
 fn deleted(number: u64, outcome: Result<i64, ErrorCode>) -> Effect<&'static str> {

@@ -5,22 +5,41 @@ use std::path::Path;
 use std::sync::atomic::Ordering;
 use std::time::Duration;
 
+use super::super::Reach;
 use super::super::run::BAD_CONNECTION;
 use super::fabric::Party;
 use super::node::Death;
 use super::{World, way};
+use crate::coordination::Coordinator as _;
 use crate::coordination::faulty::FaultRates;
-use crate::model::Moment;
+use crate::coordination::znode::{controller, topic};
+use crate::model::{BrokerId, Moment, PartitionIndex, TopicName};
 use crate::storage::disk::Disk as _;
 use crate::storage::disk::sim::{self, Operation};
+
+/// How long it is waited for a commit.
+const COMMIT_WAIT: Duration = Duration::from_secs(1);
+
+/// How long a commit takes, in ms: over the network to the log, to the followers and back.
+const COMMIT_MS: u64 = 40;
+
+/// How late answers and news of the coordinator come to a controller that does not hear that it is replaced.
+const LATE: Duration = Duration::from_secs(3);
+
+/// How long it is waited for a leader's successor.
+const ELECTION_WAIT: Duration = Duration::from_secs(5);
 
 /// A kind of fault.
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]
 pub enum Fault {
     /// A process dies.
     Kill,
+    /// A leader dies, and so does its successor as soon as it is elected; it is back at once.
+    Succession,
     /// A machine loses its power, or all do.
     Power,
+    /// All machines lose their power at once, while their disks have much to do. Only where all topics are flushed.
+    Blackout,
     /// A broker is stopped and started in good order.
     Restart,
     /// Connections break.
@@ -35,6 +54,10 @@ pub enum Fault {
     Away,
     /// A broker's session ends.
     Expire,
+    /// A broker's session ends, and the next one, and the next one.
+    Flap,
+    /// The controller looks dead to all others, and hears late that another one was elected.
+    Zombie,
     /// A broker's connection with the coordinator is bad.
     Flaky,
     /// A flush fails.
@@ -45,13 +68,40 @@ pub enum Fault {
     Dir,
     /// A disk is slow.
     SlowDisk,
+    /// The coordinator of a group dies while a commit is on its way to it. Only where there are groups.
+    Coordinator,
 }
 
 impl Fault {
+    /// Whether it belongs to runs of this reach.
+    pub const fn is_within(self, reach: Reach) -> bool {
+        match self {
+            Self::Succession | Self::Blackout | Self::Flap | Self::Zombie | Self::Coordinator => {
+                matches!(reach, Reach::Wide)
+            }
+            Self::Kill
+            | Self::Power
+            | Self::Restart
+            | Self::Cut
+            | Self::Partition
+            | Self::SlowNetwork
+            | Self::Deaf
+            | Self::Away
+            | Self::Expire
+            | Self::Flaky
+            | Self::Fsync
+            | Self::Full
+            | Self::Dir
+            | Self::SlowDisk => true,
+        }
+    }
+
     /// All kinds.
-    pub const ALL: [Self; 14] = [
+    pub const ALL: [Self; 18] = [
         Self::Kill,
+        Self::Succession,
         Self::Power,
+        Self::Blackout,
         Self::Restart,
         Self::Cut,
         Self::Partition,
@@ -59,6 +109,8 @@ impl Fault {
         Self::Deaf,
         Self::Away,
         Self::Expire,
+        Self::Flap,
+        Self::Zombie,
         Self::Flaky,
         Self::Fsync,
         Self::Full,
@@ -66,11 +118,11 @@ impl Fault {
         Self::SlowDisk,
     ];
 
-    /// Whether page-cache topics do not promise to survive it together with a power failure: what a failed flush covered is never
-    /// written again by the system.
+    /// Whether page-cache topics do not promise to survive it, or not together with a power failure: what a failed flush covered is
+    /// never written again by the system.
     #[must_use]
     pub const fn needs_flushed(self) -> bool {
-        matches!(self, Self::Fsync | Self::Dir)
+        matches!(self, Self::Fsync | Self::Dir | Self::Blackout)
     }
 }
 
@@ -135,6 +187,11 @@ impl World {
         self.around.trace.note(format_args!("fault {fault:?} at broker {id}"));
         match fault {
             Fault::Kill => self.kill(victim, Death::Process).await,
+            Fault::Succession => self.succession().await,
+            Fault::Coordinator => self.kill_coordinator().await,
+            Fault::Blackout => self.blackout().await,
+            Fault::Flap => self.flap(victim).await,
+            Fault::Zombie => self.zombie().await,
             Fault::Power if self.plan.is_all_flushed() && self.dice.percent(15) => {
                 for victim in 0..self.nodes.len() {
                     self.kill(victim, Death::Power).await;
@@ -244,6 +301,80 @@ impl World {
             Death::Power => self.statistics.crashes += 1,
         }
         self.later(Heal::Revive(victim));
+    }
+
+    async fn succession(&mut self) {
+        let places = self.places();
+        let pick = self.dice.below_usize(places.len());
+        let Some(place) = places.get(pick) else { return };
+        let Ok(name) = TopicName::new(&place.topic) else { return };
+        let path = topic::state_path(&name, PartitionIndex(place.partition));
+        let leader = |world: &Self| world.witness.borrow().state(&path).map(|state| state.leader);
+        let victim = |world: &Self, id: BrokerId| world.nodes.iter().position(|node| node.id == id.0 && node.is_up());
+        let Some(first) = leader(self) else { return };
+        let Some(at) = victim(self, first) else { return };
+        self.kill(at, Death::Process).await;
+        let over = self.around.clock.moment().after(ELECTION_WAIT);
+        while self.around.clock.moment() < over {
+            if let Some(next) = leader(self).filter(|next| *next != first && *next != BrokerId::NONE) {
+                let (moment, away) = (self.dice.below(30), self.dice.below(300));
+                tokio::time::sleep(Duration::from_millis(moment)).await;
+                let Some(at) = victim(self, next) else { return };
+                self.kill(at, Death::Process).await;
+                tokio::time::sleep(Duration::from_millis(away)).await;
+                return self.end(Heal::Revive(at)).await;
+            }
+            tokio::time::sleep(Duration::from_millis(5)).await;
+        }
+    }
+
+    /// What was written last is not on any disk when it happens.
+    async fn blackout(&mut self) {
+        for node in &self.nodes {
+            node.disk_is_slow.store(100 + self.dice.below(1_000), Ordering::Relaxed);
+        }
+        let moment = 50 + self.dice.below(1_500);
+        tokio::time::sleep(Duration::from_millis(moment)).await;
+        for victim in 0..self.nodes.len() {
+            self.kill(victim, Death::Power).await;
+            if let Some(node) = self.nodes.get(victim) {
+                node.disk_is_slow.store(0, Ordering::Relaxed);
+            }
+        }
+    }
+
+    async fn flap(&mut self, victim: usize) {
+        for _ in 0..2 + self.dice.below(3) {
+            let (away, back) = (self.dice.below(400), 20 + self.dice.below(1_500));
+            let Some(coordinator) = self.nodes.get(victim).and_then(|node| node.coordinator()) else { return };
+            coordinator.expire();
+            tokio::time::sleep(Duration::from_millis(away)).await;
+            coordinator.reconnect();
+            tokio::time::sleep(Duration::from_millis(back)).await;
+        }
+    }
+
+    async fn zombie(&mut self) {
+        let Ok(Some((data, _))) = self.around.ensemble.get(controller::CONTROLLER).await else { return };
+        let Ok(found) = controller::Controller::decode(&data) else { return };
+        let Some(victim) = self.nodes.iter().position(|node| node.id == found.broker.0) else { return };
+        let Some(coordinator) = self.nodes.get(victim).and_then(|node| node.coordinator()) else { return };
+        coordinator.set_rates(FaultRates { delay_max: LATE, ..FaultRates::default() });
+        self.around.fabric.deafen(found.broker.0);
+        self.later(Heal::Hear(found.broker.0));
+        self.later(Heal::Reconnect(victim));
+    }
+
+    /// Between a commit's way to the log and its answer's way back.
+    async fn kill_coordinator(&mut self) {
+        let Some(commits) = self.groups.as_ref().map(super::Groups::commits) else { return };
+        let Ok(broker) = tokio::time::timeout(COMMIT_WAIT, commits.next()).await else { return };
+        let moment = self.dice.below(COMMIT_MS);
+        tokio::time::sleep(Duration::from_millis(moment)).await;
+        let victim = self.nodes.iter().position(|node| node.id == broker && node.is_up());
+        if let Some(victim) = victim {
+            self.kill(victim, Death::Process).await;
+        }
     }
 
     /// Of the machines with page-cache topics that lose their power only one is down at a time. Everybody else is up and in sync before

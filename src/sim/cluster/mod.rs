@@ -10,6 +10,7 @@
 pub mod admin;
 pub mod fabric;
 pub mod faults;
+pub mod guide;
 pub mod judge;
 pub mod node;
 pub mod plan;
@@ -26,12 +27,15 @@ use tokio::task::{JoinHandle, LocalSet};
 
 use self::fabric::Fabric;
 use self::faults::Heal;
+use self::guide::ClusterGuide;
 use self::node::{Node, Surroundings};
 use self::plan::{Plan, Topic};
 use self::way::Router;
 use self::witness::Witness;
+use super::Reach;
 use super::consumer;
 use super::disk::FlushFailures;
+use super::groups::{self, Groups};
 use super::life::{Life, RECOVERY_PATIENCE};
 use super::oracle::{Keeps, Place, Promise, Violation};
 use super::ports::SimClock;
@@ -48,13 +52,13 @@ use crate::wire::record::Codec;
 
 /// Runs a seed.
 #[must_use]
-pub fn run(seed: u64, trace: &Trace) -> Outcome {
+pub fn run(seed: u64, reach: Reach, trace: &Trace) -> Outcome {
     panics_are_counted();
     let runtime = tokio::runtime::Builder::new_current_thread().enable_time().start_paused(true).build();
     let runtime = runtime.unwrap_or_else(|error| panic!("a runtime without threads: {error}"));
     let local = LocalSet::new();
     let outcome = local.block_on(&runtime, async {
-        let mut world = World::new(seed, trace.clone());
+        let mut world = World::new(seed, reach, trace.clone());
         world.run().await;
         world.outcome(seed)
     });
@@ -76,12 +80,19 @@ struct World {
     /// Administrators end.
     over: Rc<Cell<bool>>,
     statistics: Statistics,
+    groups: Option<Groups>,
 }
 
+/// Groups are drawn apart from everything else, so that a run without them is what it was.
+const GROUPS_SALT: u64 = 0x6772_6f75_7073;
+
 impl World {
-    fn new(seed: u64, trace: Trace) -> Self {
+    fn new(seed: u64, reach: Reach, trace: Trace) -> Self {
         let mut dice = Dice::new(seed);
-        let plan = Plan::draw(&mut dice);
+        let mut plan = Plan::draw(&mut dice, reach);
+        if reach == Reach::Wide {
+            plan.add_groups(groups::Plan::draw(&mut Dice::new(seed ^ GROUPS_SALT)));
+        }
         trace.note(format_args!("{plan:?}"));
         let clock: Arc<dyn Clock> = Arc::new(SimClock::start(BEGINNING));
         let fabric = Fabric::new(dice.below(u64::MAX), trace.clone());
@@ -107,7 +118,18 @@ impl World {
         });
         let around = Surroundings { fabric, trace, clock, ensemble };
         let statistics = Statistics::default();
-        Self { dice, plan, around, nodes, life, witness, heals: Vec::new(), over: Rc::default(), statistics }
+        Self {
+            dice,
+            plan,
+            around,
+            nodes,
+            life,
+            witness,
+            heals: Vec::new(),
+            over: Rc::default(),
+            statistics,
+            groups: None,
+        }
     }
 
     async fn run(&mut self) {
@@ -125,10 +147,21 @@ impl World {
             oracle.replicated();
             topic.places().for_each(|place| oracle.created(place, promise));
         }
+        if let Some(groups) = &self.plan.groups {
+            // The first who asks for a group would make it; without ZooKeeper with one replica.
+            let segment = groups.segment_bytes().to_string();
+            let configs = [("cleanup.policy", "compact"), ("segment.bytes", segment.as_str())];
+            let partitions = i32::try_from(groups.partitions).unwrap_or(i32::MAX);
+            way::create(&self.life, TopicName::CONSUMER_OFFSETS, partitions, plan::REPLICATION_FACTOR, &configs).await;
+        }
         let producers = self.start_clients();
+        self.start_groups();
         self.trouble().await;
         self.heal().await;
         self.calm_down(producers).await;
+        if let Some(mut groups) = self.groups.take() {
+            groups.settle().await;
+        }
         self.compare().await;
     }
 
@@ -166,19 +199,35 @@ impl World {
         clients
     }
 
+    fn start_groups(&mut self) {
+        let Some(plan) = &self.plan.groups else { return };
+        let topics = self.plan.topics.iter().map(|topic| (topic.name.to_owned(), topic.partitions)).collect();
+        let guide = ClusterGuide::new(
+            self.around.fabric.clone(),
+            self.plan.brokers,
+            Dice::new(self.dice.below(u64::MAX)),
+            Rc::clone(&self.witness),
+            plan.partitions,
+        );
+        self.groups = Some(Groups::start(&self.life, Rc::new(guide), Rc::default(), plan, topics));
+    }
+
     async fn heal(&mut self) {
         self.around.trace.note(format_args!("everything is healed"));
         self.over.set(true);
+        if let Some(groups) = &self.groups {
+            groups.calm_down();
+        }
         self.heal_all().await;
         // Whoever finds that its own earlier session lives still is started again when that is over.
         for _ in 0..10 {
             self.revive().await;
             tokio::time::sleep(Duration::from_secs(1)).await;
         }
-        if !way::all_in_sync(&self.life, RECOVERY_PATIENCE).await {
+        if let Some(wrong) = way::not_in_sync(&self.life, RECOVERY_PATIENCE).await {
             let down = self.nodes.iter().filter(|node| !node.serves()).map(|node| node.id).collect::<Vec<_>>();
             self.life.violation(Violation::Other(format!(
-                "not every partition has a leader and all of its replicas in sync although nothing is wrong any more; not serving: {down:?}"
+                "not every partition has a leader and all of its replicas in sync although nothing is wrong any more: {wrong}; not serving: {down:?}"
             )));
         }
     }
@@ -204,6 +253,7 @@ impl World {
         tokio::time::sleep(Duration::from_secs(2)).await;
         let mut places = self.life.oracle.borrow().places().map(|(place, _)| place.clone()).collect::<BTreeSet<_>>();
         places.extend(self.places());
+        places.extend(self.plan.groups.iter().filter(|plan| !plan.compacted).flat_map(groups::Plan::places));
         let mut assigned = Vec::new();
         for place in places {
             assigned.push((self.replicas_of(&place).await, place));

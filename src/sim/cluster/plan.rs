@@ -2,11 +2,15 @@
 //! which faults there are. Few kinds of faults in many combinations find more than all kinds in every run (swarm testing).
 
 use super::super::oracle::Place;
+use super::super::{Reach, groups};
 use super::faults::Fault;
 use crate::storage::disk::sim::Dice;
 
 /// One in so many kinds of faults is left out of a run.
 const LEFT_OUT_PERCENT: u64 = 40;
+
+/// Replicas of every partition.
+pub const REPLICATION_FACTOR: i16 = 3;
 
 /// A topic that is there all the time.
 #[derive(Clone, Debug)]
@@ -58,18 +62,20 @@ pub struct Plan {
     pub producer_pause_ms: u64,
     /// Requests that an idempotent producer has under way.
     pub in_flight_max: usize,
+    /// Groups that read the topics, if there are any.
+    pub groups: Option<groups::Plan>,
 }
 
 impl Plan {
     /// The plan of a run.
-    pub fn draw(dice: &mut Dice) -> Self {
+    pub fn draw(dice: &mut Dice, reach: Reach) -> Self {
         let brokers = 3 + i32::try_from(dice.below(3)).unwrap_or(0);
         // Without page-cache topics every machine may lose its power at any time, and all of them at once.
         let all_flushed = dice.percent(60);
         let topic = |name, partitions, flushed, dice: &mut Dice| Topic {
             name,
             partitions,
-            replication_factor: 3,
+            replication_factor: REPLICATION_FACTOR,
             flushed,
             segment_bytes: if dice.percent(30) { 4_000 + dice.below(8_000) } else { 20_000 },
         };
@@ -77,7 +83,8 @@ impl Plan {
         if !all_flushed {
             topics.push(topic("cache", 1, false, dice));
         }
-        let faults = Fault::ALL.iter().copied().filter(|fault| all_flushed || !fault.needs_flushed());
+        let faults = Fault::ALL.iter().copied().filter(|fault| fault.is_within(reach));
+        let faults = faults.filter(|fault| all_flushed || !fault.needs_flushed());
         let faults = faults.filter(|_| !dice.percent(LEFT_OUT_PERCENT)).collect::<Vec<_>>();
         Self {
             brokers,
@@ -93,7 +100,17 @@ impl Plan {
             down_ms: if dice.percent(30) { 2_000 } else { 12_000 },
             producer_pause_ms: 100 + dice.below(500),
             in_flight_max: if dice.percent(50) { 1 } else { 3 },
+            groups: None,
         }
+    }
+
+    /// Adds groups, and what goes wrong only where there are any.
+    pub fn add_groups(&mut self, groups: Option<groups::Plan>) {
+        if let Some(groups) = &groups {
+            self.settings.push_str(&groups.settings(REPLICATION_FACTOR));
+            self.faults.push(Fault::Coordinator);
+        }
+        self.groups = groups;
     }
 
     /// Whether every topic is `durability=flushed`.

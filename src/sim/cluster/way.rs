@@ -125,25 +125,40 @@ pub async fn create_once(
 /// Waits until the controller says that every partition has a leader and all of its replicas in sync; whether it came to that
 /// in time.
 pub async fn all_in_sync(life: &Life, patience: Duration) -> bool {
+    not_in_sync(life, patience).await.is_none()
+}
+
+/// What of that did not come in time.
+pub async fn not_in_sync(life: &Life, patience: Duration) -> Option<String> {
+    let mut wrong = String::new();
     let whole = tokio::time::timeout(patience, async {
         loop {
             let mut client = life.connect("watcher", None).await;
-            if let Ok(answer) = metadata(&mut client, None).await
-                && is_whole(&answer)
-            {
-                return;
+            match metadata(&mut client, None).await.map(|answer| unwhole(&answer)) {
+                Ok(None) => return,
+                Ok(Some(what)) => wrong = format!("{what}, says broker {}", client.broker),
+                Err(trouble) => wrong = format!("{trouble:?}"),
             }
             tokio::time::sleep(LOOK).await;
         }
     });
-    whole.await.is_ok()
+    whole.await.is_err().then_some(wrong)
 }
 
-fn is_whole(answer: &MetadataResponse) -> bool {
-    let mut partitions = answer.topics.iter().flat_map(|topic| topic.partitions.iter());
-    partitions.all(|partition| {
-        0 <= partition.leader_id
-            && partition.isr_nodes.len() == partition.replica_nodes.len()
-            && partition.offline_replicas.is_empty()
-    })
+fn unwhole(answer: &MetadataResponse) -> Option<String> {
+    let mut partitions = answer.topics.iter().flat_map(|topic| topic.partitions.iter().map(move |it| (topic, it)));
+    let (topic, partition) = partitions.find(|(_, partition)| {
+        partition.leader_id < 0
+            || partition.isr_nodes.len() != partition.replica_nodes.len()
+            || !partition.offline_replicas.is_empty()
+    })?;
+    Some(format!(
+        "{}-{} has leader {}, ISR {:?} of {:?}, offline {:?}",
+        topic.name.as_deref().unwrap_or_default(),
+        partition.partition_index,
+        partition.leader_id,
+        partition.isr_nodes,
+        partition.replica_nodes,
+        partition.offline_replicas
+    ))
 }

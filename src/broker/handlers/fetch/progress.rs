@@ -12,7 +12,7 @@ use crate::broker::directory::PartitionHandle;
 use crate::broker::env::Env;
 use crate::broker::partition::{PartitionCommand, Progress};
 use crate::machine::fetch_session::{Key, Wanted};
-use crate::model::{BrokerId, ErrorCode, LeaderEpoch, Moment, Offset, PartitionIndex};
+use crate::model::{BrokerEpoch, BrokerId, ErrorCode, LeaderEpoch, Moment, Offset, PartitionIndex};
 
 /// How far a follower is with the partitions that it asks for.
 #[derive(Default)]
@@ -29,9 +29,9 @@ pub(super) async fn tell_progress(
     env: &Env,
     told: &mut Told,
     wanted: &[(&Key, &Wanted)],
-    replica: BrokerId,
+    replica: (BrokerId, Option<BrokerEpoch>),
 ) -> Progresses {
-    told.by(replica);
+    told.by(replica.0);
     // Before any look at a log's end: who has all that is there then had it now.
     let now = env.ports.clock.moment();
     let mut asked = Vec::new();

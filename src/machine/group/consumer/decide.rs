@@ -289,6 +289,12 @@ impl State {
         records
     }
 
+    /// A record that changes nothing.
+    pub(super) fn as_it_is(&self) -> ConsumerRecord {
+        let value = ConsumerGroupMetadataValue { epoch: self.epoch, metadata_hash: self.metadata_hash };
+        ConsumerRecord::Group(Some(value))
+    }
+
     /// A static member leaves for a while: it keeps what it has.
     pub(super) fn left_for_a_while(&self, id: &Str) -> Vec<ConsumerRecord> {
         let Some(member) = self.members.get(id) else { return Vec::new() };

@@ -1,7 +1,9 @@
 //! Requests, timers and writes of a group of the consumer protocol, one write at a time.
 //!
 //! A write that timed out lies in this leader's log all the same, and whoever loads it reads it. So it counts, and only its
-//! client is told that nobody knows yet; Kafka's coordinator does not take it back either.
+//! client is told that nobody knows yet; Kafka's coordinator does not take it back either. Nobody is told of it before a later write
+//! is committed, and it with that: another leader that does not have it would give the same partitions to somebody else in the same
+//! epoch.
 
 use std::time::Duration;
 
@@ -41,6 +43,8 @@ pub(super) enum Then {
     Ended(Vec<Str>),
     /// A group without members is gone, and somebody joins as in the classic protocol.
     Cleared(Box<Join>),
+    /// All that is known of the group is committed, and this request can be answered from it.
+    Sure(Box<Request>),
     /// The group was one of the classic protocol.
     Upgraded,
     /// The group is one of the classic protocol.
@@ -68,6 +72,10 @@ impl<T> Group<T> {
 
     pub(super) fn take(&mut self, ticket: T, request: Request, step: &mut Step<'_, T>) {
         let is_of_consumer = self.consumer.state.is_some() && !self.is_dead();
+        if self.consumer.unsure && is_of_consumer && request.concerns_members() {
+            self.make_sure(ticket, request, step);
+            return;
+        }
         match request {
             Request::ConsumerHeartbeat(asked) => self.consumer_heartbeat(ticket, &asked, step),
             Request::Join(join) if is_of_consumer => self.join_as_classic(ticket, join, step),
@@ -81,6 +89,18 @@ impl<T> Group<T> {
             Request::Commit(commit) => self.commit(ticket, commit, step),
             Request::Delete { .. } => self.delete(ticket, step),
             Request::DeleteOffsets { partitions, .. } => self.delete_offsets(ticket, &partitions, step),
+        }
+    }
+
+    /// Writes what is known already, so that it is committed before this request is answered from it.
+    fn make_sure(&mut self, ticket: T, request: Request, step: &mut Step<'_, T>) {
+        let reply = request.refused(ErrorCode::CoordinatorNotAvailable);
+        match self.consumer.state() {
+            Some(state) if step.writes.len() < WRITES_IN_FLIGHT_MAX => {
+                let records = vec![state.as_it_is()];
+                self.write(vec![], records, Some((ticket, reply)), Then::Sure(Box::new(request)), step);
+            }
+            Some(_) | None => step.reply(ticket, reply),
         }
     }
 
@@ -193,7 +213,11 @@ impl<T> Group<T> {
         self.consumer.writing = None;
         let Done { asked, then, topics } = done;
         if is_in_log {
-            self.consumer.checked = Some(topics);
+            // What lies before it in the log is committed with it.
+            self.consumer.unsure = result.is_err();
+            if !matches!(then, Then::Sure(_)) {
+                self.consumer.checked = Some(topics);
+            }
             self.went_well(&then, step);
         } else {
             self.failed(&then, asked.is_none(), step);
@@ -201,6 +225,7 @@ impl<T> Group<T> {
         match (asked, result, then) {
             (None, ..) => {}
             (Some((ticket, _)), Ok(()), Then::Cleared(join)) => self.take(ticket, Request::Join(*join), step),
+            (Some((ticket, _)), Ok(()), Then::Sure(request)) => self.take(ticket, *request, step),
             (Some((ticket, reply)), Ok(()), _) => step.reply(ticket, reply),
             (Some((ticket, reply)), Err(error), _) => step.reply(ticket, refusal_of(&reply, client_error(error))),
         }
@@ -226,6 +251,7 @@ impl<T> Group<T> {
                 }
             }
             Then::Cleared(_) => step.timers.cancel_group(&self.id),
+            Then::Sure(_) => {}
             Then::Upgraded => {
                 self.become_consumer_group(step);
                 self.revive_consumer(step);
@@ -241,7 +267,8 @@ impl<T> Group<T> {
             }
             Then::Downgraded if was_time => self.revive_consumer(step),
             Then::Upgraded => self.upgrade_failed(step),
-            Then::Moved(_) | Then::Joined(_) | Then::Ended(_) | Then::Cleared(_) | Then::Downgraded => {}
+            Then::Moved(_) | Then::Joined(_) | Then::Ended(_) | Then::Cleared(_) | Then::Sure(_) | Then::Downgraded => {
+            }
         }
     }
 
@@ -307,8 +334,14 @@ impl<T> Group<T> {
         }
     }
 
+    /// The log was read to its end, of which the last part may not be committed.
+    pub(in super::super) fn consumer_loaded(&mut self, step: &mut Step<'_, T>) {
+        self.consumer.unsure = self.consumer.state.is_some();
+        self.revive_consumer(step);
+    }
+
     /// Sessions begin anew, when the group is loaded or became one of this protocol.
-    pub(in super::super) fn revive_consumer(&self, step: &mut Step<'_, T>) {
+    fn revive_consumer(&self, step: &mut Step<'_, T>) {
         let Some(state) = self.consumer.state() else { return };
         for id in state.members.keys() {
             self.restart_consumer_session(id, step);

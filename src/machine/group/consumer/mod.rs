@@ -58,6 +58,8 @@ pub(super) struct Consumer<T> {
     waiting: VecDeque<Waiting<T>>,
     /// The version of the topics that the group's epoch takes into account; `None` for none yet.
     checked: Option<u64>,
+    /// Whether `state` holds what may not be committed, and be lost with this leader: a write that timed out, or what it loaded.
+    unsure: bool,
 }
 
 #[derive(Debug)]
@@ -115,7 +117,7 @@ enum Reconciliation {
 
 impl<T> Default for Consumer<T> {
     fn default() -> Self {
-        Self { state: None, writing: None, waiting: VecDeque::new(), checked: None }
+        Self { state: None, writing: None, waiting: VecDeque::new(), checked: None, unsure: false }
     }
 }
 

@@ -61,7 +61,19 @@ fn a_write_that_fails_changes_nothing() {
     desk.beat(joining("a", "t"));
     assert_eq!(desk.fail(ErrorCode::RequestTimedOut), ["h: COORDINATOR_NOT_AVAILABLE"]);
     assert_eq!(desk.described(), "Stable 1/1: a at 1 [t0 t1 t2 t3]", "it lies in the log");
-    assert_eq!(desk.told(joining("a", "t")), "a at 1 [t0 t1 t2 t3]");
+}
+
+#[test]
+fn nobody_is_told_what_may_be_lost_with_the_leader() {
+    let mut desk = Desk::with_topics(rules());
+    desk.beat(joining("a", "t"));
+    assert_eq!(desk.fail(ErrorCode::RequestTimedOut), ["h: COORDINATOR_NOT_AVAILABLE"]);
+    let writes_it_again = |said: Vec<String>| assert!(said.len() == 1 && said[0].ends_with(": epoch 1"), "{said:?}");
+    writes_it_again(desk.beat(joining("a", "t")));
+    assert_eq!(desk.fail(ErrorCode::RequestTimedOut), ["h: COORDINATOR_NOT_AVAILABLE"]);
+    writes_it_again(desk.beat(joining("a", "t")));
+    assert_eq!(desk.commit(), ["h: a at 1 [t0 t1 t2 t3]"]);
+    assert_eq!(desk.beat(beat("a", 1)), ["h: a at 1"], "it is committed");
 }
 
 #[test]
@@ -249,5 +261,5 @@ fn a_group_is_what_its_records_say() {
     desk.tell(topics(1, &[("t", 4), ("u", 2)]));
     assert_eq!(desk.described(), before);
     assert_eq!(desk.told(owning("a", 1, "t0 t1 t2")), "a at 2");
-    assert_eq!(desk.wait(46), ["append 4: a nothing, a no target, a gone, epoch 3",], "sessions began with the load");
+    assert_eq!(desk.wait(46), ["append 5: a nothing, a no target, a gone, epoch 3"], "sessions began with the load");
 }
