@@ -97,15 +97,20 @@ def test_pykafka_commits_and_goes_on(broker, topic):
     assert first + rest == sent
 
 
+def fill(broker, topic):
+    """Twenty records in each of its four partitions."""
+    producer = Producer({"bootstrap.servers": broker.bootstrap})
+    for partition in range(4):
+        for value in values(f"p{partition}", 20):
+            producer.produce(topic, value, partition=partition)
+    assert producer.flush(30) == 0
+
+
 def test_pykafka_in_a_group_of_the_broker(broker, name):
     from pykafka.common import OffsetType
 
     topic = broker.create_topic(name("grouped"), 4)
-    for partition in range(4):
-        producer = Producer({"bootstrap.servers": broker.bootstrap})
-        for value in values(f"p{partition}", 20):
-            producer.produce(topic, value, partition=partition)
-        assert producer.flush(30) == 0
+    fill(broker, topic)
     consumers = [
         pykafka_topic(broker, topic).get_balanced_consumer(
             b"managed-" + topic.encode(), managed=True, auto_offset_reset=OffsetType.EARLIEST, consumer_timeout_ms=500, heartbeat_interval_ms=500)
@@ -131,11 +136,7 @@ def test_consumers_that_coordinate_themselves_through_zookeeper(brokers, coordin
 
     broker = brokers(zookeeper=zookeeper).start()
     topic = broker.create_topic("shared", 4)
-    for partition in range(4):
-        producer = Producer({"bootstrap.servers": broker.bootstrap})
-        for value in values(f"p{partition}", 20):
-            producer.produce(topic, value, partition=partition)
-        assert producer.flush(30) == 0
+    fill(broker, topic)
     consumers = [
         pykafka(broker, zookeeper_hosts=zookeeper.address).topics[topic.encode()].get_balanced_consumer(
             b"elders", zookeeper_connect=zookeeper.address, auto_offset_reset=OffsetType.EARLIEST, consumer_timeout_ms=500,

@@ -33,7 +33,6 @@ use super::replicas::{Replicas, ReplicasCommand, StoppedReplica};
 use super::supervisor::DeathNotice;
 use crate::coordination::recipe::RecipeError;
 use crate::coordination::recipe::election::{self, ControllerToken, Election};
-use crate::coordination::recipe::registration;
 use crate::coordination::znode::config::Entity;
 use crate::coordination::znode::feature::{FEATURE, Features};
 use crate::coordination::znode::{self, admin, broker, notification, topic};
@@ -54,6 +53,7 @@ mod channel;
 mod notices;
 mod perform;
 mod read;
+mod registered;
 mod watched;
 mod write;
 
@@ -307,57 +307,6 @@ impl Running {
             self.connected().await;
             tokio::time::sleep(RETRY).await;
         }
-    }
-
-    /// Until there is a session. Leaders stop when it is another one; while the one in which this broker is registered may live, they go
-    /// on: no controller takes it for another incarnation, so none would tell it again what it leads.
-    async fn connected(&mut self) {
-        let mut session = self.parts.coordinator.session();
-        loop {
-            let state = *session.borrow_and_update();
-            match state {
-                SessionState::Connected { session } => return self.keep_leading_in(Some(session)).await,
-                SessionState::Disconnected => {}
-                SessionState::Expired | SessionState::Closed => self.keep_leading_in(None).await,
-            }
-            if session.changed().await.is_err() {
-                return;
-            }
-        }
-    }
-
-    /// Leaders stop unless this broker is registered in this session.
-    async fn keep_leading_in(&mut self, session: Option<i64>) {
-        if self.registered.take_if(|registered| session != Some(*registered)).is_some() {
-            self.fence().await;
-        }
-    }
-
-    /// Leaders stop: another controller may have made others lead.
-    async fn fence(&self) {
-        if Bug::B12.is_back() {
-            return;
-        }
-        ask(&self.parts.replicas, |reply| ReplicasCommand::Fence { only_shared: false, reply }).await;
-    }
-
-    /// Makes this broker known, under an epoch of its own.
-    async fn register(&mut self) -> Result<(), RecipeError> {
-        let coordinator = Rc::clone(&self.parts.coordinator);
-        let (local, earlier) = (self.parts.local, &self.parts.earlier_sessions);
-        // The ensemble may hold it a while longer: nobody else could be elected so long.
-        registration::end_earlier_sessions(&*coordinator, local, earlier).await?;
-        let registered = registration::register(&*coordinator, local, &self.parts.registration, earlier).await;
-        if matches!(registered, Err(RecipeError::BrokerIdTaken { .. })) {
-            self.keep_leading_in(None).await;
-        }
-        let registered = registered?;
-        self.registered = Some(registered.session);
-        // When it ends before the coordinator says so, what it leaves behind is ours to remove.
-        self.parts.earlier_sessions = vec![registered.session];
-        self.parts.membership.registered(registered.epoch);
-        event::BrokerRegistered { broker: local, epoch: registered.epoch }.emit();
-        Ok(())
     }
 
     /// One life of the session: register, elect, and react until it ends.
