@@ -4,13 +4,13 @@ use super::keys;
 
 keys! {
     /// Shortest session time-out a member may ask for.
-    "group.min.session.timeout.ms": Int, default("6000"), unit("ms"), medium;
+    "group.min.session.timeout.ms": Int, default("6000"), unit("ms"), medium, works;
     /// Longest session time-out a member may ask for.
-    "group.max.session.timeout.ms": Int, default("1800000"), unit("ms"), medium;
+    "group.max.session.timeout.ms": Int, default("1800000"), unit("ms"), medium, works;
     /// How long an empty group waits for more members before its first rebalance.
-    "group.initial.rebalance.delay.ms": Int, default("3000"), unit("ms"), medium;
+    "group.initial.rebalance.delay.ms": Int, default("3000"), unit("ms"), medium, works;
     /// Members one group may have.
-    "group.max.size": Int, default("2147483647"), at_least(1), unit("members"), medium;
+    "group.max.size": Int, default("2147483647"), at_least(1), unit("members"), medium, works;
     /// Rebalance protocols offered: `classic` always, and with `consumer` that of KIP-848. Groups of the latter leave records in
     /// `__consumer_offsets` that Kafka 3.9 passes over: a Kafka 3.9 broker that comes to coordinate such a group does not know its members.
     "group.coordinator.rebalance.protocols": List, default("classic"),
@@ -22,23 +22,23 @@ keys! {
     /// Kafka's new group coordinator.
     "group.coordinator.new.enable": Boolean, default("false"), medium, internal, obsolete;
     /// Longest text a consumer may store with an offset.
-    "offset.metadata.max.bytes": Int, default("4096"), unit("bytes"), high;
+    "offset.metadata.max.bytes": Int, default("4096"), unit("bytes"), high, works;
     /// Batch size in which a coordinator reads the offsets back.
-    "offsets.load.buffer.size": Int, default("5242880"), at_least(1), unit("bytes"), high;
+    "offsets.load.buffer.size": Int, default("5242880"), at_least(1), unit("bytes"), high, works;
     /// Replicas of `__consumer_offsets`.
-    "offsets.topic.replication.factor": Short, default("3"), at_least(1), unit("replicas"), high;
+    "offsets.topic.replication.factor": Short, default("3"), at_least(1), unit("replicas"), high, works;
     /// Partitions of `__consumer_offsets`. Cannot change later.
-    "offsets.topic.num.partitions": Int, default("50"), at_least(1), unit("partitions"), high;
+    "offsets.topic.num.partitions": Int, default("50"), at_least(1), unit("partitions"), high, works;
     /// Segment size of `__consumer_offsets`.
-    "offsets.topic.segment.bytes": Int, default("104857600"), at_least(1), unit("bytes"), high;
+    "offsets.topic.segment.bytes": Int, default("104857600"), at_least(1), unit("bytes"), high, works;
     /// Compression of `__consumer_offsets`, by number: 0 none, 1 gzip, 2 snappy, 3 lz4, 4 zstd.
-    "offsets.topic.compression.codec": Int, default("0"), high;
+    "offsets.topic.compression.codec": Int, default("0"), high, works;
     /// How long the offsets of an empty group are kept.
-    "offsets.retention.minutes": Int, default("10080"), at_least(1), unit("min"), high;
+    "offsets.retention.minutes": Int, default("10080"), at_least(1), unit("min"), high, works;
     /// How often old offsets are looked for.
-    "offsets.retention.check.interval.ms": Long, default("600000"), at_least(1), unit("ms"), high;
+    "offsets.retention.check.interval.ms": Long, default("600000"), at_least(1), unit("ms"), high, works;
     /// How long a commit waits for its replicas.
-    "offsets.commit.timeout.ms": Int, default("5000"), at_least(1), unit("ms"), high;
+    "offsets.commit.timeout.ms": Int, default("5000"), at_least(1), unit("ms"), high, works;
     /// Acknowledgements a commit needs.
     "offsets.commit.required.acks": Short, default("-1"), unit("replicas"), high, obsolete;
     /// Session time-out in the consumer protocol (KIP-848).
