@@ -52,10 +52,14 @@ def test_a_full_disk_refuses_writes_serves_reads_and_resumes(brokers, coordinati
 
 
 @pytest.mark.dohle
-def test_after_a_failed_fsync_nothing_is_acknowledged_until_reopened(brokers, coordination):
-    """The fortieth fdatasync of each thread answers EIO: no acknowledgement rests on it, none is lost, and service resumes."""
-    injected = ("strace", "-f", "-o", "/dev/null", "-e", "trace=fdatasync,fsync", "-e", "inject=fdatasync,fsync:error=EIO:when=40")
-    broker = brokers(wrapper=injected, properties={"zookeeper.session.timeout.ms": 10_000})
+def test_after_a_failed_fsync_nothing_is_acknowledged_until_reopened(brokers, coordination, folder):
+    """Each thread's fortieth fdatasync of the segment answers EIO: no acknowledgement rests on it, none is lost, and service resumes.
+
+    Only of the segment: the only log dir is given up, as by Kafka, when its checkpoints cannot be written. And of two threads: a partition
+    whose disk fails three times within a minute is given up too."""
+    segment = folder / "broker" / "data" / "t-0" / f"{0:020}.log"
+    injected = ("strace", "-f", "-o", "/dev/null", "-P", segment, "-e", "trace=fdatasync,fsync", "-e", "inject=fdatasync,fsync:error=EIO:when=40")
+    broker = brokers(wrapper=injected, at=folder / "broker", properties={"zookeeper.session.timeout.ms": 10_000, "num.io.threads": 2})
     broker.start(60)
     broker.create_topic("t")
     acknowledged, refused = {}, 0

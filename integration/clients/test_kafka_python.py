@@ -7,7 +7,8 @@ import pytest
 from kafka import KafkaConsumer, KafkaProducer, TopicPartition
 from kafka.admin import KafkaAdminClient, NewTopic
 
-from harness.paths import TOOLS
+import harness.kafka_python  # noqa: F401
+from harness.paths import INTEGRATION, TOOLS
 from harness.process import run
 
 PASSED_BY_KAFKA = 51
@@ -64,8 +65,8 @@ def test_its_own_suite(brokers, coordination, kind, folder):
 
     def passed(*arguments):
         result = folder / "result.xml"
-        run([sys.executable, "-m", "pytest", "-p", "no:cacheprovider", "-q", "--timeout", "60", f"--junitxml={result}", *arguments], cwd=suite, seconds=170,
-            check=False, env={"KAFKA_VERSION": "3.9.0", "KAFKA_URI": f"kafka://{broker.bootstrap}", "KAFKA_ROOT": str(folder)})
+        run([sys.executable, "-m", "pytest", "-p", "no:cacheprovider", "-p", "harness.kafka_python", "-q", "--timeout", "60", f"--junitxml={result}", *arguments], cwd=suite, seconds=170,
+            check=False, env={"KAFKA_VERSION": "3.9.0", "KAFKA_URI": f"kafka://{broker.bootstrap}", "KAFKA_ROOT": str(folder), "PYTHONPATH": str(INTEGRATION)})
         cases = list(xml.etree.ElementTree.parse(result).iter("testcase"))
         bad = lambda case: any(case.find(how) is not None for how in ("failure", "error", "skipped"))  # noqa: E731
         return {case.get("name") for case in cases if not bad(case)}, {case.get("name") for case in cases if case.find("failure") is not None}
