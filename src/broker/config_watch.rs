@@ -9,7 +9,6 @@ use std::time::Duration;
 use actix::{
     Actor, ActorContext as _, ActorFutureExt as _, Addr, AsyncContext as _, Context, Handler, Message, WrapFuture as _,
 };
-use futures::future::join_all;
 use tokio::sync::oneshot;
 
 use super::ports::Ports;
@@ -96,10 +95,10 @@ pub async fn load(
     applier: &Applier,
     entities: Vec<Entity>,
 ) -> Result<Vec<Entity>, CoordinationError> {
-    let reads = join_all(entities.iter().map(|entity| coordinator.get(&entity.path()))).await;
+    let reads = coordinator.get_many(&entities.iter().map(Entity::path).collect::<Vec<_>>()).await?;
     let mut stored = Vec::with_capacity(entities.len());
     for (entity, read) in entities.into_iter().zip(reads) {
-        match read?.map(|(data, _)| config_znode::decode(&data)).transpose() {
+        match read.map(|(data, _)| config_znode::decode(&data)).transpose() {
             Ok(settings) => stored.push((entity, settings.unwrap_or_default())),
             Err(error) => event::ZnodeUnreadable { path: entity.path(), cause: error.to_string() }.emit(),
         }

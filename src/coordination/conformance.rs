@@ -60,6 +60,7 @@ pub(super) fn run<F: Future<Output = ()>>(test: F) {
 
 suite![
     a_znode_lives_and_dies,
+    many_are_read_as_one_by_one,
     null_data_reads_as_empty,
     parents_must_be_there,
     versions_are_checked,
@@ -123,6 +124,22 @@ async fn a_znode_lives_and_dies(ensemble: &dyn Ensemble) {
     assert_eq!(zk.exists("/a").await, Ok(Some(set)));
     assert_eq!(zk.delete("/a", Some(1)).await, Ok(()));
     assert_eq!(zk.get("/a").await, Ok(None));
+}
+
+async fn many_are_read_as_one_by_one(ensemble: &dyn Ensemble) {
+    let zk = ensemble.session().await;
+    assert_eq!(zk.get_many(&[]).await, Ok(Vec::new()));
+    // Every third is there, one changed just before the request, and they fill more than one request.
+    let paths = (0..250).map(|number| format!("/many-{number}")).collect::<Vec<_>>();
+    for path in paths.iter().step_by(3) {
+        make(&*zk, path).await;
+    }
+    let (set, read) = futures::join!(zk.set("/many-240", b"new", None), zk.get_many(&paths));
+    let (set, read) = (set.expect("it is there"), read.expect("readable"));
+    assert_eq!(read.get(240), Some(&Some((b"new".to_vec(), set))));
+    assert_eq!(Ok(read), join_all(paths.iter().map(|path| zk.get(path))).await.into_iter().collect());
+    let bad = zk.get_many(&["/many-0".to_owned(), "relative".to_owned()]).await;
+    assert!(matches!(bad, Err(CoordinationError::Refused(_))), "{bad:?}");
 }
 
 async fn null_data_reads_as_empty(ensemble: &dyn Ensemble) {

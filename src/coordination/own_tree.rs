@@ -132,6 +132,10 @@ impl Coordinator for OwnTree {
         self.asked(|inner| inner.get(path))
     }
 
+    fn get_many(&self, paths: &[String]) -> Reply<Vec<Option<(Vec<u8>, Stat)>>> {
+        self.asked(|inner| inner.get_many(paths))
+    }
+
     fn exists(&self, path: &str) -> Reply<Option<Stat>> {
         self.asked(|inner| inner.exists(path))
     }

@@ -17,6 +17,7 @@ use std::rc::{Rc, Weak};
 use std::task::{Context, Poll, Waker};
 use std::time::Duration;
 
+use futures::future::try_join_all;
 use tokio::sync::{mpsc, watch};
 use zookeeper_client as zk;
 
@@ -31,6 +32,9 @@ use crate::model::Timestamp;
 const RETRY_WAIT: Duration = Duration::from_secs(1);
 /// How long [`Coordinator::close`] waits for the ensemble's answer. Without one the session ends by itself.
 const CLOSE_WAIT: Duration = Duration::from_secs(5);
+/// Znodes read by one request: enough that the request costs little beside them, few enough that large ones make no answer of
+/// hundreds of MiB.
+const READS_IN_REQUEST: usize = 100;
 
 /// Sessions with an ensemble. Cloning gives another handle of the same. Lives on one thread, within a `LocalSet`.
 #[derive(Clone, Debug)]
@@ -284,6 +288,26 @@ impl Coordinator for ZooKeeper {
         })
     }
 
+    fn get_many(&self, paths: &[String]) -> Reply<Vec<Option<(Vec<u8>, Stat)>>> {
+        let requests = paths.chunks(READS_IN_REQUEST).map(|paths| {
+            let (paths, valid) = (paths.to_vec(), paths.iter().try_for_each(|path| path::check(path, false)));
+            self.request(valid, |client| async move {
+                let mut reader = client.new_multi_reader();
+                for path in &paths {
+                    reader.add_get_data(path).map_err(|error| port_error(error, path))?;
+                }
+                let results = reader.commit().await.map_err(|error| port_error(error, "many znodes"))?;
+                results
+                    .into_iter()
+                    .zip(&paths)
+                    .map(|(result, path)| port_data(result, path))
+                    .collect::<Result<Vec<_>, _>>()
+            })
+        });
+        let requests = requests.collect::<Vec<_>>();
+        Box::pin(async { Ok(try_join_all(requests).await?.into_iter().flatten().collect()) })
+    }
+
     fn exists(&self, path: &str) -> Reply<Option<Stat>> {
         let name = path.to_owned();
         self.request(path::check(path, false), |client| async move {
@@ -464,6 +488,15 @@ fn port_stat(stat: &zk::Stat) -> Stat {
         version: stat.version,
         ephemeral_owner: stat.ephemeral_owner,
         children: stat.num_children,
+    }
+}
+
+fn port_data(result: zk::MultiReadResult, path: &str) -> Result<Option<(Vec<u8>, Stat)>, CoordinationError> {
+    match result {
+        zk::MultiReadResult::Data { data, stat } => Ok(Some((data, port_stat(&stat)))),
+        zk::MultiReadResult::Error { err: zk::Error::NoNode } => Ok(None),
+        zk::MultiReadResult::Error { err } => Err(port_error(err, path)),
+        other => Err(CoordinationError::unexpected(&other)),
     }
 }
 

@@ -8,10 +8,10 @@ impl Running {
         let coordinator = Rc::clone(&self.parts.coordinator);
         let ids = coordinator.children(broker::IDS).await?;
         let ids = ids.iter().filter_map(|name| broker::id_of(name)).collect::<Vec<_>>();
-        let reads = join_all(ids.iter().map(|id| coordinator.get(&broker::path(*id)))).await;
+        let reads = coordinator.get_many(&ids.iter().map(|id| broker::path(*id)).collect::<Vec<_>>()).await?;
         let (mut live, mut images) = (BTreeMap::new(), BTreeMap::new());
         for (id, read) in ids.into_iter().zip(reads) {
-            let Some((data, stat)) = read? else { continue };
+            let Some((data, stat)) = read else { continue };
             match broker::Registration::decode(&data) {
                 Ok(registration) => {
                     live.insert(id, BrokerEpoch(stat.czxid));
@@ -58,10 +58,10 @@ impl Running {
 
     pub(super) async fn read_topics(&self, names: Vec<TopicName>) -> Result<Event, Stop> {
         let coordinator = &*self.parts.coordinator;
-        let reads = join_all(names.iter().map(|name| coordinator.get(&topic::path(name)))).await;
+        let reads = coordinator.get_many(&names.iter().map(topic::path).collect::<Vec<_>>()).await?;
         let mut found = Vec::new();
         for (name, read) in names.into_iter().zip(reads) {
-            let assignment = read?.map(|(data, _)| topic::TopicAssignment::decode(&data));
+            let assignment = read.map(|(data, _)| topic::TopicAssignment::decode(&data));
             match assignment.transpose() {
                 Ok(assignment) => found.push((name, assignment)),
                 Err(error) => event::ZnodeUnreadable { path: topic::path(&name), cause: error.to_string() }.emit(),
@@ -73,7 +73,7 @@ impl Running {
                 .flat_map(|assignment| assignment.partitions.keys())
                 .map(|index| topic::state_path(name, *index))
         });
-        let mut states = join_all(wanted.map(|path| coordinator.get(&path)).collect::<Vec<_>>()).await.into_iter();
+        let mut states = coordinator.get_many(&wanted.collect::<Vec<_>>()).await?.into_iter();
         let mut topics = Vec::new();
         for (name, assignment) in found {
             let Some(assignment) = assignment else {
@@ -87,7 +87,7 @@ impl Running {
                 written: BTreeMap::new(),
             };
             for (index, partition) in assignment.partitions {
-                if let Some((data, stat)) = states.next().transpose()?.flatten() {
+                if let Some((data, stat)) = states.next().flatten() {
                     match topic::PartitionState::decode(&data) {
                         Ok(state) => {
                             record.states.insert(index, from_znode(state, PartitionEpoch(stat.version)));
