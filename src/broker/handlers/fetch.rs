@@ -6,6 +6,8 @@ use std::ops::RangeInclusive;
 use std::sync::Arc;
 use std::time::Duration;
 
+use self::located::Located;
+use self::look::Look;
 use self::progress::{Progresses, held_until, is_throttled, tell_progress};
 use super::super::caught_up::Told;
 use super::super::directory::{FetchWaiter, PartitionHandle};
@@ -14,22 +16,20 @@ use super::super::fetch_slots::SessionSlot;
 use super::super::peer::Peer;
 use super::super::ports::random;
 use super::Unanswerable;
-use crate::machine::fetch_session::{
-    Answered, Begun, Key, NO_SESSION, Request as SessionRequest, Sessions, TopicKey, Wanted,
-};
+use crate::machine::fetch_session::{Begun, Key, NO_SESSION, Request as SessionRequest, Sessions, TopicKey, Wanted};
 use crate::model::limits::CONVERTED_ANSWER_BYTES_MAX;
-use crate::model::{BrokerEpoch, BrokerId, Bug, ErrorCode, LeaderEpoch, Moment, Offset, PartitionIndex, TopicId};
+use crate::model::{BrokerEpoch, BrokerId, Bug, ErrorCode, LeaderEpoch, Offset, PartitionIndex, TopicId};
 use crate::storage::log::{Read, ReadError, ReadRequest, Slice, Wait};
-use crate::telemetry::{Event as _, event};
 use crate::wire::message::fetch::{
-    AbortedTransaction, EpochEndOffset, FetchRequest, FetchResponse, FetchableTopicResponse, LeaderIdAndEpoch,
-    NodeEndpoint, PartitionData,
+    FetchRequest, FetchResponse, FetchableTopicResponse, LeaderIdAndEpoch, NodeEndpoint, PartitionData,
 };
 use crate::wire::record::Codec;
 use crate::wire::record::legacy::LegacyMagic;
-use crate::wire::{Decoder, Encoded, Payload, RequestHeader, Str, encode_response};
+use crate::wire::{Decoder, Encoded, RequestHeader, Str, encode_response};
 
 mod downgrade;
+mod located;
+mod look;
 mod progress;
 
 pub(super) const VERSIONS: RangeInclusive<i16> = 0..=17;
@@ -58,22 +58,6 @@ pub(in crate::broker) struct FetchAnswer {
     pub(in crate::broker) encoded: Encoded,
     /// The records.
     pub(in crate::broker) slices: Vec<Slice>,
-}
-
-/// What one look at the partitions found.
-#[derive(Default)]
-struct Look {
-    partitions: Vec<(Key, PartitionData, Option<Answered>)>,
-    slices: Vec<Slice>,
-    bytes: usize,
-    /// Something that must be told at once.
-    urgent: bool,
-    /// Bytes of throttled partitions.
-    throttled_bytes: usize,
-    /// Partitions were left out because of the quota: until then.
-    held_until: Option<Moment>,
-    /// Partitions to watch, and the offset beyond which they have news: of the high watermark, or for a follower of the log's end.
-    watch: Vec<(PartitionHandle, Offset)>,
 }
 
 struct Limits<'s> {
@@ -198,12 +182,14 @@ async fn look_until(
     let bytes_min = usize::try_from(request.min_bytes).unwrap_or(0).min(limits.bytes_max);
     let wait = Duration::from_millis(u64::try_from(request.max_wait_ms).unwrap_or(0)).min(WAIT_MAX);
     let deadline = env.ports.clock.moment().after(wait);
+    let mut located = Located::new(env, wanted);
     let known = match limits.replica {
-        Some(replica) => tell_progress(env, told, wanted, (replica, limits.replica_epoch)).await,
+        Some(replica) => tell_progress(env, told, &located, (replica, limits.replica_epoch)).await,
         None => Progresses::default(),
     };
     loop {
-        let look = look(env, wanted, limits, &known).await;
+        located.refresh(env);
+        let look = look(env, &located, limits, &known).await;
         let now = env.ports.clock.moment();
         let left = deadline.since(now);
         if look.urgent || bytes_min <= look.bytes || left.is_zero() || wanted.is_empty() {
@@ -212,38 +198,39 @@ async fn look_until(
         let waiter = Arc::new(FetchWaiter::default());
         for (partition, beyond) in &look.watch {
             match limits.replica {
-                Some(_) => partition.published.watch_end(*beyond, &waiter),
-                None => partition.published.watch(*beyond, &waiter),
+                Some(_) => partition.watch_end(*beyond, &waiter),
+                None => partition.watch(*beyond, &waiter),
             }
         }
         // What the quota holds back is news when that is over.
         let wait = look.held_until.map_or(left, |until| left.min(until.since(now)));
         let timed_out = tokio::time::timeout(wait, waiter.woken()).await.is_err();
         if timed_out && wait == left {
-            return self::look(env, wanted, limits, &known).await;
+            located.refresh(env);
+            return self::look(env, &located, limits, &known).await;
         }
     }
 }
 
 /// One look at every partition, in order.
-async fn look(env: &Env, wanted: &[(&Key, &Wanted)], limits: &Limits<'_>, known: &Progresses) -> Look {
+async fn look(env: &Env, located: &Located<'_>, limits: &Limits<'_>, known: &Progresses) -> Look {
     let held_until = held_until(env, known);
     let mut look = Look::default();
-    for &(key, wanted) in wanted {
+    for (key, wanted, found) in located.iter() {
         let index = key.1;
-        let partition = match find(env, key) {
+        let partition = match found {
             Ok(partition) => partition,
             Err(error) => {
-                look.fail(key, index, error, env, limits);
+                look.fail(key, index, *error, env, limits);
                 continue;
             }
         };
-        if let Err(error) = may_read(&partition, wanted, limits) {
+        if let Err(error) = may_read(partition, wanted, limits) {
             look.fail(key, index, error, env, limits);
             continue;
         }
-        if let Some(nearest) = nearest(env, key, &partition, wanted, limits) {
-            look.preferred(key, &partition, nearest);
+        if let Some(nearest) = nearest(env, key, partition, wanted, limits) {
+            look.preferred(key, partition, nearest);
             continue;
         }
         match known.parted.get(key) {
@@ -252,28 +239,28 @@ async fn look(env: &Env, wanted: &[(&Key, &Wanted)], limits: &Limits<'_>, known:
                 continue;
             }
             Some(Ok((epoch, end))) => {
-                look.diverging(key, &partition, *epoch, *end);
+                look.diverging(key, partition, *epoch, *end);
                 continue;
             }
             None => {}
         }
-        let is_throttled = limits.replica.is_some() && is_throttled(env, &partition, key.1);
+        let is_throttled = limits.replica.is_some() && is_throttled(env, partition, key.1);
         if held_until.is_some() && is_throttled && known.behind.contains(key) {
             look.held_until = held_until;
-            look.found(key, &partition, None, wanted, limits);
+            look.found(key, partition, None, wanted, limits);
             continue;
         }
-        if let Err(error) = understands(&partition, limits) {
+        if let Err(error) = understands(partition, limits) {
             look.fail(key, index, error, env, limits);
             continue;
         }
-        match read(env, &partition, wanted, limits, &look).await {
+        match read(env, partition, wanted, limits, &look).await {
             Ok((found, upper_bound)) => {
-                look.watch.push((partition.clone(), upper_bound.max(wanted.offset)));
+                look.watch.push((Arc::clone(&partition.published), upper_bound.max(wanted.offset)));
                 if is_throttled {
                     look.throttled_bytes += found.as_ref().map_or(0, |slice| slice.len);
                 }
-                look.found(key, &partition, found, wanted, limits);
+                look.found(key, partition, found, wanted, limits);
             }
             Err(error) => look.unreadable(key, &error),
         }
@@ -318,145 +305,6 @@ async fn read(
         Read::Batches(slice) => Ok((Some(slice), upper_bound)),
         Read::Empty | Read::WouldWait => Ok((None, upper_bound)),
     }
-}
-
-impl Look {
-    fn fail(&mut self, key: &Key, index: PartitionIndex, error: ErrorCode, env: &Env, limits: &Limits<'_>) {
-        let mut data = PartitionData {
-            partition_index: index.0,
-            error_code: error,
-            high_watermark: -1,
-            records: Payload::EMPTY,
-            ..Default::default()
-        };
-        let is_elsewhere = matches!(error, ErrorCode::NotLeaderOrFollower | ErrorCode::FencedLeaderEpoch);
-        if is_elsewhere && limits.names_leader {
-            data.current_leader = current_leader(env, key);
-        }
-        self.partitions.push((key.clone(), data, None));
-        self.urgent = true;
-    }
-
-    /// The follower has what we do not: it cuts that off, and asks again.
-    fn diverging(&mut self, key: &Key, partition: &PartitionHandle, epoch: LeaderEpoch, end: Offset) {
-        let published = &partition.published;
-        let data = PartitionData {
-            partition_index: key.1.0,
-            high_watermark: published.high_watermark().0,
-            last_stable_offset: published.last_stable_offset().0,
-            log_start_offset: published.log.log_start_offset().0,
-            diverging_epoch: EpochEndOffset { epoch: epoch.0, end_offset: end.0 },
-            records: Payload::EMPTY,
-            ..Default::default()
-        };
-        self.partitions.push((key.clone(), data, None));
-        self.urgent = true;
-    }
-
-    /// A replica that is nearer to the consumer has it too: it goes there.
-    fn preferred(&mut self, key: &Key, partition: &PartitionHandle, nearest: BrokerId) {
-        let published = &partition.published;
-        let data = PartitionData {
-            partition_index: key.1.0,
-            high_watermark: published.high_watermark().0,
-            last_stable_offset: published.last_stable_offset().0,
-            log_start_offset: published.log.log_start_offset().0,
-            preferred_read_replica: nearest.0,
-            records: Payload::EMPTY,
-            ..Default::default()
-        };
-        self.partitions.push((key.clone(), data, None));
-        self.urgent = true;
-    }
-
-    fn unreadable(&mut self, key: &Key, error: &ReadError) {
-        let code = match error {
-            ReadError::OutOfRange { .. } => ErrorCode::OffsetOutOfRange,
-            ReadError::Corrupt(_) => ErrorCode::CorruptMessage,
-            ReadError::Disk(_) => ErrorCode::KafkaStorageError,
-        };
-        if code != ErrorCode::OffsetOutOfRange {
-            event::ReadFailed { cause: error.to_string() }.emit();
-        }
-        let data = PartitionData {
-            partition_index: key.1.0,
-            error_code: code,
-            high_watermark: -1,
-            records: Payload::EMPTY,
-            ..Default::default()
-        };
-        self.partitions.push((key.clone(), data, None));
-        self.urgent = true;
-    }
-
-    fn found(
-        &mut self,
-        key: &Key,
-        partition: &PartitionHandle,
-        found: Option<Slice>,
-        wanted: &Wanted,
-        limits: &Limits<'_>,
-    ) {
-        let published = &partition.published;
-        let high_watermark = published.high_watermark();
-        let log_start_offset = published.log.log_start_offset();
-        let answered = Answered { high_watermark, log_start_offset };
-        if found.is_none() && limits.answered.is_some_and(|sessions| !sessions.has_news(key, answered)) {
-            return;
-        }
-        let aborted = match &found {
-            Some(slice) if limits.read_committed => {
-                published.log.aborted_transactions(wanted.offset, slice.next_offset)
-            }
-            _ => vec![],
-        };
-        let aborted = aborted.into_iter().map(|aborted| AbortedTransaction {
-            producer_id: aborted.producer_id.0,
-            first_offset: aborted.first_offset.0,
-        });
-        let data = PartitionData {
-            partition_index: key.1.0,
-            high_watermark: high_watermark.0,
-            last_stable_offset: published.last_stable_offset().0,
-            log_start_offset: log_start_offset.0,
-            aborted_transactions: limits.read_committed.then(|| aborted.collect()),
-            records: self.take_slice(found),
-            ..Default::default()
-        };
-        self.partitions.push((key.clone(), data, Some(answered)));
-    }
-
-    fn take_slice(&mut self, slice: Option<Slice>) -> Payload {
-        let Some(slice) = slice else { return Payload::EMPTY };
-        let (Ok(token), Ok(len)) = (u32::try_from(self.slices.len()), u32::try_from(slice.len)) else {
-            return Payload::EMPTY;
-        };
-        self.bytes += slice.len;
-        self.slices.push(slice);
-        Payload::External { token, len }
-    }
-}
-
-fn find(env: &Env, key: &Key) -> Result<PartitionHandle, ErrorCode> {
-    let (topic, index) = key;
-    let image = env.metadata.load();
-    let (name, id) = match topic {
-        TopicKey::Name(name) => (name.as_str(), None),
-        TopicKey::Id(id) if id.is_zero() => return Err(ErrorCode::UnknownTopicId),
-        TopicKey::Id(id) => {
-            let (name, _) = image.topic_by_id(*id).ok_or(ErrorCode::UnknownTopicId)?;
-            (name.as_str(), Some(*id))
-        }
-    };
-    let known = image.topics.get(name).is_some_and(|topic| topic.partitions.contains_key(index));
-    if !known {
-        return Err(ErrorCode::UnknownTopicOrPartition);
-    }
-    let partition = env.directory.find(name, *index).ok_or_else(|| env.directory.absence(name, *index))?;
-    if id.is_some_and(|id| id != partition.published.topic_id) {
-        return Err(ErrorCode::InconsistentTopicId);
-    }
-    Ok(partition)
 }
 
 /// Whether this broker may answer: it leads, or it follows and is asked by a consumer that knows such replicas.

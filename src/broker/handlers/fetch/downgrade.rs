@@ -2,7 +2,8 @@
 
 use std::sync::Arc;
 
-use super::{Look, find};
+use super::Look;
+use super::located::find;
 use crate::broker::env::Env;
 use crate::machine::fetch_session::{Key, TopicKey, Wanted};
 use crate::model::{ErrorCode, Offset};

@@ -5,13 +5,14 @@ use std::collections::{BTreeMap, BTreeSet};
 
 use futures::future::join_all;
 
-use super::{fence, find};
+use super::fence;
+use super::located::{Located, find};
 use crate::broker::ask;
 use crate::broker::caught_up::Told;
 use crate::broker::directory::PartitionHandle;
 use crate::broker::env::Env;
 use crate::broker::partition::{PartitionCommand, Progress};
-use crate::machine::fetch_session::{Key, Wanted};
+use crate::machine::fetch_session::Key;
 use crate::model::{BrokerEpoch, BrokerId, ErrorCode, LeaderEpoch, Moment, Offset, PartitionIndex};
 
 /// How far a follower is with the partitions that it asks for.
@@ -28,16 +29,16 @@ pub(super) struct Progresses {
 pub(super) async fn tell_progress(
     env: &Env,
     told: &mut Told,
-    wanted: &[(&Key, &Wanted)],
+    located: &Located<'_>,
     replica: (BrokerId, Option<BrokerEpoch>),
 ) -> Progresses {
     told.by(replica.0);
     // Before any look at a log's end: who has all that is there then had it now.
     let now = env.ports.clock.moment();
     let mut asked = Vec::new();
-    for &(key, wanted) in wanted {
-        let Ok(partition) = find(env, key) else { continue };
-        if fence(&partition, wanted.current_leader_epoch).is_err() || told.rests(key, &partition, wanted, now) {
+    for (key, wanted, found) in located.iter() {
+        let Ok(partition) = found else { continue };
+        if fence(partition, wanted.current_leader_epoch).is_err() || told.rests(key, partition, wanted, now) {
             continue;
         }
         let (offset, last_epoch, log_start) = (wanted.offset, wanted.last_fetched_epoch, wanted.log_start_offset);
@@ -68,7 +69,7 @@ pub(super) async fn tell_progress(
                 None
             }
         };
-        told.told(key, &partition, wanted, rests);
+        told.told(key, partition, wanted, rests);
     }
     known
 }
