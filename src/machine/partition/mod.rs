@@ -432,7 +432,13 @@ impl<Ticket> Partition<Ticket> {
         effects: &mut Vec<Effect<Ticket>>,
     ) {
         self.assigned(now, leadership, effects);
-        if let Role::Leader { wish, .. } = &mut self.role {
+        if let Role::Leader { followers, wish, .. } = &mut self.role {
+            // Who was to join had caught up, as the members of the ISR have.
+            for id in asked.iter().flatten() {
+                if let Some(follower) = followers.get_mut(id) {
+                    *follower = Follower::unknown(Some(now));
+                }
+            }
             *wish = asked;
         }
     }
