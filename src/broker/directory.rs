@@ -14,6 +14,8 @@ use tokio::sync::Notify;
 use super::partition::PartitionActor;
 use super::placement::LoopId;
 use super::settings::TopicSettings;
+use crate::machine::isr_change::IsrChange;
+use crate::machine::partition::Leadership;
 use crate::model::{ErrorCode, LeaderEpoch, Offset, PartitionIndex, TopicId, TopicName, TopicPartition};
 use crate::storage::log::LogView;
 
@@ -111,6 +113,8 @@ pub struct Published {
     pub log: Arc<LogView>,
     role: ArcSwap<Role>,
     settings: ArcSwap<TopicSettings>,
+    /// For the actor that comes after this one.
+    standing: Mutex<Option<Standing>>,
     high_watermark: AtomicI64,
     last_stable_offset: AtomicI64,
     /// Consumers, who wait for the high watermark.
@@ -140,6 +144,15 @@ impl Role {
     }
 }
 
+/// How it stands with a leadership: what the controller said when it began is not what holds once the ISR has changed.
+#[derive(Clone, PartialEq, Eq, Debug)]
+pub struct Standing {
+    /// With the ISR that holds, as the leader last heard.
+    pub leadership: Leadership,
+    /// The wish for another one that was not answered.
+    pub asked: Option<IsrChange>,
+}
+
 /// A fetch that waits for records. Woken once; it looks again itself.
 #[derive(Debug, Default)]
 pub struct FetchWaiter {
@@ -165,6 +178,7 @@ impl Published {
             log,
             role: ArcSwap::from_pointee(Role { leader_epoch: LeaderEpoch::NONE, epoch_start: None, following: false }),
             settings: ArcSwap::new(settings),
+            standing: Mutex::default(),
             high_watermark: AtomicI64::new(high_watermark.0),
             last_stable_offset: AtomicI64::new(high_watermark.0),
             waiters: Mutex::default(),
@@ -222,6 +236,17 @@ impl Published {
         lock(&self.followers).wake_where(|_| true);
     }
 
+    /// How it stands with the leadership that was the partition's last.
+    #[must_use]
+    pub fn standing(&self) -> Option<Standing> {
+        lock(&self.standing).clone()
+    }
+
+    /// For the partition's actor.
+    pub(super) fn set_standing(&self, standing: Standing) {
+        *lock(&self.standing) = Some(standing);
+    }
+
     /// For the partition's actor.
     pub(super) fn set_settings(&self, settings: Arc<TopicSettings>) {
         self.settings.store(settings);
@@ -246,8 +271,8 @@ impl Published {
     }
 }
 
-fn lock(waiters: &Mutex<Waiters>) -> MutexGuard<'_, Waiters> {
-    waiters.lock().unwrap_or_else(PoisonError::into_inner)
+fn lock<T>(shared: &Mutex<T>) -> MutexGuard<'_, T> {
+    shared.lock().unwrap_or_else(PoisonError::into_inner)
 }
 
 impl Waiters {

@@ -151,8 +151,7 @@ impl IsrChanges {
         self.link = link;
         let mut told = Vec::new();
         for (change, answer) in answers {
-            // Not the controller any more, or not yet: the one that is will be asked.
-            if matches!(answer, Err(ErrorCode::NotController | ErrorCode::UnknownServerError)) {
+            if is_asked_again(&answer) {
                 continue;
             }
             if let Some(wish) = take_answered(&mut self.wishes, &change, |wish| &wish.change) {
@@ -160,6 +159,8 @@ impl IsrChanges {
             }
         }
         ctx.spawn(join_all(told).into_actor(self).map(|_, _, _| ()));
+        // Of a topic that is deleted, or a partition that failed: whoever comes next has wishes of its own.
+        self.wishes.retain(|_, wish| wish.partition.connected());
         if !self.wishes.is_empty() {
             ctx.run_later(RETRY, |actor, ctx| actor.ask(ctx));
         }
@@ -175,6 +176,19 @@ async fn connect(
     let mut link = Link::open(ports, address, &local.to_string(), PATIENCE).await?;
     let version = link.offered(PATIENCE).await?.newest::<AlterPartitionRequest>(ALTER_PARTITION)?;
     Ok(Connection { controller, link, version })
+}
+
+/// Whether an answer says nothing about the wish: who gave it is not the controller any more, or not yet, or one that has not read the
+/// topic yet. Kafka's leaders wait for news of an unknown topic, which do not come when there is nothing new about it; the wish may have
+/// been granted before, by another controller, and counts until that is known.
+fn is_asked_again(answer: &IsrAnswer) -> bool {
+    matches!(
+        answer,
+        Err(ErrorCode::NotController
+            | ErrorCode::UnknownServerError
+            | ErrorCode::UnknownTopicId
+            | ErrorCode::UnknownTopicOrPartition)
+    )
 }
 
 /// The wish that was answered; another one of the same partition that came meanwhile stays, to be asked for.
@@ -340,6 +354,19 @@ mod tests {
         let by_id = answers(2, &response);
         let found = by_id.get(&("", TopicId([b'a'; 16]), 1)).map(|found| answer_of(found));
         assert_eq!(found, Some(Err(ErrorCode::InvalidUpdateVersion)));
+    }
+
+    #[test]
+    fn who_does_not_know_the_topic_yet_is_asked_again() {
+        let unknown = [
+            ErrorCode::NotController,
+            ErrorCode::UnknownServerError,
+            ErrorCode::UnknownTopicId,
+            ErrorCode::UnknownTopicOrPartition,
+        ];
+        assert!(unknown.into_iter().all(|code| is_asked_again(&Err(code))));
+        let told = [ErrorCode::FencedLeaderEpoch, ErrorCode::InvalidUpdateVersion, ErrorCode::IneligibleReplica];
+        assert!(!told.into_iter().any(|code| is_asked_again(&Err(code))));
     }
 
     #[test]

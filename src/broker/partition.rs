@@ -25,7 +25,7 @@ pub(in crate::broker) use self::following::cut;
 pub use self::moving::MovingStep;
 use self::turn::{Answer, Answers, Request, Turn};
 use super::caught_up::{CaughtUp, Resting};
-use super::directory::{Published, Role};
+use super::directory::{Published, Role, Standing};
 use super::inbox::Inbox;
 use super::isr_changes::{IsrChanges, Wish};
 use super::placement::Placement;
@@ -74,6 +74,8 @@ pub struct PartitionActor {
     deleting: BTreeMap<u64, oneshot::Sender<Result<Offset, ErrorCode>>>,
     /// How many did.
     deletions: u64,
+    /// The last wish for another ISR.
+    asked: Option<IsrChange>,
     /// Followers that have everything, of whom is not told with each fetch.
     resting: Resting,
     /// When the one timer fires; `None` when none is armed.
@@ -201,6 +203,7 @@ impl PartitionActor {
             effects: Vec::new(),
             deleting: BTreeMap::new(),
             deletions: 0,
+            asked: None,
             resting: Resting::default(),
             timer: Timer::default(),
             failed: false,
@@ -330,10 +333,44 @@ impl PartitionActor {
         self.role_changed(Event::Assigned(leadership), is_led, ctx);
     }
 
+    /// Goes on with the leadership of the actor before this one.
+    fn resume(&mut self, Standing { leadership, asked }: Standing, ctx: &mut Context<Self>) {
+        if self.machine.begins(&leadership)
+            && let Some(log) = &mut self.log
+        {
+            log.start_leader_epoch(leadership.leader_epoch);
+        }
+        let wish = asked.as_ref().map(|change| change.isr.clone());
+        self.asked.clone_from(&asked);
+        self.role_changed(Event::Resumed { leadership, wish }, true, ctx);
+        if let Some(change) = asked {
+            // It waits for room: a wish that may have been granted cannot be given up.
+            let asked = self.isr_changes.send(Wish { change, partition: ctx.address() });
+            ctx.spawn(asked.into_actor(self).map(|_, _, _| ()));
+        }
+    }
+
+    fn isr_altered(&mut self, answer: IsrAnswer, ctx: &mut Context<Self>) {
+        self.hear_of_resting(ctx);
+        self.resting.take_all();
+        self.step(Event::IsrAltered(answer), ctx);
+        self.note_standing();
+        self.answers.send();
+    }
+
+    /// What the next actor goes on from, should this one die.
+    fn note_standing(&mut self) {
+        self.asked.take_if(|_| !self.machine.wishes());
+        if let Some(leadership) = self.machine.leadership() {
+            self.published.set_standing(Standing { leadership: leadership.clone(), asked: self.asked.clone() });
+        }
+    }
+
     fn role_changed(&mut self, event: Event<Answer>, is_led: bool, ctx: &mut Context<Self>) {
         self.hear_of_resting(ctx);
         self.resting.take_all();
         self.step(event, ctx);
+        self.note_standing();
         self.answers.send();
         self.publish(self.machine.high_watermark());
         let (leader_epoch, epoch_start) = (self.machine.leader_epoch(), self.machine.epoch_start());
@@ -429,6 +466,7 @@ impl Handler<PartitionCommand> for PartitionActor {
         match command {
             PartitionCommand::Append { items } => self.append(items, ctx),
             PartitionCommand::Assign(leadership) => self.assign(leadership, ctx),
+            PartitionCommand::Resume(standing) => self.resume(standing, ctx),
             PartitionCommand::Fence => self.role_changed(Event::Fenced, false, ctx),
             PartitionCommand::Configure(settings) => self.configure(settings, ctx),
             PartitionCommand::DeleteRecords { before, deadline, live, reply } => {
@@ -452,12 +490,7 @@ impl Handler<PartitionCommand> for PartitionActor {
             PartitionCommand::FollowerFetched { replica, offset, last_epoch, log_start, reply } => {
                 let _gone = reply.send(self.follower_fetched(replica, offset, last_epoch, log_start, ctx));
             }
-            PartitionCommand::IsrAltered(answer) => {
-                self.hear_of_resting(ctx);
-                self.resting.take_all();
-                self.step(Event::IsrAltered(answer), ctx);
-                self.answers.send();
-            }
+            PartitionCommand::IsrAltered(answer) => self.isr_altered(answer, ctx),
             PartitionCommand::FetchPosition { leader_epoch, reply } => self.fetch_position(leader_epoch, reply, ctx),
             PartitionCommand::Replicate(replication) => self.replicate(replication, ctx),
             PartitionCommand::Truncate { leader_epoch, to, reply } => self.truncate(leader_epoch, to, reply, ctx),
@@ -506,7 +539,6 @@ impl Handler<NotAsked> for PartitionActor {
     type Result = ();
 
     fn handle(&mut self, NotAsked: NotAsked, ctx: &mut Context<Self>) {
-        self.step(Event::IsrAltered(Err(ErrorCode::OperationNotAttempted)), ctx);
-        self.answers.send();
+        self.isr_altered(Err(ErrorCode::OperationNotAttempted), ctx);
     }
 }

@@ -17,7 +17,7 @@ use futures::stream::{self, StreamExt as _};
 use tokio::sync::{Semaphore, oneshot, watch};
 
 use super::cleaner::Cleaner;
-use super::directory::{self, Directory, PartitionHandle, Published};
+use super::directory::{self, Directory, PartitionHandle, Published, Standing};
 use super::fetcher::{FetcherId, Follow};
 use super::fetchers::{Fetchers, FetchersParts};
 use super::groups::{Groups, Tenure, Tenures};
@@ -152,6 +152,8 @@ struct Replica {
     deaths: Intensity,
     /// What was published when its actor died.
     last_words: LastWords,
+    /// And how it stood with its leadership.
+    standing: Option<Standing>,
     /// Counts the actors of this replica, so that a late death notice of an earlier one is told apart.
     incarnation: u64,
     /// `None` while it is down.
@@ -403,7 +405,12 @@ impl Replicas {
         replica.handle = Some(handle.clone());
         if let Some(leadership) = &replica.leadership {
             // A fresh mailbox has room.
-            let _queued = handle.addr.try_send(PartitionCommand::Assign(leadership.clone()));
+            let told = taken_up(leadership, replica.standing.take());
+            if let PartitionCommand::Resume(standing) = &told {
+                // It may die before it has taken it.
+                handle.published.set_standing(standing.clone());
+            }
+            let _queued = handle.addr.try_send(told);
         }
         self.follow(&id, ctx.address());
         self.coordinate([&id], &ctx.address());
@@ -427,6 +434,16 @@ impl Replicas {
     }
 }
 
+/// What a fresh actor is told: where the one before it was in the same leadership, or how another one begins.
+fn taken_up(leadership: &Leadership, standing: Option<Standing>) -> PartitionCommand {
+    let same = standing.filter(|standing| {
+        let known = &standing.leadership;
+        (known.leader, known.leader_epoch) == (leadership.leader, leadership.leader_epoch)
+            && leadership.partition_epoch <= known.partition_epoch
+    });
+    same.map_or_else(|| PartitionCommand::Assign(leadership.clone()), PartitionCommand::Resume)
+}
+
 impl Replica {
     fn down(topic_id: TopicId) -> Self {
         Self {
@@ -434,6 +451,7 @@ impl Replica {
             leadership: None,
             deaths: Intensity::default(),
             last_words: LastWords::default(),
+            standing: None,
             incarnation: 0,
             handle: None,
             offline: false,

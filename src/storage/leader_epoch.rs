@@ -111,6 +111,33 @@ impl LeaderEpochCache {
         true
     }
 
+    /// A batch of `epoch` holds the offsets `base..=last`, whatever the file says: it may tell of records that were cut off after
+    /// it was written, in whose place others were appended, of an earlier epoch even. `true` when the cache has changed.
+    ///
+    /// Kafka only adds epochs above the latest here (`LogSegment.recover`), and keeps the contradiction.
+    pub fn found(&mut self, epoch: LeaderEpoch, base: Offset, last: Offset) -> bool {
+        if epoch < LeaderEpoch(0) || self.agrees(epoch, base, last) {
+            return false;
+        }
+        let contradicts = |old: &EpochEntry| epoch < old.epoch || base <= old.start_offset;
+        while self.0.last().is_some_and(contradicts) {
+            self.0.pop();
+        }
+        if self.latest().is_none_or(|latest| latest.epoch < epoch) {
+            self.0.push(EpochEntry { epoch, start_offset: base });
+        }
+        true
+    }
+
+    fn agrees(&self, epoch: LeaderEpoch, base: Offset, last: Offset) -> bool {
+        let Some(first) = self.0.first() else { return false };
+        if last < first.start_offset {
+            // Below the log start, of which nothing is told.
+            return epoch <= first.epoch;
+        }
+        self.epoch_of(last) == Some(epoch) && self.epoch_of(base).is_none_or(|known| known == epoch)
+    }
+
     /// Where `epoch` ends, exclusive, and the largest known epoch not above it. The latest epoch ends at `log_end`. `None`
     /// for an epoch above the latest, or no epoch at all. For an epoch before all that are known: itself, and the start of
     /// the first one.
@@ -221,6 +248,30 @@ mod tests {
         assert_eq!(assigned(0, 0), (true, vec![(0, 0)]));
         assert!(LeaderEpochCache::new().assign(LeaderEpoch(-1), Offset(0)).is_err());
         assert!(LeaderEpochCache::new().assign(LeaderEpoch(0), Offset(-1)).is_err());
+    }
+
+    #[test]
+    fn a_batch_that_is_there_is_right() {
+        let found = |epoch, base, last| {
+            let mut cache = cache(&[(1, 10), (3, 20), (5, 30)]);
+            let changed = cache.found(LeaderEpoch(epoch), Offset(base), Offset(last));
+            (changed, pairs(&cache))
+        };
+        let as_before = vec![(1, 10), (3, 20), (5, 30)];
+        for (epoch, base, last) in [(-1, 40, 41), (1, 10, 19), (3, 20, 29), (5, 30, 30), (5, 99, 99)] {
+            assert_eq!(found(epoch, base, last), (false, as_before.clone()), "epoch {epoch} at {base}");
+        }
+        for (epoch, base, last) in [(0, 5, 9), (1, 5, 9), (1, 5, 12)] {
+            assert_eq!(found(epoch, base, last), (false, as_before.clone()), "the log starts at 10");
+        }
+        assert_eq!(found(6, 40, 41), (true, vec![(1, 10), (3, 20), (5, 30), (6, 40)]), "it was not in the file yet");
+        assert_eq!(found(3, 30, 31), (true, vec![(1, 10), (3, 20)]), "epoch 5 was cut off, epoch 3 goes on");
+        assert_eq!(found(3, 29, 30), (true, vec![(1, 10), (3, 20)]), "with a batch that reaches over it");
+        assert_eq!(found(3, 35, 36), (true, vec![(1, 10), (3, 20)]), "or was cut below where it began");
+        assert_eq!(found(4, 30, 31), (true, vec![(1, 10), (3, 20), (4, 30)]));
+        assert_eq!(found(4, 25, 26), (true, vec![(1, 10), (3, 20), (4, 25)]));
+        assert_eq!(found(2, 5, 9), (true, vec![(2, 5)]));
+        assert!(LeaderEpochCache::new().found(LeaderEpoch(2), Offset(5), Offset(9)));
     }
 
     #[test]

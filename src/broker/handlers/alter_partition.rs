@@ -28,14 +28,14 @@ pub(super) async fn handle(
     let (broker, broker_epoch) = (BrokerId(request.broker_id), BrokerEpoch(request.broker_epoch));
     let mut answers = Vec::new();
     let mut changes = Vec::new();
+    let mut unknown = Vec::new();
     for topic in request.topics {
         match topic_of(env, header.version, &topic) {
             Ok((name, topic_id)) => changes.extend(changes_of(&name, topic_id, &topic, header.version)),
-            Err(code) => answers.extend(topic.partitions.iter().map(|partition| {
-                (topic.topic_name.clone(), topic.topic_id, result(partition.partition_index, Err(code)))
-            })),
+            Err(code) => unknown.push((topic, code)),
         }
     }
+    // Asked even for nothing: one that was just elected has not read the topics yet, and says so by not answering before it has.
     let wishes = changes.clone();
     let asked = ask(&env.controller, |reply| ControllerCommand::AlterPartition {
         broker,
@@ -50,6 +50,15 @@ pub(super) async fn handle(
             (topic.as_str().into(), change.topic_id, result(partition.0, answer))
         })),
         Err(error_code) => return AlterPartitionResponse { error_code, ..Default::default() },
+    }
+    for (topic, code) in unknown {
+        // What has come to be known meanwhile is to be asked for again. A leader of Kafka's takes "unknown" as the last word.
+        let code = topic_of(env, header.version, &topic).map_or(code, |_| ErrorCode::NotController);
+        answers.extend(
+            topic.partitions.iter().map(|partition| {
+                (topic.topic_name.clone(), topic.topic_id, result(partition.partition_index, Err(code)))
+            }),
+        );
     }
     response(header.version, answers)
 }

@@ -13,6 +13,8 @@ pub enum PartitionCommand {
     },
     /// The controller decided who leads.
     Assign(Leadership),
+    /// Go on leading where the actor before this one was.
+    Resume(Standing),
     /// The session with the coordinator ended: lead no more until told again.
     Fence,
     /// The topic's settings changed.

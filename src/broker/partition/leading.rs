@@ -126,7 +126,7 @@ impl PartitionActor {
     }
 
     pub(super) fn wish_for(
-        &self,
+        &mut self,
         isr: Vec<BrokerId>,
         leader_epoch: LeaderEpoch,
         partition_epoch: PartitionEpoch,
@@ -136,6 +136,9 @@ impl PartitionActor {
         let (partition, topic_id) = (self.id.clone(), self.published.topic_id);
         let joins = self.machine.joins(&isr);
         let change = IsrChange { partition, topic_id, leader_epoch, partition_epoch, isr, joins, recovering: false };
+        // Noted before it is asked for: whoever comes after this actor must know that it may be granted.
+        self.asked = Some(change.clone());
+        self.note_standing();
         if self.isr_changes.try_send(Wish { change, partition: ctx.address() }).is_err() {
             // Too many at once: with the next fetch or tick it is wished for again.
             ctx.notify(NotAsked);

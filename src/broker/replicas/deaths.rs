@@ -10,6 +10,7 @@ impl Replicas {
         };
         if let Some(handle) = replica.handle.take() {
             let published = &handle.published;
+            replica.standing = published.standing();
             replica.last_words = LastWords {
                 recovery_point: Some(published.log.recovery_point()),
                 log_start: published.log.log_start_offset(),

@@ -202,6 +202,7 @@ impl Replicas {
         let is_shared = |replica: &Replica| replica.leadership.as_ref().is_some_and(|known| 1 < known.replicas.len());
         for replica in self.replicas.values_mut().filter(|replica| !only_shared || is_shared(replica)) {
             replica.leadership.take_if(|_| !Bug::B13.is_back());
+            replica.standing = None;
             if let Some(handle) = &replica.handle {
                 told.push(handle.addr.send(PartitionCommand::Fence));
             }

@@ -98,6 +98,14 @@ pub struct Wait<Ticket> {
 pub enum Event<Ticket> {
     /// The controller decided who leads. Older epochs than the known one are ignored.
     Assigned(Leadership),
+    /// The log was opened again, and the leadership goes on that was the local broker's: with the ISR that holds by now, and with the
+    /// wish for another one whose answer was not heard of. It may have been granted, so it counts until it is answered.
+    Resumed {
+        /// As it was.
+        leadership: Leadership,
+        /// The ISR that the controller was asked for. It is asked again by whoever says this.
+        wish: Option<Vec<BrokerId>>,
+    },
     /// The broker lost its session: others may lead now, so it does not, until it is told again. The epoch stays.
     Fenced,
     /// Records were appended to the local log.
@@ -274,6 +282,21 @@ impl<Ticket> Partition<Ticket> {
         }
     }
 
+    /// This broker's leadership, with the ISR that it knows of.
+    #[must_use]
+    pub fn leadership(&self) -> Option<&Leadership> {
+        match &self.role {
+            Role::Leader { leadership, .. } => Some(leadership),
+            Role::NotLeader { .. } | Role::Broken { .. } => None,
+        }
+    }
+
+    /// Whether the controller was asked for another ISR and has not answered.
+    #[must_use]
+    pub fn wishes(&self) -> bool {
+        matches!(&self.role, Role::Leader { wish: Some(_), .. })
+    }
+
     /// Where the log ended when this broker began to lead; `None` when it does not.
     ///
     /// Until the high watermark is there, what an earlier leader committed may not be known to be committed here.
@@ -318,6 +341,7 @@ impl<Ticket> Partition<Ticket> {
     pub fn step(&mut self, now: Moment, event: Event<Ticket>, effects: &mut Vec<Effect<Ticket>>) {
         match event {
             Event::Assigned(leadership) => self.assigned(now, leadership, effects),
+            Event::Resumed { leadership, wish } => self.resumed(now, leadership, wish, effects),
             Event::Fenced => self.fenced(effects),
             Event::Appended { end, waits } => {
                 self.log.end = end;
@@ -398,6 +422,25 @@ impl<Ticket> Partition<Ticket> {
             })
             .collect();
         self.role = Role::Leader { leadership, epoch_start, followers, wish: None, no_wish_before: now };
+    }
+
+    fn resumed(
+        &mut self,
+        now: Moment,
+        leadership: Leadership,
+        asked: Option<Vec<BrokerId>>,
+        effects: &mut Vec<Effect<Ticket>>,
+    ) {
+        self.assigned(now, leadership, effects);
+        if let Role::Leader { followers, wish, .. } = &mut self.role {
+            // Who was to join had caught up, as the members of the ISR have.
+            for id in asked.iter().flatten() {
+                if let Some(follower) = followers.get_mut(id) {
+                    *follower = Follower::unknown(Some(now));
+                }
+            }
+            *wish = asked;
+        }
     }
 
     fn fenced(&mut self, effects: &mut Vec<Effect<Ticket>>) {

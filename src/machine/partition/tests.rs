@@ -425,3 +425,28 @@ fn a_follower_that_rests_is_not_late_when_something_comes_at_last() {
     p.at(3_601, fetched(2, 5));
     assert!(!p.0.rests(BrokerId(2)), "the answer to the wish is not there yet");
 }
+
+#[test]
+fn a_leader_whose_log_was_opened_again_counts_those_who_may_be_in_sync_by_now() {
+    let log = LogBounds { start: Offset(0), end: Offset(7), flushed: Offset(7) };
+    let resumed = |isr: &[i32], partition_epoch: i32, wish: Option<&[i32]>| {
+        let ids = |ids: &[i32]| ids.iter().copied().map(BrokerId).collect::<Vec<_>>();
+        let leadership = Leadership { isr: ids(isr), ..led_by_three(0, partition_epoch) };
+        Event::Resumed { leadership, wish: wish.map(ids) }
+    };
+    let begin = || Transcript(Partition::new(US, log, Offset(5), rules(Durability::Flushed)));
+    // It was elected alone, and the others have joined since: what it has alone is not committed.
+    let mut p = begin();
+    assert_eq!(p.at(1, resumed(&[1, 2, 3], 4, None)), []);
+    assert_eq!(p.0.leadership().map(|it| (it.isr.len(), it.partition_epoch)), Some((3, PartitionEpoch(4))));
+    // They may have joined: the answer was not heard of.
+    let mut p = begin();
+    assert_eq!(p.at(1, resumed(&[1], 0, Some(&[1, 2]))), []);
+    assert!(p.0.wishes());
+    assert_eq!(p.at(1, fetched(2, 6)), [Effect::HighWatermarkMoved(Offset(6))]);
+    assert_eq!(p.at(2, altered(&[1, 2], 1)), []);
+    assert_eq!(p.at(2, fetched(2, 7)), [Effect::HighWatermarkMoved(Offset(7))]);
+    // Alone it goes on alone.
+    let mut p = begin();
+    assert_eq!(p.at(1, resumed(&[1], 0, None)), [Effect::HighWatermarkMoved(Offset(7))]);
+}

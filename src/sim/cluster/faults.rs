@@ -7,9 +7,9 @@ use std::time::Duration;
 
 use super::super::Reach;
 use super::super::run::BAD_CONNECTION;
+use super::World;
 use super::fabric::Party;
 use super::node::Death;
-use super::{World, way};
 use crate::coordination::Coordinator as _;
 use crate::coordination::faulty::FaultRates;
 use crate::coordination::znode::{controller, topic};
@@ -384,14 +384,14 @@ impl World {
         self.end_all().await;
         self.around.fabric.heal();
         self.revive().await;
-        if !way::all_in_sync(&self.life, Duration::from_secs(30)).await {
+        if self.not_in_sync(Duration::from_secs(30)).await.is_some() {
             return;
         }
         self.kill(victim, Death::Power).await;
         let down = Duration::from_millis(self.dice.below(self.plan.down_ms));
         tokio::time::sleep(down).await;
         self.end_all().await;
-        way::all_in_sync(&self.life, Duration::from_secs(60)).await;
+        let _late = self.not_in_sync(Duration::from_secs(60)).await;
     }
 
     fn partition(&mut self, id: i32) {

@@ -224,12 +224,31 @@ impl World {
             self.revive().await;
             tokio::time::sleep(Duration::from_secs(1)).await;
         }
-        if let Some(wrong) = way::not_in_sync(&self.life, RECOVERY_PATIENCE).await {
+        if let Some(wrong) = self.not_in_sync(RECOVERY_PATIENCE).await {
             let down = self.nodes.iter().filter(|node| !node.serves()).map(|node| node.id).collect::<Vec<_>>();
             self.life.violation(Violation::Other(format!(
                 "not every partition has a leader and all of its replicas in sync although nothing is wrong any more: {wrong}; not serving: {down:?}"
             )));
         }
+    }
+
+    /// Waits until every partition has a leader and all of its replicas in sync; what of that did not come in time.
+    async fn not_in_sync(&self, patience: Duration) -> Option<String> {
+        let missing = || {
+            let witness = self.witness.borrow();
+            let replicas = usize::try_from(plan::REPLICATION_FACTOR).unwrap_or(usize::MAX);
+            let is_whole = |place: &Place| {
+                let path =
+                    TopicName::new(&place.topic).map(|name| topic::state_path(&name, PartitionIndex(place.partition)));
+                let state = path.ok().and_then(|path| witness.state(&path));
+                state.is_some_and(|state| 0 <= state.leader.0 && replicas <= state.isr.len())
+            };
+            self.places()
+                .iter()
+                .find(|place| !is_whole(place))
+                .map(|place| format!("{place} is not written to be in sync"))
+        };
+        way::not_in_sync(&self.life, patience, missing).await
     }
 
     async fn calm_down(&mut self, clients: Vec<JoinHandle<()>>) {
@@ -248,7 +267,7 @@ impl World {
 
     /// All replicas of a partition hold the same bytes once nobody writes any more.
     async fn compare(&mut self) {
-        way::all_in_sync(&self.life, RECOVERY_PATIENCE).await;
+        let _late = self.not_in_sync(RECOVERY_PATIENCE).await;
         // A flush, a fetch and a high watermark.
         tokio::time::sleep(Duration::from_secs(2)).await;
         let mut places = self.life.oracle.borrow().places().map(|(place, _)| place.clone()).collect::<BTreeSet<_>>();

@@ -122,19 +122,14 @@ pub async fn create_once(
     answer.ok_or_else(|| Trouble::Unreadable("CreateTopics without an answer".to_owned()))
 }
 
-/// Waits until the controller says that every partition has a leader and all of its replicas in sync; whether it came to that
-/// in time.
-pub async fn all_in_sync(life: &Life, patience: Duration) -> bool {
-    not_in_sync(life, patience).await.is_none()
-}
-
-/// What of that did not come in time.
-pub async fn not_in_sync(life: &Life, patience: Duration) -> Option<String> {
+/// Waits until a broker says that every partition has a leader and all of its replicas in sync, and `missing` finds nothing that is not
+/// written so: one that has just started says nothing of partitions that it does not know yet. What of that did not come in time.
+pub async fn not_in_sync(life: &Life, patience: Duration, missing: impl Fn() -> Option<String>) -> Option<String> {
     let mut wrong = String::new();
     let whole = tokio::time::timeout(patience, async {
         loop {
             let mut client = life.connect("watcher", None).await;
-            match metadata(&mut client, None).await.map(|answer| unwhole(&answer)) {
+            match metadata(&mut client, None).await.map(|answer| unwhole(&answer).or_else(&missing)) {
                 Ok(None) => return,
                 Ok(Some(what)) => wrong = format!("{what}, says broker {}", client.broker),
                 Err(trouble) => wrong = format!("{trouble:?}"),

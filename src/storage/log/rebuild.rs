@@ -39,10 +39,7 @@ impl Rebuild {
         header: &BatchHeader,
         bytes: impl FnOnce() -> Result<Vec<u8>, E>,
     ) -> Result<(), E> {
-        if self.epochs.latest().is_none_or(|latest| latest.epoch < header.leader_epoch) {
-            // A batch without an epoch is refused, and needs no entry.
-            self.epochs_changed |= self.epochs.assign(header.leader_epoch, header.base_offset).unwrap_or(false);
-        }
+        self.epochs_changed |= self.epochs.found(header.leader_epoch, header.base_offset, header.last_offset());
         self.take_producer(header, bytes)
     }
 

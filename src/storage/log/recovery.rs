@@ -75,14 +75,16 @@ impl Log {
         let report = OpenReport::default();
         let absence_is_trusted = options.clean_shutdown;
         let options = &options;
-        Loader { disk, dir, options, listing, rebuild, unflushed, report, absence_is_trusted }.load()
+        let mut loader = Loader { disk, dir, options, listing, rebuild, unflushed, report, absence_is_trusted };
+        let epochs_known = loader.load_epochs();
+        loader.load(epochs_known)
     }
 }
 
 impl Loader<'_> {
-    pub(super) fn load(mut self) -> Result<(Log, OpenReport), OpenError> {
+    /// `epochs_known`: the epochs are at hand, the log need not be walked for them.
+    pub(super) fn load(mut self, epochs_known: bool) -> Result<(Log, OpenReport), OpenError> {
         let mut files = std::mem::take(&mut self.listing.segments);
-        let epochs_known = self.load_epochs();
         let Some(last) = files.last().copied() else { return self.start_anew() };
         let walked = if self.options.clean_shutdown { self.walk_last(last)? } else { self.walk_unflushed(&mut files)? };
         if walked.end_offset < self.options.log_start_offset {

@@ -109,12 +109,13 @@ impl Log {
             dir,
             options: &options,
             listing,
-            rebuild: Rebuild::default(),
+            // Their file is as old as the last flush: it may lack epochs whose records stay.
+            rebuild: Rebuild { epochs: self.epochs.clone(), ..Rebuild::default() },
             unflushed: Unflushed::default(),
             report: OpenReport::default(),
             absence_is_trusted: false,
         };
-        let (fresh, _) = loader.load().map_err(ReadError::from)?;
+        let (fresh, _) = loader.load(true).map_err(ReadError::from)?;
         self.log_start = fresh.log_start;
         self.next_offset = fresh.next_offset;
         self.active = fresh.active;
@@ -122,7 +123,8 @@ impl Log {
         self.unflushed.truncated(self.next_offset);
         self.unflushed.names_changed();
         self.unflushed.epochs_changed();
-        self.view.set_recovery_point(self.unflushed.recovery_point);
+        // Never up: the epochs of what is flushed may still wait for room in their file.
+        self.view.set_recovery_point(self.view.recovery_point().min(self.unflushed.recovery_point));
         self.view.set_log_start(self.log_start);
         // What comes in the place of what was cut is not clean.
         self.view.set_first_dirty(self.view.first_dirty_offset().map(|offset| offset.min(self.next_offset)));

@@ -5,6 +5,7 @@ mod appending;
 mod cleaning;
 mod crashes;
 mod damage;
+mod epochs;
 mod kafka;
 mod lookups;
 mod model;

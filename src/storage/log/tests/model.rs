@@ -20,6 +20,8 @@ struct Model {
     start: Offset,
     end: Offset,
     sequence: i32,
+    /// Of the newest leadership that anybody has heard of.
+    epoch: LeaderEpoch,
 }
 
 impl Model {
@@ -27,7 +29,20 @@ impl Model {
         let count = 1 + dice.below(4);
         let mut batches = Vec::new();
         let mut end = self.end;
+        // As leader now and then; else what a leader sends that has copied it itself: epochs that began before ours.
+        let leads = dice.below(2) == 0;
+        let newest = self.batches.last().map_or(LeaderEpoch(0), |Stored(header, _)| header.leader_epoch);
+        let mut epoch = if leads { self.epoch } else { newest };
+        if leads {
+            log.start_leader_epoch(epoch);
+        } else if log.latest_leader_epoch().is_some_and(|latest| newest < latest) {
+            // It has no epoch that has no records: see `CutTo::Divergence`.
+            log.truncate_to(self.end, Timestamp(0)).unwrap();
+        }
         for _ in 0..count {
+            if !leads && dice.below(3) == 0 {
+                epoch = LeaderEpoch(epoch.0 + 1).min(self.epoch);
+            }
             let records = i32::try_from(1 + dice.below(3)).unwrap();
             let sent = Sent {
                 records,
@@ -38,13 +53,17 @@ impl Model {
             };
             self.sequence += records;
             let batch = sent.batch();
-            let header = BatchHeader { base_offset: end, leader_epoch: LeaderEpoch(3), ..batch.header };
+            let header = BatchHeader { base_offset: end, leader_epoch: epoch, ..batch.header };
             end = header.last_offset().next();
             self.batches.push(Stored(header, [&header.encode()[..], &batch.body].concat()));
-            batches.push(batch);
+            batches.push(if leads { batch } else { NewBatch { header, origin: Origin::Replication, ..batch } });
         }
-        for result in append_all(log, &batches) {
-            result.unwrap();
+        if leads {
+            let mut results = Vec::new();
+            log.append_as_leader(&batches, epoch, Timestamp(1_000_000), &mut results);
+            results.into_iter().for_each(|result| _ = result.unwrap());
+        } else {
+            log.append_as_follower(&batches, Timestamp(1_000_000)).unwrap();
         }
         self.end = end;
     }
@@ -63,9 +82,26 @@ impl Model {
         }
     }
 
+    /// Each record is of the epoch that its batch says, and each epoch ends where the first batch of a later one begins.
+    fn check_epochs(&self, log: &Log, context: &str) {
+        let mut later = (LeaderEpoch(i32::MAX), self.end, self.end);
+        let visible = self.batches.iter().rev().take_while(|Stored(header, _)| self.start <= header.last_offset());
+        for Stored(header, _) in visible {
+            let (epoch, first) = (header.leader_epoch, header.base_offset.max(self.start));
+            for offset in [first, header.last_offset()] {
+                assert_eq!(log.leader_epoch_of(offset), Some(epoch), "{context}: epoch of {offset}, {:?}", log.epochs);
+            }
+            let (later_epoch, later_first, later_end) = later;
+            let end = if later_epoch == epoch { later_end } else { later_first };
+            assert_eq!(log.end_offset_for_epoch(epoch), Some((epoch, end)), "{context}: {:?}", log.epochs);
+            later = (epoch, first, end);
+        }
+    }
+
     fn check(&self, log: &Log, dice: &mut Dice, context: &str) {
         let view = log.view();
         assert_eq!((log.log_start_offset(), log.log_end_offset()), (self.start, self.end), "{context}");
+        self.check_epochs(log, context);
         let visible = |from: Offset| self.batches.iter().filter(move |Stored(header, _)| from <= header.last_offset());
         for _ in 0..4 {
             let span = u64::try_from(self.end.0 - self.start.0 + 1).unwrap();
@@ -93,7 +129,13 @@ fn run(seed: u64) {
     let mut log = open(&disk);
     for step in 0..60 {
         let context = format!("seed {seed}, step {step}");
-        match dice.below(10) {
+        match dice.below(11) {
+            10 => {
+                model.epoch.0 += 1;
+                if dice.below(2) == 0 {
+                    log.start_leader_epoch(model.epoch);
+                }
+            }
             0..=4 => model.append(&mut log, &mut dice),
             5 => _ = flush(&mut log).unwrap(),
             6 => model.truncate(&mut log, &mut dice),
