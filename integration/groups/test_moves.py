@@ -19,11 +19,14 @@ OFFSETS = "__consumer_offsets"
 class Members:
     """Two members that commit after every record, and somebody who asks all the while what is committed."""
 
-    def __init__(self, cluster, topic, group):
-        self.cluster, self.topic, self.group = cluster, topic, group
+    def __init__(self, cluster, topic, group, pause=0.01, visitor=False):
+        self.cluster, self.topic, self.group, self.pause = cluster, topic, group, pause
         self.acknowledged, self.wrong, self.checks, self.commits = collections.Counter(), [], 0, 0
+        # Offsets of records that somebody read, by partition; the highest that was seen committed.
+        self.read, self.seen = collections.defaultdict(set), {}
         self.stopping = threading.Event()
         self.threads = [threading.Thread(target=work) for work in (self._produce, self._consume, self._consume, self._check)]
+        self.threads += [threading.Thread(target=self._visit)] * visitor
 
     def __enter__(self):
         for thread in self.threads:
@@ -38,20 +41,26 @@ class Members:
 
     def _produce(self):
         number = 0
-        while not self.stopping.wait(0.01):
+        while not self.stopping.wait(self.pause):
             number += 1
             try:
                 self.cluster.produce(self.topic, b"%d" % number, number % PARTITIONS)
             except AssertionError as error:
                 self.wrong.append(str(error))
 
-    def _consume(self):
-        consumer = member(self.cluster, self.group)
+    def _visit(self):
+        """A third one comes for ten seconds, again and again."""
+        while not self.stopping.wait(5):
+            self._consume(10)
+
+    def _consume(self, seconds=float("inf")):
+        consumer, over = member(self.cluster, self.group), time.monotonic() + seconds
         consumer.subscribe([self.topic])
-        while not self.stopping.is_set():
+        while not self.stopping.is_set() and time.monotonic() < over:
             message = consumer.poll(0.2)
             if message is None or message.error():
                 continue
+            self.read[message.partition()].add(message.offset())
             try:
                 [done] = consumer.commit(message, asynchronous=False)
             except KafkaException:
@@ -81,6 +90,11 @@ class Members:
             f"{partition} was acknowledged at {offset} and is at {committed[partition]}"
             for partition, offset in before.items() if committed[partition] < offset
         ]
+        self.wrong += [
+            f"{partition} was at {self.seen[partition]} and went back to {offset}"
+            for partition, offset in committed.items() if offset < self.seen.get(partition, offset)
+        ]
+        self.seen = committed
 
     def goes_on(self):
         """Returns once every partition has been read further."""
@@ -177,6 +191,39 @@ def move(zookeeper, order):
     until(30, lambda: not zookeeper.exists("/admin/reassign_partitions"), "the replicas have another order")
     until(30, lambda: not zookeeper.exists("/admin/preferred_replica_election"), "the last election is over")
     zookeeper.create("/admin/preferred_replica_election", b'{"version":1,"partitions":[%s}]}' % partition)
+
+
+MINUTES = 10
+
+
+@pytest.mark.long
+@pytest.mark.timeout(60 * MINUTES + 300)
+def test_a_coordinator_that_moves_every_two_seconds(three):
+    """Acknowledged offsets stay and never go back, no partition has two readers in one generation, every record is read."""
+    zookeeper, order, moved = three.zookeeper.client(), [0, 1, 2], 0
+    # The records are of long ago.
+    three.create("kept", **{"retention.ms": -1})
+    with Members(three, "kept", "g", pause=0.05, visitor=True) as members:
+        began = time.monotonic()
+        for due in range(2, 60 * MINUTES, 2):
+            time.sleep(max(0, began + due - time.monotonic()))
+            order = order[1:] + order[:1]
+            move(zookeeper, order)
+            until(30, lambda: coordinator(three, "g", range(3)) == order[0], lambda: f"move {moved} came about: {members.wrong[:3]}")
+            moved += 1
+        took = time.monotonic() - began
+        members.goes_on()
+    zookeeper.stop()
+    assert took < 1.1 * 60 * MINUTES, f"{moved} moves took {took:.0f} s"
+    assert not members.wrong, members.wrong[:5]
+    assert 1000 < members.checks and 3000 < members.commits, (members.checks, members.commits)
+    for partition, committed in members.acknowledged.items():
+        missing = set(range(committed)) - members.read[partition]
+        assert not missing, f"{len(missing)} records of {partition} were committed and not read: {sorted(missing)[:5]}"
+    generations = distributed(three, "g")
+    nobody_shares(generations)
+    assert MINUTES < len(generations), "the visitor came and went"
+    print(f"{moved} moves in {took:.0f} s, {len(generations)} generations, {members.commits} commits, {members.checks} checks")
 
 
 def test_offsets_of_a_deleted_topic_are_forgotten(three):

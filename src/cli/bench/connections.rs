@@ -20,7 +20,7 @@ use crate::wire::{Request as _, RequestHeader, encode_request};
 
 /// Connections opened before the answers to their first requests are read: fewer than a listener's queue holds (50 in Kafka), which would
 /// otherwise make the system wait a second before it tries again.
-const WINDOW: usize = 32;
+pub(super) const WINDOW: usize = 32;
 
 /// How long a broker may take to answer one connection.
 const PATIENCE: Duration = Duration::from_secs(30);
@@ -116,13 +116,13 @@ impl Found {
     }
 }
 
-fn failed(number: usize, error: &io::Error) -> Failure {
+pub(super) fn failed(number: usize, error: &io::Error) -> Failure {
     Failure::new(format_args!("connection {number} failed: {error}")).hint(
         "The broker may allow fewer: see its max.connections, max.connections.per.ip and limit on file descriptors.",
     )
 }
 
-fn connected(address: &BrokerAddress, question: &[u8]) -> io::Result<TcpStream> {
+pub(super) fn connected(address: &BrokerAddress, question: &[u8]) -> io::Result<TcpStream> {
     let mut stream = TcpStream::connect((address.host.as_str(), address.port))?;
     stream.set_nodelay(true)?;
     stream.set_read_timeout(Some(PATIENCE))?;
@@ -130,7 +130,7 @@ fn connected(address: &BrokerAddress, question: &[u8]) -> io::Result<TcpStream> 
     Ok(stream)
 }
 
-fn answered(stream: &mut TcpStream) -> io::Result<()> {
+pub(super) fn answered(stream: &mut TcpStream) -> io::Result<()> {
     let mut length = [0; 4];
     stream.read_exact(&mut length)?;
     let length = usize::try_from(i32::from_be_bytes(length)).ok().filter(|&length| length <= ANSWER_BYTES_MAX);
@@ -139,7 +139,7 @@ fn answered(stream: &mut TcpStream) -> io::Result<()> {
 }
 
 /// What every broker answers on every connection, without looking anything up.
-fn question() -> Result<Vec<u8>, Failure> {
+pub(super) fn question() -> Result<Vec<u8>, Failure> {
     let key = ApiVersionsRequest::KEY;
     let header = RequestHeader { key, version: 0, correlation_id: 0, client_id: Some("dohle-bench".into()) };
     let encoded = encode_request(&header, &ApiVersionsRequest::default()).map_err(Failure::new)?;
@@ -147,7 +147,7 @@ fn question() -> Result<Vec<u8>, Failure> {
 }
 
 /// Asks the system for as many descriptors as are needed, up to what it may give.
-fn raise_descriptor_limit(connections: usize) -> Result<(), Failure> {
+pub(super) fn raise_descriptor_limit(connections: usize) -> Result<(), Failure> {
     let needed = u64::try_from(connections).unwrap_or(u64::MAX).saturating_add(OTHER_DESCRIPTORS);
     let limit = getrlimit(Resource::Nofile);
     if limit.maximum.is_some_and(|maximum| maximum < needed) {

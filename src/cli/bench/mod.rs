@@ -3,9 +3,11 @@
 
 mod answers;
 mod canned;
+mod commits;
 mod connections;
 mod conversion;
 mod fetch;
+mod groups;
 mod pace;
 mod poller;
 mod produce;
@@ -40,6 +42,8 @@ Examples:
   dohle bench latency --rate 5000 --connections 4 --seconds 30 --json
   dohle bench fetch --seconds 10
   dohle bench connections --count 9000 --hold 30
+  dohle bench groups --members 100 --partitions 1000 --rebalances 20
+  dohle bench commits --groups 100 --connections 64 --requests 100000
   dohle bench conversion --codec lz4"
 )]
 pub(super) struct Arguments {
@@ -59,6 +63,10 @@ enum Command {
     Fetch(Fetch),
     /// How fast connections are taken, and how idle ones answer
     Connections(connections::Arguments),
+    /// How fast members of groups come together, and how their heartbeats are answered
+    Groups(groups::Arguments),
+    /// As many offsets as can be committed
+    Commits(commits::Arguments),
     /// How fast records go between the old message formats and the new one, on one core of this machine
     Conversion(conversion::Arguments),
 }
@@ -178,6 +186,8 @@ pub(super) fn run(arguments: &Arguments, output: &mut Output) -> Result<(), Fail
         }
         Command::Fetch(fetch) => read(&arguments.connect, fetch, output),
         Command::Connections(connections) => connections::run(&arguments.connect, connections, output),
+        Command::Groups(groups) => groups::run(&arguments.connect, groups, output),
+        Command::Commits(commits) => commits::run(&arguments.connect, commits, output),
         Command::Conversion(conversion) => conversion::run(conversion, output),
     }
 }

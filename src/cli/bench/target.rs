@@ -38,7 +38,7 @@ const TIMEOUT_MS: i32 = 30_000;
 const FETCH_WAIT_MS: i32 = 500;
 
 /// A value that stands nowhere else in a message: it shows where a field is.
-const MARK: i64 = 0x6d61_726b_2068_6572;
+pub(super) const MARK: i64 = 0x6d61_726b_2068_6572;
 
 /// The batch that every request carries. Without a producer id, so that the same bytes may be sent for ever.
 pub(super) struct Batch {
@@ -131,6 +131,11 @@ impl Target {
         }
         let produce_version = connection.version::<ProduceRequest>(PRODUCE_VERSION_MAX)?;
         Ok(Self { topic: topic.to_owned(), layout, produce_version, fetch_version, starts })
+    }
+
+    /// How many partitions the topic has.
+    pub(super) fn partitions(&self) -> i32 {
+        i32::try_from(self.layout.leaders.len()).unwrap_or(i32::MAX)
     }
 
     /// Connections that write to all partitions in turn, each to those of one leader.
@@ -280,7 +285,7 @@ async fn wait_for(cluster: &Cluster, topic: &str) -> Result<TopicLayout, Failure
     Ok(layout)
 }
 
-fn open(address: &BrokerAddress) -> Result<TcpStream, Failure> {
+pub(super) fn open(address: &BrokerAddress) -> Result<TcpStream, Failure> {
     let opened = TcpStream::connect((address.host.as_str(), address.port)).and_then(|stream| {
         stream.set_nodelay(true)?;
         stream.set_nonblocking(true)?;
@@ -289,13 +294,13 @@ fn open(address: &BrokerAddress) -> Result<TcpStream, Failure> {
     opened.map_err(|error| Failure::new(format_args!("cannot connect to {address}: {error}")))
 }
 
-fn encode<R: Request>(request: &R, version: i16) -> Result<Encoded, Failure> {
+pub(super) fn encode<R: Request>(request: &R, version: i16) -> Result<Encoded, Failure> {
     // Every request has the same correlation id: answers come in order, and nobody looks at it.
     let header = RequestHeader { key: R::KEY, version, correlation_id: 0, client_id: Some("dohle-bench".into()) };
     encode_request(&header, request).map_err(Failure::new)
 }
 
-fn contiguous(encoded: &Encoded) -> Result<Bytes, Failure> {
+pub(super) fn contiguous(encoded: &Encoded) -> Result<Bytes, Failure> {
     encoded.contiguous().ok_or_else(|| Failure::new("a message has bytes that are not in memory"))
 }
 
