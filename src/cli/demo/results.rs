@@ -64,9 +64,9 @@ const FACTOR_MIN: f64 = 2.0;
 #[derive(Clone, PartialEq, Debug, Serialize)]
 pub(super) struct Rise {
     pub(super) word: String,
-    /// Searches in the last window.
+    /// Searches in the last two windows, of which one is not over.
     pub(super) now: u64,
-    /// Searches in a window before, on average.
+    /// Searches in two windows before them, on average.
     pub(super) before: f64,
 }
 
@@ -97,7 +97,7 @@ impl Words {
     /// What rises most, up to the window in which the newest search lies.
     pub(super) fn rising(&self, most: usize) -> Vec<Rise> {
         let Some((&newest, _)) = self.windows.last_key_value() else { return Vec::new() };
-        // The newest window is not over yet: it counts together with the one before, as two.
+        // The newest window is not over yet: it is taken together with the one before, and compared with two others.
         let range = |from: i64, to: i64| self.windows.range(from..=to).map(|(_, totals)| totals);
         let sum = |from, to, word: &str| range(from, to).filter_map(|totals| totals.get(word)).sum::<u64>();
         let first = self.windows.first_key_value().map_or(newest, |(first, _)| *first);
@@ -110,7 +110,7 @@ impl Words {
         let mut rises = Vec::new();
         for word in words {
             let now = sum(newest - 1, newest, word);
-            let before = small(sum(before_from, newest - 2, word)) / small(windows_before.unsigned_abs());
+            let before = 2.0 * small(sum(before_from, newest - 2, word)) / small(windows_before.unsigned_abs());
             if SEARCHES_MIN <= now && FACTOR_MIN * before.max(1.0) <= small(now) {
                 rises.push(Rise { word: word.clone(), now, before });
             }

@@ -3,13 +3,15 @@
 //! *Invariant*: the terminal is as it was before when this is dropped, however that comes about.
 
 use std::io::{self, Stdout};
+use std::time::Duration;
 
 use ratatui::Terminal;
 use ratatui::backend::CrosstermBackend;
 use ratatui::crossterm::event::{self, Event, KeyCode, KeyEvent, KeyEventKind, KeyModifiers};
 use ratatui::crossterm::execute;
-use ratatui::crossterm::terminal::{EnterAlternateScreen, LeaveAlternateScreen, disable_raw_mode, enable_raw_mode};
-use std::time::Duration;
+use ratatui::crossterm::terminal::{
+    Clear, ClearType, EnterAlternateScreen, LeaveAlternateScreen, disable_raw_mode, enable_raw_mode,
+};
 
 use super::board::Board;
 use super::draw::{View, draw};
@@ -36,8 +38,8 @@ impl Screen {
         enable_raw_mode()?;
         // From here on the terminal is put back by the drop.
         let mut screen = Self { terminal: Terminal::new(CrosstermBackend::new(io::stdout()))? };
-        execute!(screen.terminal.backend_mut(), EnterAlternateScreen)?;
-        screen.terminal.clear()?;
+        // The terminal's own `clear` asks where the cursor is, and not every terminal answers.
+        execute!(screen.terminal.backend_mut(), EnterAlternateScreen, Clear(ClearType::All))?;
         Ok(screen)
     }
 
