@@ -34,8 +34,8 @@ pub(super) fn read(line: &str, number: u64) -> Line {
     Line::View(View {
         number,
         time: request.time,
-        visitor: request.host.to_owned(),
-        page: page.to_owned(),
+        visitor: harmless(request.host),
+        page: harmless(page),
         search: searched(asked).or_else(|| searched(from)),
     })
 }
@@ -109,7 +109,12 @@ fn searched(asked: &str) -> Option<String> {
     let pairs = asked.split(['&', ';']).filter_map(|pair| pair.split_once('='));
     let values =
         pairs.filter(|(key, _)| SEARCH_KEYS.contains(&key.to_ascii_lowercase().as_str())).map(|(_, value)| value);
-    values.map(plain).map(|value| value.trim().to_owned()).find(|value| !value.is_empty())
+    values.map(|value| harmless(&plain(value)).trim().to_owned()).find(|value| !value.is_empty())
+}
+
+/// Without what would move the cursor of the terminal on which it is shown: visitors choose these texts.
+fn harmless(text: &str) -> String {
+    text.chars().map(|letter| if letter.is_control() { ' ' } else { letter }).collect()
 }
 
 /// Without what addresses are escaped with.
@@ -145,7 +150,10 @@ mod tests {
 
     #[test]
     fn a_line_of_apaches_documentation() {
-        let line = r#"127.0.0.1 - frank [10/Oct/2000:13:55:36 -0700] "GET /apache_pb.gif HTTP/1.0" 200 2326 "http://www.example.com/start.html" "Mozilla/4.08 [en] (Win98; I ;Nav)""#;
+        let line = concat!(
+            r#"127.0.0.1 - frank [10/Oct/2000:13:55:36 -0700] "GET /apache_pb.gif HTTP/1.0" 200 2326 "#,
+            r#""http://www.example.com/start.html" "Mozilla/4.08 [en] (Win98; I ;Nav)""#,
+        );
         let expected = View {
             number: 5,
             time: Timestamp(971_211_336_000),
@@ -166,6 +174,7 @@ mod tests {
         assert_eq!(search("/find?q=caf%C3%A9+noir", "-").as_deref(), Some("café noir"));
         assert_eq!(search("/", "https://search.example/?query=tent&x=1").as_deref(), Some("tent"));
         assert_eq!(search("/?q=", "-"), None);
+        assert_eq!(search("/?q=a%1b[2Jb%0a", "-").as_deref(), Some("a [2Jb"));
         assert_eq!(search("/?q=%zz%2", "-").as_deref(), Some("%zz%2"));
         assert_eq!(view(&line("/find?q=x", "-")).page, "/find");
     }

@@ -70,7 +70,7 @@ impl Archive {
             lines(self.disk.as_ref(), &path, |line| {
                 whole += u64::try_from(line.len()).unwrap_or(0) + 1;
                 if let Some((offset, _)) = parse(line) {
-                    next = next.max(offset + 1);
+                    next = next.max(offset.saturating_add(1));
                 }
             })?;
             let file = self.disk.open(&path, Access::Write)?;

@@ -82,7 +82,7 @@ fn note(stage: &Stage, view: View, report: Result<Delivered, ProduceError>) -> R
             if offset != Offset::NONE {
                 let mut ends = stage.ends.borrow_mut();
                 let end = ends.entry(partition.0).or_default();
-                *end = (*end).max(offset.0 + 1);
+                *end = (*end).max(offset.0.saturating_add(1));
             }
             Ok(())
         }

@@ -77,7 +77,7 @@ impl Ledger {
         fresh.retain(|read| {
             let is_fresh = part.next <= read.offset;
             if is_fresh {
-                part.next = read.offset + 1;
+                part.next = read.offset.saturating_add(1);
             }
             is_fresh
         });

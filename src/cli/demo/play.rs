@@ -1,6 +1,7 @@
 //! The demo from its beginning to its end: what is made, what happens when, and what is taken away again.
 
 use std::cell::Cell;
+use std::collections::BTreeMap;
 use std::io::IsTerminal as _;
 use std::path::{Path, PathBuf};
 use std::rc::Rc;
@@ -187,21 +188,20 @@ fn no_terminal(error: std::io::Error) -> Failure {
 /// Looks who leads, for as long as it is let.
 async fn look(stage: Rc<Stage>, cluster: Rc<Cluster>) {
     let topic = Str::from(stage.topic.as_str());
+    let mut known = BTreeMap::<usize, i32>::new();
     loop {
         // While nobody answers, what was heard last is shown.
         if let Ok(metadata) = cluster.describe(Some(std::slice::from_ref(&topic)), false).await
             && let Some(Ok(found)) = metadata.topics.get(&topic)
         {
-            let leaders = found.leaders.iter().map(|leader| leader.map(|broker| broker.0)).collect();
-            let before = stage.leaders.replace(leaders);
-            let now = stage.leaders.borrow().clone();
-            for (partition, (was, is)) in before.into_iter().zip(now).enumerate() {
-                if let (Some(was), Some(is)) = (was, is)
-                    && was != is
-                {
-                    stage.say(format!("partition {partition} is led by broker {is}, no more by {was}"));
+            let leaders = found.leaders.iter().map(|leader| leader.map(|broker| broker.0)).collect::<Vec<_>>();
+            for (partition, leader) in leaders.iter().enumerate() {
+                let Some(leader) = *leader else { continue };
+                if let Some(before) = known.insert(partition, leader).filter(|before| *before != leader) {
+                    stage.say(format!("partition {partition} is led by broker {leader}, no more by {before}"));
                 }
             }
+            *stage.leaders.borrow_mut() = leaders;
         }
         tokio::time::sleep(LOOK).await;
     }

@@ -76,17 +76,21 @@ pub(super) struct Words {
     window_ms: i64,
     pub(super) totals: Totals,
     windows: BTreeMap<i64, Totals>,
+    /// The window in which the first search came: it may have begun before that, and is not compared with.
+    first: Option<i64>,
 }
 
 impl Words {
     pub(super) fn new(window_ms: i64) -> Self {
-        Self { window_ms: window_ms.max(1), totals: Totals::new(), windows: BTreeMap::new() }
+        Self { window_ms: window_ms.max(1), totals: Totals::new(), windows: BTreeMap::new(), first: None }
     }
 
     pub(super) fn add(&mut self, view: &View) {
         for word in view.words() {
             add_to(&mut self.totals, &word);
-            add_to(self.windows.entry(view.time.0.div_euclid(self.window_ms)).or_default(), &word);
+            let window = view.time.0.div_euclid(self.window_ms);
+            self.first.get_or_insert(window);
+            add_to(self.windows.entry(window).or_default(), &word);
         }
         // A late view may be older than all that is compared: it counts in the totals.
         while i64::try_from(self.windows.len()).is_ok_and(|windows| WINDOWS_BEFORE + 2 < windows) {
@@ -100,8 +104,8 @@ impl Words {
         // The newest window is not over yet: it is taken together with the one before, and compared with two others.
         let range = |from: i64, to: i64| self.windows.range(from..=to).map(|(_, totals)| totals);
         let sum = |from, to, word: &str| range(from, to).filter_map(|totals| totals.get(word)).sum::<u64>();
-        let first = self.windows.first_key_value().map_or(newest, |(first, _)| *first);
-        let before_from = first.max(newest - 1 - WINDOWS_BEFORE);
+        let first_whole = self.first.unwrap_or(newest).saturating_add(1);
+        let before_from = first_whole.max(newest - 1 - WINDOWS_BEFORE);
         let windows_before = newest - 1 - before_from;
         if windows_before < 1 {
             return Vec::new();
@@ -178,7 +182,8 @@ mod tests {
         assert_eq!(words.rising(5), []);
         searches(&mut words, 0, "lamp", 100);
         searches(&mut words, 1_000, "lamp", 100);
-        assert_eq!(words.rising(5), []);
+        searches(&mut words, 2_000, "tent", 100);
+        assert_eq!(words.rising(5), [], "nobody knows what was searched for before the first");
     }
 
     #[test]

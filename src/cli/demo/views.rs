@@ -32,9 +32,12 @@ impl View {
         serde_json::to_vec(self).unwrap_or_default()
     }
 
-    /// A record's value; `None` when it is no view.
+    /// A record's value; `None` when it is no view, or would move the cursor of the terminal on which it is shown: anybody may
+    /// write to the topic.
     pub(super) fn of(value: &[u8]) -> Option<Self> {
-        serde_json::from_slice(value).ok()
+        let view = serde_json::from_slice::<Self>(value).ok()?;
+        let mut texts = [&view.visitor, &view.page].into_iter().chain(&view.search);
+        (!texts.any(|text| text.contains(char::is_control))).then_some(view)
     }
 
     /// The words that were searched for.
@@ -188,7 +191,8 @@ mod tests {
             assert_eq!(view.number, number);
             assert_eq!(View::of(&view.to_bytes()), Some(view));
         }
-        for strange in [&b""[..], b"hello", b"{}", b"{\"view\":-1}", b"[1]", &[0xff; 9]] {
+        let clears = br#"{"view":1,"time":0,"visitor":"v","page":"\u001b[2J"}"#;
+        for strange in [&b""[..], clears, b"hello", b"{}", b"{\"view\":-1}", b"[1]", &[0xff; 9]] {
             assert_eq!(View::of(strange), None);
         }
     }
