@@ -8,7 +8,6 @@ use serde::Serialize;
 
 use super::numbers::Numbers;
 use super::views::View;
-use crate::model::Timestamp;
 
 /// Numbers of views that are told when something is wrong with them.
 const NAMED_MAX: usize = 10;
@@ -134,6 +133,7 @@ fn small(count: u64) -> f64 {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::model::Timestamp;
 
     fn searches(words: &mut Words, time: i64, search: &str, times: u32) {
         for _ in 0..times {
