@@ -36,8 +36,9 @@ impl View {
     /// write to the topic.
     pub(super) fn of(value: &[u8]) -> Option<Self> {
         let view = serde_json::from_slice::<Self>(value).ok()?;
-        let mut texts = [&view.visitor, &view.page].into_iter().chain(&view.search);
-        (!texts.any(|text| text.contains(char::is_control))).then_some(view)
+        let moves = |text: &String| text.contains(char::is_control);
+        let strange = moves(&view.visitor) || moves(&view.page) || view.search.as_ref().is_some_and(moves);
+        if strange { None } else { Some(view) }
     }
 
     /// The words that were searched for.
