@@ -20,8 +20,13 @@ const MAY_USE: &[(&str, &[&str])] = &[
 ];
 
 /// Modules that only one place may know, whatever else it is allowed.
-const ONLY_IN: &[(&str, &str)] =
-    &[("actix", "broker"), ("actix_rt", "broker"), ("zookeeper_client", "coordination"), ("bincode", "coordination")];
+const ONLY_IN: &[(&str, &str)] = &[
+    ("actix", "broker"),
+    ("actix_rt", "broker"),
+    ("zookeeper_client", "coordination"),
+    ("bincode", "coordination"),
+    ("ratatui", "cli"),
+];
 
 #[test]
 fn every_import_follows_the_matrix() {

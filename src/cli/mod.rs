@@ -1,13 +1,14 @@
 //! The `dohle` command: one file per subcommand.
 //!
-//! *Invariant*: only [`output`] writes to the terminal, and only [`run`] decides the exit code: 0 when the command did what
-//! it was asked, 1 when it could not, 2 when it was asked wrongly.
+//! *Invariant*: only [`output`], and the screen of [`demo`], write to the terminal, and only [`run`] decides the exit code: 0
+//! when the command did what it was asked, 1 when it could not, 2 when it was asked wrongly.
 //! *Does not know*: the protocol (see [`crate::client`]) or the log's format (see [`crate::storage`]).
 
 mod answers;
 mod bench;
 mod connect;
 mod consume;
+mod demo;
 mod failure;
 mod file;
 mod group;
@@ -17,6 +18,7 @@ mod produce;
 #[cfg(feature = "sim")]
 mod sim;
 mod start;
+mod stop;
 mod topic;
 
 use std::process::ExitCode;
@@ -32,7 +34,8 @@ use output::{Output, notice};
 #[command(after_help = "Begin with:
   dohle start                                    a broker on 127.0.0.1:9092, data in ./dohle-data
   echo 'hello' | dohle produce greetings
-  dohle consume greetings --from-beginning --until-end")]
+  dohle consume greetings --from-beginning --until-end
+  dohle demo                                     groups of members that count page views, to watch")]
 struct Arguments {
     #[command(subcommand)]
     command: Command,
@@ -45,6 +48,7 @@ enum Command {
     Produce(produce::Arguments),
     Consume(consume::Arguments),
     Group(group::Arguments),
+    Demo(demo::Arguments),
     /// Look at the files of a broker's log.
     #[command(subcommand)]
     Log(LogCommand),
@@ -95,6 +99,7 @@ fn execute(command: Command, output: &mut Output) -> Result<ExitCode, Failure> {
         Command::Produce(arguments) => produce::run(&arguments),
         Command::Consume(arguments) => consume::run(&arguments, output),
         Command::Group(arguments) => group::run(&arguments, output),
+        Command::Demo(arguments) => demo::run(&arguments, output),
         Command::Log(LogCommand::Dump(arguments)) => log_dump::run(&arguments, output),
         Command::Bench(arguments) => bench::run(&arguments, output),
         Command::Answers(arguments) => answers::run(&arguments, output),

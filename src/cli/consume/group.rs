@@ -6,11 +6,10 @@
 use std::rc::Rc;
 use std::time::Duration;
 
-use tokio::signal::unix::{Signal, SignalKind, signal};
-
 use super::{Arguments, Printer, explain, start};
 use crate::cli::failure::Failure;
 use crate::cli::output::{Output, notice};
+use crate::cli::stop::Stop;
 use crate::client::config::ConsumerConfig;
 use crate::client::consumer::{Consumer, Fetched, Place, Polled};
 use crate::client::group::member::Partition;
@@ -65,6 +64,7 @@ enum Woken {
 impl Member<'_> {
     /// Reads until all that was asked for is done, or somebody stops it.
     async fn read(&mut self, output: &mut Output) -> Result<(), Failure> {
+        // The group is told before the process ends, so that others need not wait for the session's end.
         let mut stop = Stop::new()?;
         if self.printer.left == 0 {
             return Ok(());
@@ -150,26 +150,6 @@ async fn until(at: Option<Moment>, now: Moment) {
     match at {
         Some(at) => tokio::time::sleep(at.since(now)).await,
         None => std::future::pending().await,
-    }
-}
-
-/// Ctrl-C and SIGTERM: the group is told before the process ends, so that others need not wait for the session's end.
-struct Stop {
-    interrupt: Signal,
-    terminate: Signal,
-}
-
-impl Stop {
-    fn new() -> Result<Self, Failure> {
-        let listen = |kind| signal(kind).map_err(|error| Failure::new(format_args!("cannot hear of signals: {error}")));
-        Ok(Self { interrupt: listen(SignalKind::interrupt())?, terminate: listen(SignalKind::terminate())? })
-    }
-
-    async fn wanted(&mut self) {
-        tokio::select! {
-            _ = self.interrupt.recv() => {}
-            _ = self.terminate.recv() => {}
-        }
     }
 }
 
