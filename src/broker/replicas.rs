@@ -158,6 +158,8 @@ struct Replica {
     incarnation: u64,
     /// `None` while it is down.
     handle: Option<PartitionHandle>,
+    /// What it was asked to do and has not answered.
+    chores: Vec<Chore>,
     /// It cannot be served until the broker starts again: its log dir has failed, or its log is corrupt.
     offline: bool,
 }
@@ -454,6 +456,7 @@ impl Replica {
             standing: None,
             incarnation: 0,
             handle: None,
+            chores: Vec::new(),
             offline: false,
         }
     }

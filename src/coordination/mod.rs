@@ -195,16 +195,19 @@ pub enum SessionState {
     Closed,
 }
 
+/// Data and stat.
+pub type Znode = (Vec<u8>, Stat);
+
 /// A session with a tree of znodes. Operations take effect in the order in which these methods are called, so that
 /// pipelining is calling several and awaiting them together.
 pub trait Coordinator {
     /// Where the session stands, and every change of it.
     fn session(&self) -> watch::Receiver<SessionState>;
     /// Data and stat. `Ok(None)` when the znode is not there. Null data reads as empty.
-    fn get(&self, path: &str) -> Reply<Option<(Vec<u8>, Stat)>>;
+    fn get(&self, path: &str) -> Reply<Option<Znode>>;
     /// The same of many znodes, in their order. An ensemble answers them much cheaper than one by one: of ten thousand, it
     /// spends a fifth of the time.
-    fn get_many(&self, paths: &[String]) -> Reply<Vec<Option<(Vec<u8>, Stat)>>> {
+    fn get_many(&self, paths: &[String]) -> Reply<Vec<Option<Znode>>> {
         Box::pin(try_join_all(paths.iter().map(|path| self.get(path))))
     }
     /// Stat. `Ok(None)` when the znode is not there.

@@ -11,7 +11,7 @@ use tokio::sync::{mpsc, watch};
 
 use super::recipe::{self, RecipeError};
 use super::session_states::SessionStates;
-use super::{CoordinationError, Coordinator, CreateMode, Op, OpResult, Reply, SessionState, Stat, WatchEvent};
+use super::{CoordinationError, Coordinator, CreateMode, Op, OpResult, Reply, SessionState, Stat, WatchEvent, Znode};
 use crate::model::ControllerEpoch;
 
 /// Wait before a tree that is not ours is looked at again: its operator may put the right one in its place.
@@ -132,7 +132,7 @@ impl Coordinator for OwnTree {
         self.asked(|inner| inner.get(path))
     }
 
-    fn get_many(&self, paths: &[String]) -> Reply<Vec<Option<(Vec<u8>, Stat)>>> {
+    fn get_many(&self, paths: &[String]) -> Reply<Vec<Option<Znode>>> {
         self.asked(|inner| inner.get_many(paths))
     }
 

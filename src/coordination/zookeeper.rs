@@ -24,7 +24,7 @@ use zookeeper_client as zk;
 use super::znode::access::{Access, access};
 use super::{
     CoordinationError, Coordinator, CreateMode, EnsembleConfig, EnsembleLogin, EnsembleTls, Op, OpResult, Reply,
-    SessionState, Stat, WatchEvent, path,
+    SessionState, Stat, WatchEvent, Znode, path,
 };
 use crate::model::Timestamp;
 
@@ -288,7 +288,7 @@ impl Coordinator for ZooKeeper {
         })
     }
 
-    fn get_many(&self, paths: &[String]) -> Reply<Vec<Option<(Vec<u8>, Stat)>>> {
+    fn get_many(&self, paths: &[String]) -> Reply<Vec<Option<Znode>>> {
         let requests = paths.chunks(READS_IN_REQUEST).map(|paths| {
             let (paths, valid) = (paths.to_vec(), paths.iter().try_for_each(|path| path::check(path, false)));
             self.request(valid, |client| async move {
@@ -491,7 +491,8 @@ fn port_stat(stat: &zk::Stat) -> Stat {
     }
 }
 
-fn port_data(result: zk::MultiReadResult, path: &str) -> Result<Option<(Vec<u8>, Stat)>, CoordinationError> {
+#[expect(clippy::wildcard_enum_match_arm, reason = "the client may get more of them")]
+fn port_data(result: zk::MultiReadResult, path: &str) -> Result<Option<Znode>, CoordinationError> {
     match result {
         zk::MultiReadResult::Data { data, stat } => Ok(Some((data, port_stat(&stat)))),
         zk::MultiReadResult::Error { err: zk::Error::NoNode } => Ok(None),

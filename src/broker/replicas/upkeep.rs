@@ -1,5 +1,10 @@
 //! Deletion, checkpoints, housekeeping, and the end.
 
+use actix::ActorStreamExt as _;
+use actix::fut::wrap_stream;
+use futures::FutureExt as _;
+use futures::stream::FuturesUnordered;
+
 use super::*;
 
 impl Replicas {
@@ -111,17 +116,28 @@ impl Replicas {
         }));
     }
 
-    pub(super) fn housekeep(&self, chore: Chore, ctx: &mut Context<Self>) {
-        for handle in self.replicas.values().filter_map(|replica| replica.handle.as_ref()) {
+    /// Asks every partition but those that have not answered the last time. One that is slow holds up no other.
+    pub(super) fn housekeep(&mut self, chore: Chore, ctx: &mut Context<Self>) {
+        let asked = FuturesUnordered::new();
+        for (id, replica) in &mut self.replicas {
+            let Some(handle) = replica.handle.as_ref().filter(|_| !replica.chores.contains(&chore)) else { continue };
             let (reply, answer) = oneshot::channel();
             if handle.addr.try_send(PartitionCommand::Housekeep { chore, reply }).is_ok() {
-                ctx.spawn(answer.into_actor(self).map(|pending, actor, ctx| {
-                    if let Ok(Some(pending)) = pending {
-                        actor.delete_later(pending, ctx);
-                    }
-                }));
+                replica.chores.push(chore);
+                let id = id.clone();
+                asked.push(answer.map(move |pending| (id, pending)));
             }
         }
+        // One future for all: an actor looks at each that it has whenever one of them is done.
+        let answers = wrap_stream(asked).map(move |(id, pending), actor: &mut Self, ctx: &mut Context<Self>| {
+            if let Some(replica) = actor.replicas.get_mut(&id) {
+                replica.chores.retain(|waiting| *waiting != chore);
+            }
+            if let Ok(Some(pending)) = pending {
+                actor.delete_later(pending, ctx);
+            }
+        });
+        ctx.spawn(answers.finish());
     }
 
     /// Writes checkpoints of what the partitions publish by then. For the disk pool.

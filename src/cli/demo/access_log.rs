@@ -144,7 +144,7 @@ mod tests {
     fn view(line: &str) -> View {
         match read(line, 5) {
             Line::View(view) => view,
-            other => panic!("{other:?}"),
+            other @ (Line::Other | Line::Unreadable) => panic!("{other:?}"),
         }
     }
 

@@ -175,7 +175,7 @@ mod tests {
     use super::*;
 
     fn view(number: u64, page: &str) -> View {
-        let search = (number % 2 == 0).then(|| "red lamp".to_owned());
+        let search = number.is_multiple_of(2).then(|| "red lamp".to_owned());
         View { number, time: crate::model::Timestamp(0), visitor: "v".into(), page: page.into(), search }
     }
 

@@ -165,21 +165,17 @@ impl Member {
     pub(super) fn heard(&mut self, answer: Answer) -> Result<Next, Refused> {
         match answer {
             Answer::Join(answer) => self.joined(answer),
-            Answer::Sync(answer) => match answer.error_code {
-                ErrorCode::None => {
-                    self.state = State::Stable;
-                    Ok(if self.is_to_join { Next::Ask(self.join()) } else { Next::Rest })
-                }
-                code => self.refused("SyncGroup", code),
-            },
-            Answer::Heartbeat(answer) => match answer.error_code {
-                ErrorCode::None => {
-                    self.state = State::Stable;
-                    Ok(if self.is_to_join { Next::Ask(self.join()) } else { Next::Rest })
-                }
-                code => self.refused("Heartbeat", code),
-            },
+            Answer::Sync(answer) => self.belongs("SyncGroup", answer.error_code),
+            Answer::Heartbeat(answer) => self.belongs("Heartbeat", answer.error_code),
         }
+    }
+
+    fn belongs(&mut self, what: &'static str, code: ErrorCode) -> Result<Next, Refused> {
+        if code.is_error() {
+            return self.refused(what, code);
+        }
+        self.state = State::Stable;
+        Ok(if self.is_to_join { Next::Ask(self.join()) } else { Next::Rest })
     }
 
     fn joined(&mut self, answer: JoinGroupResponse) -> Result<Next, Refused> {
@@ -205,6 +201,7 @@ impl Member {
     }
 
     /// As a consumer does: it joins again at once, or after a while when nobody coordinates now.
+    #[expect(clippy::wildcard_enum_match_arm, reason = "whatever else it is, it does not pass")]
     fn refused(&mut self, what: &'static str, code: ErrorCode) -> Result<Next, Refused> {
         match code {
             ErrorCode::RebalanceInProgress | ErrorCode::IllegalGeneration => Ok(Next::Ask(self.join())),
