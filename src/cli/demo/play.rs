@@ -119,8 +119,12 @@ async fn take_away(cluster: &Cluster, topic: &str) {
             }
         }
     }
-    if let Err(error) = delete_topic(cluster, topic).await {
-        notice(format_args!("Topic {topic} is left: {error}"));
+    match delete_topic(cluster, topic).await {
+        Ok(()) => {}
+        Err(error) if error.is_refusal(ErrorCode::RequestTimedOut) => {
+            notice(format_args!("Topic {topic} will be gone when all brokers that hold some of it are back."));
+        }
+        Err(error) => notice(format_args!("Topic {topic} is left: {error}")),
     }
 }
 
