@@ -1,12 +1,15 @@
 //! The composition root of a broker process: the operating system's disk, clock, network and threads, a coordinator, and the
 //! signals that end it.
 
+use std::io;
 use std::net::{IpAddr, Ipv4Addr, Ipv6Addr, SocketAddr, ToSocketAddrs as _};
 use std::path::{Path, PathBuf};
 use std::rc::Rc;
 use std::sync::Arc;
 use std::time::Duration;
 
+use rustix::io::Errno;
+use rustix::process::{Resource, Rlimit, getrlimit, setrlimit};
 use tokio::signal::unix::{SignalKind, signal};
 use tokio::sync::mpsc;
 
@@ -31,6 +34,9 @@ const ACCEPTED_MAX: usize = 128;
 /// Wait after the system refused to accept (too many open files).
 const ACCEPT_RETRY: Duration = Duration::from_millis(100);
 
+/// One line for so many refusals in a row: every ten seconds.
+const ACCEPT_FAILURES_PER_LINE: u64 = 100;
+
 /// Largest PEM file that is read.
 const PEM_BYTES_MAX: usize = 1 << 20;
 
@@ -48,11 +54,21 @@ pub struct Serving {
 /// # Errors
 /// [`StartError`] says what to do. What happens after the start is told by events.
 pub fn run(config: BrokerConfig, layers: Layers, serving: impl FnOnce(&Serving)) -> Result<(), StartError> {
+    raise_open_files();
     let loops = config.arbiters.unwrap_or_else(default_loops);
     let system = actix_rt::System::new();
     let (placement, _loops) = Placement::threads(loops, config.disk_threads)
         .map_err(|error| StartError::Other(format!("cannot start threads: {error}")))?;
     system.block_on(serve(config, layers, placement, serving))
+}
+
+/// As many files as the system lets this process have, as Java does: every log and every connection takes one. Where it may not,
+/// what it has must do.
+fn raise_open_files() {
+    let Rlimit { current, maximum } = getrlimit(Resource::Nofile);
+    if current != maximum {
+        let _ = setrlimit(Resource::Nofile, Rlimit { current: maximum, maximum });
+    }
 }
 
 /// Half the processors: the clients, the disk threads and the kernel's part of the network need the rest.
@@ -285,8 +301,25 @@ fn address(listener: &Listener, host: &str) -> Result<SocketAddr, StartError> {
     found.next().ok_or_else(|| unknown("no address".to_owned()))
 }
 
+/// What the system said, and what an operator can do about it.
+fn with_advice(error: &io::Error) -> String {
+    match Errno::from_io_error(error) {
+        Some(Errno::MFILE) => {
+            let limit =
+                getrlimit(Resource::Nofile).current.map_or_else(|| "no limit".to_owned(), |limit| limit.to_string());
+            format!(
+                "{error}: the limit is {limit} (a log takes one, a connection too); raise it with LimitNOFILE= in the service's unit, \
+                 or ulimit -n before the start"
+            )
+        }
+        Some(Errno::NFILE) => format!("{error}: the machine has no more for anybody; raise fs.file-max"),
+        Some(_) | None => error.to_string(),
+    }
+}
+
 /// Accepts until the listener's actor is gone.
 async fn accept(listener: net::Listener, sender: mpsc::Sender<(Incoming, SocketAddr)>) {
+    let mut refused = 0_u64;
     loop {
         let accepted = tokio::select! {
             accepted = listener.accept() => accepted,
@@ -295,6 +328,7 @@ async fn accept(listener: net::Listener, sender: mpsc::Sender<(Incoming, SocketA
         };
         match accepted {
             Ok(incoming) => {
+                refused = 0;
                 // An IPv4 peer on an IPv6 socket is the same peer.
                 let peer = SocketAddr::new(incoming.peer.ip().to_canonical(), incoming.peer.port());
                 let socket = incoming.socket;
@@ -304,7 +338,10 @@ async fn accept(listener: net::Listener, sender: mpsc::Sender<(Incoming, SocketA
                 }
             }
             Err(error) => {
-                event::AcceptFailed { cause: error.to_string() }.emit();
+                if refused.is_multiple_of(ACCEPT_FAILURES_PER_LINE) {
+                    event::AcceptFailed { cause: with_advice(&error) }.emit();
+                }
+                refused = refused.wrapping_add(1);
                 tokio::time::sleep(ACCEPT_RETRY).await;
             }
         }

@@ -242,7 +242,7 @@ events! {
         "cannot delete files: {cause}";
     /// The checkpoint files could not be written.
     ERROR CheckpointFailed "checkpoint_failed" { cause: String }
-        "cannot write the checkpoints, the next start reads more than it need: {cause}";
+        "cannot write the checkpoints, the next start reads more than it needs: {cause}";
     /// A flush failed; nothing is acknowledged from this log until it was opened again.
     ERROR FlushFailed "flush_failed" { partition: TopicPartition, cause: String }
         "flushing {partition} failed, nothing of it is acknowledged until it is opened again: {cause}";

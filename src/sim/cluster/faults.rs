@@ -26,6 +26,9 @@ const COMMIT_MS: u64 = 40;
 /// How late answers and news of the coordinator come to a controller that does not hear that it is replaced.
 const LATE: Duration = Duration::from_secs(3);
 
+/// How long it is waited for an ISR that shrinks or grows.
+const COMES_TRUE_WAIT: Duration = Duration::from_secs(10);
+
 /// How long it is waited for a leader's successor.
 const ELECTION_WAIT: Duration = Duration::from_secs(5);
 
@@ -68,6 +71,8 @@ pub enum Fault {
     Dir,
     /// A disk is slow.
     SlowDisk,
+    /// A broker that is about to join the ISR dies and comes back at once with an empty disk, and what its leader asked for it is late.
+    Replaced,
     /// The coordinator of a group dies while a commit is on its way to it. Only where there are groups.
     Coordinator,
 }
@@ -76,7 +81,7 @@ impl Fault {
     /// Whether it belongs to runs of this reach.
     pub const fn is_within(self, reach: Reach) -> bool {
         match self {
-            Self::Succession | Self::Blackout | Self::Flap | Self::Zombie | Self::Coordinator => {
+            Self::Succession | Self::Blackout | Self::Flap | Self::Zombie | Self::Replaced | Self::Coordinator => {
                 matches!(reach, Reach::Wide)
             }
             Self::Kill
@@ -97,7 +102,7 @@ impl Fault {
     }
 
     /// All kinds.
-    pub const ALL: [Self; 18] = [
+    pub const ALL: [Self; 19] = [
         Self::Kill,
         Self::Succession,
         Self::Power,
@@ -116,6 +121,7 @@ impl Fault {
         Self::Full,
         Self::Dir,
         Self::SlowDisk,
+        Self::Replaced,
     ];
 
     /// Whether page-cache topics do not promise to survive it, or not together with a power failure: what a failed flush covered is
@@ -189,6 +195,7 @@ impl World {
             Fault::Kill => self.kill(victim, Death::Process).await,
             Fault::Succession => self.succession().await,
             Fault::Coordinator => self.kill_coordinator().await,
+            Fault::Replaced => self.replaced(victim).await,
             Fault::Blackout => self.blackout().await,
             Fault::Flap => self.flap(victim).await,
             Fault::Zombie => self.zombie().await,
@@ -355,14 +362,18 @@ impl World {
     }
 
     async fn zombie(&mut self) {
-        let Ok(Some((data, _))) = self.around.ensemble.get(controller::CONTROLLER).await else { return };
-        let Ok(found) = controller::Controller::decode(&data) else { return };
-        let Some(victim) = self.nodes.iter().position(|node| node.id == found.broker.0) else { return };
+        let Some(id) = self.controller().await else { return };
+        let Some(victim) = self.nodes.iter().position(|node| node.id == id.0) else { return };
         let Some(coordinator) = self.nodes.get(victim).and_then(|node| node.coordinator()) else { return };
         coordinator.set_rates(FaultRates { delay_max: LATE, ..FaultRates::default() });
-        self.around.fabric.deafen(found.broker.0);
-        self.later(Heal::Hear(found.broker.0));
+        self.around.fabric.deafen(id.0);
+        self.later(Heal::Hear(id.0));
         self.later(Heal::Reconnect(victim));
+    }
+
+    async fn controller(&self) -> Option<BrokerId> {
+        let (data, _) = self.around.ensemble.get(controller::CONTROLLER).await.ok()??;
+        Some(controller::Controller::decode(&data).ok()?.broker)
     }
 
     /// Between a commit's way to the log and its answer's way back.
@@ -377,14 +388,83 @@ impl World {
         }
     }
 
+    /// Everybody is well before and after: what is in sync on one disk alone nobody promises to keep.
+    async fn replaced(&mut self, victim: usize) {
+        if !self.is_well(Duration::from_secs(30)).await {
+            return;
+        }
+        let Some(id) = self.nodes.get(victim).map(|node| BrokerId(node.id)) else { return };
+        self.kill(victim, Death::Process).await;
+        if self.come_true(|world| !world.is_in_sync_anywhere(id)).await {
+            self.comes_back_empty(victim, id).await;
+        }
+        let _late = self.is_well(Duration::from_secs(60)).await;
+    }
+
+    async fn comes_back_empty(&mut self, victim: usize, id: BrokerId) {
+        let places = self.places();
+        let pick = self.dice.below_usize(places.len());
+        let path = places.get(pick).and_then(|place| Some((TopicName::new(&place.topic).ok()?, place.partition)));
+        let Some(path) = path.map(|(name, partition)| topic::state_path(&name, PartitionIndex(partition))) else {
+            return;
+        };
+        let state = |world: &Self| world.witness.borrow().state(&path).cloned();
+        let (Some(leader), Some(controller)) = (state(self).map(|state| state.leader), self.controller().await) else {
+            return;
+        };
+        let (asks, follows) = (300 + self.dice.below(1_500), 500 + self.dice.below(2_500));
+        self.around.fabric.slow_down(Party::Broker(leader.0), Party::Broker(controller.0), asks);
+        self.end(Heal::Revive(victim)).await;
+        let moment = self.dice.below(asks.saturating_mul(2));
+        tokio::time::sleep(Duration::from_millis(moment)).await;
+        // The leader dies too: what the disk has that is gone must be with others that live.
+        if self.needs(id, leader) {
+            return;
+        }
+        for (from, to) in [(id, leader), (leader, id)] {
+            self.around.fabric.slow_down(Party::Broker(from.0), Party::Broker(to.0), follows);
+        }
+        self.kill(victim, Death::Process).await;
+        if let Some(node) = self.nodes.get_mut(victim) {
+            node.replace_disk();
+        }
+        self.end(Heal::Revive(victim)).await;
+        self.come_true(|world| state(world).is_some_and(|state| state.isr.contains(&id))).await;
+        if let Some(leader) = self.nodes.iter().position(|node| node.id == leader.0) {
+            self.kill(leader, Death::Process).await;
+        }
+        let moment = self.dice.below(2_000);
+        tokio::time::sleep(Duration::from_millis(moment)).await;
+    }
+
+    /// Whether it becomes true in some seconds.
+    async fn come_true(&self, is_true: impl Fn(&Self) -> bool) -> bool {
+        let over = self.around.clock.moment().after(COMES_TRUE_WAIT);
+        while !is_true(self) {
+            if over <= self.around.clock.moment() {
+                return false;
+            }
+            tokio::time::sleep(Duration::from_millis(5)).await;
+        }
+        true
+    }
+
+    fn is_in_sync_anywhere(&self, id: BrokerId) -> bool {
+        self.witness.borrow().states().any(|state| state.isr.contains(&id))
+    }
+
+    /// Whether some partition has its records in sync on these two alone, as far as brokers live.
+    fn needs(&self, one: BrokerId, other: BrokerId) -> bool {
+        let lives = |id: &BrokerId| self.nodes.iter().any(|node| node.id == id.0 && node.serves());
+        let has_more = |isr: &[BrokerId]| isr.iter().any(|id| *id != one && *id != other && lives(id));
+        self.witness.borrow().states().any(|state| state.isr.contains(&one) && !has_more(&state.isr))
+    }
+
     /// Of the machines with page-cache topics that lose their power only one is down at a time. Everybody else is up and in sync before
     /// it goes, and it is back in the ISR before anything else goes wrong: that is what `min.insync.replicas=2` with page-cache
     /// durability promises to survive.
     async fn power_failure(&mut self, victim: usize) {
-        self.end_all().await;
-        self.around.fabric.heal();
-        self.revive().await;
-        if self.not_in_sync(Duration::from_secs(30)).await.is_some() {
+        if !self.is_well(Duration::from_secs(30)).await {
             return;
         }
         self.kill(victim, Death::Power).await;
@@ -392,6 +472,14 @@ impl World {
         tokio::time::sleep(down).await;
         self.end_all().await;
         let _late = self.not_in_sync(Duration::from_secs(60)).await;
+    }
+
+    /// Ends all that goes wrong: whether everybody is in sync in time.
+    async fn is_well(&mut self, patience: Duration) -> bool {
+        self.end_all().await;
+        self.around.fabric.heal();
+        self.revive().await;
+        self.not_in_sync(patience).await.is_none()
     }
 
     fn partition(&mut self, id: i32) {

@@ -94,6 +94,11 @@ impl Node {
         Self { id, disk: SimDisk::new(dice.below(u64::MAX)), disk_is_slow, was_faulted: false, dice, text, life: None }
     }
 
+    /// Its disk is replaced by an empty one; its process is dead.
+    pub fn replace_disk(&mut self) {
+        self.disk = SimDisk::new(self.dice.below(u64::MAX));
+    }
+
     /// Whether its process lives.
     #[must_use]
     pub fn is_up(&self) -> bool {

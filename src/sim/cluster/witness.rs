@@ -43,6 +43,11 @@ impl Witness {
         self.states.get(path)
     }
 
+    /// All of them.
+    pub fn states(&self) -> impl Iterator<Item = &PartitionState> {
+        self.states.values()
+    }
+
     fn epoch_written(&mut self, data: &[u8]) {
         let Ok(epoch) = decode_epoch(data) else {
             self.violations.push("the controller epoch cannot be read".to_owned());
