@@ -1,6 +1,9 @@
 //! Known bugs of Kafka's replication and of brokers like it, to be put back one at a time, so that it can be shown that the simulator
 //! finds each (`dohle sim --cluster --bug B3`).
 //!
+//! What others call the last replica standing (B8) has no hook of its own: with `durability=flushed` it is B14, and a page-cache topic
+//! promises nothing when the only replica in sync loses its power.
+//!
 //! *Invariant*: without the feature `bugs` every hook is a constant `false`, and nothing of a bug is in the program.
 
 use std::fmt;
@@ -37,8 +40,7 @@ bugs! {
     /// alone in the ISR its high watermark is its log's end at once, which asks as much of the follower; only under
     /// `min.insync.replicas` does it stay where it was, and then the next fetch brings all that is missing.
     B7,
-    /// A follower joins the ISR for what it had before it was started again (KIP-903). Not seen by the simulator: with
-    /// `durability=flushed` a follower has asked for nothing that it can lose, and page-cache topics only lose power while all are in sync.
+    /// A follower joins the ISR for what it had before it was started again, with an empty disk (KIP-903).
     B9,
     /// What a controller told an earlier incarnation of a broker takes effect on this one (KIP-380). Not seen by the simulator: connections
     /// end with the process, the controller's channel to the earlier incarnation ends with its registration, and what still comes has a

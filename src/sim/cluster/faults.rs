@@ -394,42 +394,49 @@ impl World {
             return;
         }
         let Some(id) = self.nodes.get(victim).map(|node| BrokerId(node.id)) else { return };
+        let before = self.witness.borrow().in_sync(id);
         self.kill(victim, Death::Process).await;
-        if self.come_true(|world| !world.is_in_sync_anywhere(id)).await {
-            self.comes_back_empty(victim, id).await;
+        if self.come_true(|world| world.witness.borrow().in_sync(id).is_empty()).await {
+            self.comes_back_empty(victim, id, &before).await;
         }
         let _late = self.is_well(Duration::from_secs(60)).await;
     }
 
-    async fn comes_back_empty(&mut self, victim: usize, id: BrokerId) {
-        let places = self.places();
-        let pick = self.dice.below_usize(places.len());
-        let path = places.get(pick).and_then(|place| Some((TopicName::new(&place.topic).ok()?, place.partition)));
-        let Some(path) = path.map(|(name, partition)| topic::state_path(&name, PartitionIndex(partition))) else {
-            return;
-        };
-        let state = |world: &Self| world.witness.borrow().state(&path).cloned();
-        let (Some(leader), Some(controller)) = (state(self).map(|state| state.leader), self.controller().await) else {
-            return;
-        };
-        let (asks, follows) = (300 + self.dice.below(1_500), 500 + self.dice.below(2_500));
+    /// `before` are the paths of the states where it was in sync.
+    async fn comes_back_empty(&mut self, victim: usize, id: BrokerId, before: &[String]) {
+        let Some(controller) = self.controller().await else { return };
+        let state = |world: &Self, path: &str| world.witness.borrow().state(path).cloned();
+        let led = before.iter().filter_map(|path| Some((path, state(self, path)?.leader)));
+        let by_others =
+            led.filter(|(_, leader)| *leader != controller && *leader != BrokerId::NONE).collect::<Vec<_>>();
+        let pick = self.dice.below_usize(by_others.len().max(1));
+        let Some((path, leader)) = by_others.get(pick).copied() else { return };
+        let is_in_sync = |world: &Self| state(world, path).is_some_and(|state| state.isr.contains(&id));
+        let (asks, follows) = (500 + self.dice.below(2_000), 1_000 + self.dice.below(2_000));
         self.around.fabric.slow_down(Party::Broker(leader.0), Party::Broker(controller.0), asks);
         self.end(Heal::Revive(victim)).await;
-        let moment = self.dice.below(asks.saturating_mul(2));
+        if !self.come_true(|world| world.nodes.get(victim).is_some_and(super::Node::serves)).await {
+            return;
+        }
+        let moment = self.dice.below(asks / 4);
         tokio::time::sleep(Duration::from_millis(moment)).await;
         // The leader dies too: what the disk has that is gone must be with others that live.
-        if self.needs(id, leader) {
+        if is_in_sync(self) || self.needs(id, leader) {
             return;
         }
         for (from, to) in [(id, leader), (leader, id)] {
             self.around.fabric.slow_down(Party::Broker(from.0), Party::Broker(to.0), follows);
+        }
+        // Which session was its own it knows from its disk: under another one it would wait until that has ended.
+        if let Some(coordinator) = self.nodes.get(victim).and_then(|node| node.coordinator()) {
+            coordinator.expire();
         }
         self.kill(victim, Death::Process).await;
         if let Some(node) = self.nodes.get_mut(victim) {
             node.replace_disk();
         }
         self.end(Heal::Revive(victim)).await;
-        self.come_true(|world| state(world).is_some_and(|state| state.isr.contains(&id))).await;
+        self.come_true(is_in_sync).await;
         if let Some(leader) = self.nodes.iter().position(|node| node.id == leader.0) {
             self.kill(leader, Death::Process).await;
         }
@@ -447,10 +454,6 @@ impl World {
             tokio::time::sleep(Duration::from_millis(5)).await;
         }
         true
-    }
-
-    fn is_in_sync_anywhere(&self, id: BrokerId) -> bool {
-        self.witness.borrow().states().any(|state| state.isr.contains(&id))
     }
 
     /// Whether some partition has its records in sync on these two alone, as far as brokers live.

@@ -43,6 +43,12 @@ impl Witness {
         self.states.get(path)
     }
 
+    /// The paths of the states where a broker is in sync.
+    #[must_use]
+    pub fn in_sync(&self, id: BrokerId) -> Vec<String> {
+        self.states.iter().filter(|(_, state)| state.isr.contains(&id)).map(|(path, _)| path.clone()).collect()
+    }
+
     /// All of them.
     pub fn states(&self) -> impl Iterator<Item = &PartitionState> {
         self.states.values()
