@@ -1,5 +1,5 @@
-//! Known bugs of Kafka's replication and of brokers like it, to be put back one at a time, so that it can be shown that the simulator
-//! finds each (`dohle sim --cluster --bug B3`).
+//! Known bugs of Kafka's replication and groups, and of brokers like it, to be put back one at a time, so that it can be shown that the
+//! simulator finds each (`dohle sim --cluster --bug B3`).
 //!
 //! *Invariant*: without the feature `bugs` every hook is a constant `false`, and nothing of a bug is in the program.
 
@@ -59,10 +59,16 @@ bugs! {
     B16,
     /// A commit of an earlier generation, or of who is no member any more, is taken (KAFKA-7026).
     B23,
+    /// Who was replaced as a static member is still heard (KIP-345).
+    B23Kip345,
+    /// A member of the consumer protocol is given a partition that another one has not let go of (KIP-848).
+    B23Kip848,
     /// Who comes to coordinate a group reads its records only up to what it knows to be committed.
     B24,
     /// What lies beyond the high watermark that a new leader knows is out of range, although an earlier one has served it (KIP-207).
     B25,
+    /// Compaction counts what is not committed, or not flushed: a record goes whose successor a change of leaders or a crash takes back.
+    B26,
     /// Topics that the tree does not have are deleted.
     B28,
 }

@@ -82,11 +82,7 @@ impl Process<'_> {
                     return "dies";
                 }
                 Some(Mishap::Freezes) => {
-                    life.trace.note(format_args!("{} freezes", self.slot.name));
-                    let most = 2 * self.slot.habits.session_ms;
-                    tokio::time::sleep(Duration::from_millis(life.below(most))).await;
-                    if life.percent(60) {
-                        // It does not know how long that was.
+                    if self.around.freeze(self.slot).await {
                         self.commit().await;
                     }
                 }
