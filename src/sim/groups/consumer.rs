@@ -82,7 +82,8 @@ impl Process<'_> {
                     return "dies";
                 }
                 Some(Mishap::Freezes) => {
-                    if self.around.freeze(self.slot).await {
+                    let goes_on = self.around.freeze(self.slot).await;
+                    if goes_on {
                         self.commit().await;
                     }
                 }

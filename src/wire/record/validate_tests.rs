@@ -331,19 +331,18 @@ fn offsets_that_do_not_count_from_0_are_set_right_where_records_are_looked_at() 
 fn what_the_broker_made_is_taken_as_what_a_client_sent() {
     let records: [(Option<&[u8]>, i64); 2] = [(Some(b"a"), NOW), (Some(b"b"), NOW + 5)];
     let zstd = Some(Compression::from(Codec::Zstd));
-    let changes: [(&str, fn(&mut Rules, Option<Compression>)); 7] = [
-        ("nothing", |_, _| {}),
-        ("another codec", |rules, zstd| rules.compression = zstd),
-        ("its time", |rules, _| rules.timestamp_type = TimestampType::LogAppendTime),
-        ("a bound on its time", |rules, _| rules.timestamp_after_max_ms = 1),
-        ("keys", |rules, _| rules.compacted = true),
-        ("a smaller batch", |rules, _| rules.batch_bytes_max = 100),
-        ("a smaller segment", |rules, _| rules.segment_bytes_max = 100),
+    let usual = rules();
+    let all = [
+        ("nothing", usual),
+        ("another codec", Rules { compression: zstd, ..usual }),
+        ("its time", Rules { timestamp_type: TimestampType::LogAppendTime, ..usual }),
+        ("a bound on its time", Rules { timestamp_after_max_ms: 1, ..usual }),
+        ("keys", Rules { compacted: true, ..usual }),
+        ("a smaller batch", Rules { batch_bytes_max: 100, ..usual }),
+        ("a smaller segment", Rules { segment_bytes_max: 100, ..usual }),
     ];
-    for (what, change) in changes {
+    for (what, rules) in all {
         for codec in [Codec::None, Codec::Lz4] {
-            let mut rules = rules();
-            change(&mut rules, zstd);
             let (header, body) = builder(codec, &records).build_parts().expect("a small batch");
             let sent = check(&builder(codec, &records).build().expect("a small batch").into(), &rules);
             assert_eq!(validate_own(header, body.into(), &rules), sent, "{what}, {codec}");
