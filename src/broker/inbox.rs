@@ -8,7 +8,7 @@
 
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::{Mutex, PoisonError};
-use std::task::Poll;
+use std::task::{Context, Poll};
 
 use futures::task::AtomicWaker;
 
@@ -49,20 +49,22 @@ impl Inbox {
 
     /// Waits for news. Outcomes are moved to `taken`, which must be empty; none get lost when the future is dropped.
     pub async fn news(&self, taken: &mut Vec<(Ticket, AppendOutcome)>) -> News {
-        std::future::poll_fn(|context| {
-            // Registered before the look: nothing that comes in between is missed.
-            self.waker.register(context.waker());
-            let mut waiting = self.outcomes.lock().unwrap_or_else(PoisonError::into_inner);
-            if !waiting.is_empty() {
-                if KEPT < taken.capacity() {
-                    *taken = Vec::new();
-                }
-                std::mem::swap(&mut *waiting, taken);
-                return Poll::Ready(News::Outcomes);
+        std::future::poll_fn(|context| self.poll_news(context, taken)).await
+    }
+
+    /// The same, once.
+    pub fn poll_news(&self, context: &mut Context<'_>, taken: &mut Vec<(Ticket, AppendOutcome)>) -> Poll<News> {
+        // Registered before the look: nothing that comes in between is missed.
+        self.waker.register(context.waker());
+        let mut waiting = self.outcomes.lock().unwrap_or_else(PoisonError::into_inner);
+        if !waiting.is_empty() {
+            if KEPT < taken.capacity() {
+                *taken = Vec::new();
             }
-            if self.stop.swap(false, Ordering::AcqRel) { Poll::Ready(News::Stop) } else { Poll::Pending }
-        })
-        .await
+            std::mem::swap(&mut *waiting, taken);
+            return Poll::Ready(News::Outcomes);
+        }
+        if self.stop.swap(false, Ordering::AcqRel) { Poll::Ready(News::Stop) } else { Poll::Pending }
     }
 }
 

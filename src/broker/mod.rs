@@ -13,6 +13,7 @@ use std::rc::Rc;
 use std::sync::Arc;
 
 use actix::dev::ToEnvelope;
+use actix::prelude::SendError;
 use actix::{Actor, Addr, Handler, Message};
 use futures::future::join_all;
 use tokio::sync::{mpsc, oneshot, watch};
@@ -420,9 +421,17 @@ where
     T: Send,
 {
     let (reply, answer) = oneshot::channel();
-    let sent = addr.send(command(reply));
+    // Who asks waits for the answer only: to hear of the message's arrival as well would wake it twice.
+    let waits_for_room = match addr.try_send(command(reply)) {
+        Ok(()) => None,
+        Err(SendError::Full(command)) => Some(addr.send(command)),
+        // The answer's sender is gone with the command.
+        Err(SendError::Closed(_)) => None,
+    };
     async move {
-        sent.await.ok()?;
+        if let Some(sent) = waits_for_room {
+            sent.await.ok()?;
+        }
         answer.await.ok()
     }
 }

@@ -1,5 +1,5 @@
-//! Known bugs of Kafka's replication and of brokers like it, to be put back one at a time, so that it can be shown that the simulator
-//! finds each (`dohle sim --cluster --bug B3`).
+//! Known bugs of Kafka's replication and groups, and of brokers like it, to be put back one at a time, so that it can be shown that the
+//! simulator finds each (`dohle sim --cluster --bug B3`).
 //!
 //! What others call the last replica standing (B8) has no hook of its own: with `durability=flushed` it is B14, and a page-cache topic
 //! promises nothing when the only replica in sync loses its power.
@@ -61,10 +61,18 @@ bugs! {
     B16,
     /// A commit of an earlier generation, or of who is no member any more, is taken (KAFKA-7026).
     B23,
+    /// Who was replaced as a static member is still heard (KIP-345). Not seen by the simulator in a hundred seeds: the replacement must come
+    /// within the same generation, and the earlier process must speak after it has.
+    B23Kip345,
+    /// A member of the consumer protocol is given a partition that another one has not let go of (KIP-848).
+    B23Kip848,
     /// Who comes to coordinate a group reads its records only up to what it knows to be committed.
     B24,
     /// What lies beyond the high watermark that a new leader knows is out of range, although an earlier one has served it (KIP-207).
     B25,
+    /// Compaction counts what is not committed, or not flushed: a record goes whose successor a change of leaders or a crash takes back. Not
+    /// seen by the simulator in twenty seeds, of which few compact anything.
+    B26,
     /// Topics that the tree does not have are deleted.
     B28,
 }

@@ -3,21 +3,24 @@
 //! *State owned*: the machine. *Who calls*: handlers of requests; the replicas actor says when the partition is led here
 //! ([`Tenure`]). It lives on the partition's loop, and goes on living when another broker leads, to say so.
 
-use std::collections::{BTreeMap, BTreeSet};
+use std::collections::BTreeSet;
+use std::pin::Pin;
 use std::sync::Arc;
+use std::task::{self, Poll};
 use std::time::Duration;
 
 use actix::{
-    Actor, ActorContext as _, ActorFutureExt as _, AsyncContext as _, Context, Handler, Message, WrapFuture as _,
+    Actor, ActorContext as _, ActorFuture, ActorFutureExt as _, AsyncContext as _, Context, Handler, Message,
+    WrapFuture as _,
 };
-use bytes::Bytes;
 use tokio::sync::{oneshot, watch};
 
 use super::Tenure;
+use super::appends::Appends;
 use super::load::{Chunk, Loading};
 use super::topics::TopicsView;
 use crate::broker::inbox::Inbox;
-use crate::broker::partition::{AppendItem, AppendOutcome, PartitionCommand, Promise, Ticket};
+use crate::broker::partition::{AppendOutcome, Ticket};
 use crate::broker::placement::Placement;
 use crate::broker::ports::Ports;
 use crate::broker::supervisor::DeathNotice;
@@ -27,12 +30,10 @@ use crate::machine::group::{
     Assignor, ConsumerDescription, ConsumerRules, Coordinator, Description, Effect, Event, FetchedOffset, Filter,
     Listed, Now, Refusal, Reply, Request, Rules, WriteId,
 };
-use crate::model::{Bug, ErrorCode, Moment, ProducerEpoch, ProducerId, Timestamp};
-use crate::storage::log::{NewBatch, Origin};
+use crate::model::{Bug, ErrorCode, Moment, ProducerEpoch, ProducerId};
 use crate::telemetry::{Event as _, event};
 use crate::wire::Str;
 use crate::wire::group_record::GroupRecord;
-use crate::wire::record::{BatchBuilder, Codec, NewRecord, validate};
 
 /// Requests that may wait for one coordinator before connections wait. Each connection has one at a time.
 const MAILBOX: usize = 1_024;
@@ -57,9 +58,9 @@ pub struct GroupCoordinator {
     tenures: Option<watch::Receiver<Option<Tenure>>>,
     /// Outcomes of the appends.
     inbox: Arc<Inbox>,
-    /// Those that were not answered.
-    writes: BTreeMap<u64, WriteId>,
-    next_write: u64,
+    appends: Appends,
+    /// Something was appended in this turn of the mailbox.
+    is_collecting: bool,
     loadings: u64,
     effects: Vec<Effect<Asker>>,
     /// When the one timer fires; `None` when none is armed.
@@ -130,6 +131,8 @@ pub enum GroupCommand {
 impl GroupCoordinator {
     pub(super) fn new(parts: CoordinatorParts) -> Self {
         let CoordinatorParts { config, topics, ports, placement, tenures, notice } = parts;
+        let inbox = Arc::default();
+        let appends = Appends::new(config.clone(), Arc::clone(&inbox));
         Self {
             machine: Coordinator::new(rules(&config)),
             config,
@@ -139,9 +142,9 @@ impl GroupCoordinator {
             placement,
             tenure: None,
             tenures: Some(tenures),
-            inbox: Arc::default(),
-            writes: BTreeMap::new(),
-            next_write: 0,
+            inbox,
+            appends,
+            is_collecting: false,
             loadings: 0,
             effects: Vec::new(),
             timer: Timer::default(),
@@ -179,7 +182,7 @@ impl GroupCoordinator {
         for effect in effects.drain(..) {
             match effect {
                 Effect::Append { write, timestamp, transaction, records } => {
-                    self.append(write, timestamp, transaction, &records);
+                    self.append(Now { timestamp, ..now }, write, transaction, &records, ctx);
                 }
                 Effect::Reply(asker, reply) => {
                     let _gone = asker.send(reply);
@@ -190,86 +193,26 @@ impl GroupCoordinator {
         self.arm(now.moment, ctx);
     }
 
-    /// Hands the records to the partition. Whatever becomes of them, the inbox gets an outcome.
+    /// Takes a write. What this turn of the mailbox brings leaves when that is empty.
     fn append(
         &mut self,
+        now: Now,
         write: WriteId,
-        timestamp: Timestamp,
         transaction: Option<(ProducerId, ProducerEpoch)>,
         records: &[GroupRecord],
+        ctx: &mut Context<Self>,
     ) {
-        let ticket = Ticket { request: self.next_write, topic: 0, partition: 0 };
-        self.next_write += 1;
-        self.writes.insert(ticket.request, write);
-        let refuse = |error| self.inbox.put(std::iter::once((ticket, AppendOutcome::refused(error))));
-        let Some(tenure) = self.tenure.as_ref().filter(|tenure| tenure.epoch == write.epoch) else {
-            refuse(ErrorCode::NotLeaderOrFollower);
-            return;
-        };
-        let batch = match self.batch(tenure, timestamp, transaction, records) {
-            Ok(batch) => batch,
-            Err(error) => {
-                refuse(error);
-                return;
-            }
-        };
-        let item = AppendItem {
-            batch,
-            promise: Promise::new(Arc::clone(&self.inbox), ticket),
-            all_until: Some(self.ports.clock.moment().after(self.config.commit_timeout)),
-            under: Some(write.epoch),
-        };
-        // Refused, the promise that it carries answers.
-        let _refused = tenure.partition.addr.try_send(PartitionCommand::Append { items: vec![item] });
-    }
-
-    fn batch(
-        &self,
-        tenure: &Tenure,
-        timestamp: Timestamp,
-        transaction: Option<(ProducerId, ProducerEpoch)>,
-        records: &[GroupRecord],
-    ) -> Result<NewBatch, ErrorCode> {
-        let codec = usize::try_from(self.config.compression).ok().and_then(|id| Codec::ALL.get(id).copied());
-        let mut builder = BatchBuilder::new(codec.unwrap_or(Codec::None));
-        if let Some((id, epoch)) = transaction {
-            builder = builder.producer(id, epoch, -1).transactional();
+        self.appends.add(self.tenure.as_ref(), now, write, transaction, records);
+        if !self.is_collecting {
+            self.is_collecting = true;
+            ctx.notify(HandOver);
         }
-        for record in records {
-            let encoded = record.encode().map_err(|_| ErrorCode::UnknownServerError)?;
-            let new =
-                NewRecord { timestamp, key: Some(&encoded.key), value: encoded.value.as_deref(), ..Default::default() };
-            builder.append(&new).map_err(|_| ErrorCode::MessageTooLarge)?;
-        }
-        let bytes = Bytes::from(builder.build().map_err(|_| ErrorCode::UnknownServerError)?);
-        let mut rules = tenure.partition.published.settings().batch;
-        rules.produce_version = 11;
-        rules.transactional_allowed = transaction.is_some();
-        rules.now = self.ports.clock.timestamp();
-        let valid = validate(&bytes, &rules, &mut Vec::new()).map_err(|rejection| rejection.code())?;
-        Ok(NewBatch { header: valid.header, body: valid.body, origin: Origin::Client })
-    }
-
-    /// Hears of the outcomes of appends, for ever.
-    fn await_outcomes(&self, ctx: &mut Context<Self>) {
-        let inbox = Arc::clone(&self.inbox);
-        let news = async move {
-            let mut taken = Vec::new();
-            inbox.news(&mut taken).await;
-            taken
-        };
-        ctx.spawn(news.into_actor(self).map(|taken, actor, ctx| {
-            for (ticket, outcome) in taken {
-                actor.written(ticket, outcome, ctx);
-            }
-            actor.await_outcomes(ctx);
-        }));
     }
 
     fn written(&mut self, ticket: Ticket, outcome: AppendOutcome, ctx: &mut Context<Self>) {
-        let Some(write) = self.writes.remove(&ticket.request) else { return };
-        let result = if outcome.error.is_error() { Err(outcome.error) } else { Ok(outcome.base_offset) };
-        self.step(Event::Written(write, result), ctx);
+        for (write, result) in self.appends.settled(ticket, outcome) {
+            self.step(Event::Written(write, result), ctx);
+        }
     }
 
     /// Hears of leaderships, until there are none any more.
@@ -323,13 +266,15 @@ impl GroupCoordinator {
     fn read(&mut self, mut loading: Loading, chunk: Option<Chunk>, ctx: &mut Context<Self>) {
         match chunk.unwrap_or_else(|| Err("reading a partition of groups panicked".to_owned())) {
             Ok((records, next)) => {
-                self.step(Event::Replayed(loading.epoch, records), ctx);
-                match next {
-                    Some(next) => {
-                        loading.next = next;
-                        self.read_on(loading, ctx);
-                    }
-                    None => self.step(Event::Loaded(loading.epoch), ctx),
+                let epoch = loading.epoch;
+                if let Some(next) = next {
+                    // While these are replayed.
+                    loading.next = next;
+                    self.read_on(loading, ctx);
+                }
+                self.step(Event::Replayed(epoch, records), ctx);
+                if next.is_none() {
+                    self.step(Event::Loaded(epoch), ctx);
                 }
             }
             Err(cause) => {
@@ -392,7 +337,7 @@ impl Actor for GroupCoordinator {
 
     fn started(&mut self, ctx: &mut Context<Self>) {
         ctx.set_mailbox_capacity(MAILBOX);
-        self.await_outcomes(ctx);
+        ctx.spawn(Outcomes { inbox: Arc::clone(&self.inbox), taken: Vec::new() });
         if let Some(mut tenures) = self.tenures.take() {
             let tenure = tenures.borrow_and_update().clone();
             self.tenure_changed(tenure, ctx);
@@ -422,5 +367,44 @@ impl Handler<GroupCommand> for GroupCoordinator {
             }
             GroupCommand::TopicsDeleted(topics) => self.step(Event::TopicsDeleted(topics), ctx),
         }
+    }
+}
+
+/// Hears of the outcomes of appends, for ever.
+struct Outcomes {
+    inbox: Arc<Inbox>,
+    taken: Vec<(Ticket, AppendOutcome)>,
+}
+
+impl ActorFuture<GroupCoordinator> for Outcomes {
+    type Output = ();
+
+    fn poll(
+        mut self: Pin<&mut Self>,
+        actor: &mut GroupCoordinator,
+        ctx: &mut Context<GroupCoordinator>,
+        task: &mut task::Context<'_>,
+    ) -> Poll<()> {
+        let Self { inbox, taken } = &mut *self;
+        while inbox.poll_news(task, taken).is_ready() {
+            for (ticket, outcome) in taken.drain(..) {
+                actor.written(ticket, outcome, ctx);
+            }
+        }
+        Poll::Pending
+    }
+}
+
+/// To itself: the mailbox is empty.
+#[derive(Message)]
+#[rtype(result = "()")]
+struct HandOver;
+
+impl Handler<HandOver> for GroupCoordinator {
+    type Result = ();
+
+    fn handle(&mut self, HandOver: HandOver, _: &mut Context<Self>) {
+        self.is_collecting = false;
+        self.appends.hand_over(self.tenure.as_ref());
     }
 }

@@ -4,16 +4,18 @@
 //! *Does not know*: what a group is; that is [`machine::group`](crate::machine::group)'s.
 
 use std::collections::{BTreeMap, BTreeSet};
+use std::future::Future;
 use std::sync::Arc;
 
 use actix::Addr;
 use arc_swap::ArcSwap;
 use futures::future::join_all;
-use tokio::sync::{oneshot, watch};
+use tokio::sync::watch;
 
 use self::coordinator::CoordinatorParts;
 pub use self::coordinator::{GroupCommand, GroupCoordinator};
 use self::topics::TopicsView;
+use super::ask;
 use super::directory::PartitionHandle;
 use super::image::{Metadata, TopicImage};
 use super::placement::{LoopId, Placement};
@@ -24,6 +26,7 @@ use crate::machine::group::{Reply, Request, partition_for};
 use crate::model::{LeaderEpoch, PartitionIndex};
 use crate::wire::Str;
 
+mod appends;
 mod coordinator;
 mod load;
 mod topics;
@@ -46,6 +49,13 @@ impl Groups {
     #[must_use]
     pub fn coordinator(&self, partition: PartitionIndex) -> Option<Addr<GroupCoordinator>> {
         self.0.load().get(&partition).cloned()
+    }
+
+    /// Asks the coordinator of a partition; `None` when it was never here, or is gone.
+    pub fn ask(&self, partition: PartitionIndex, request: Request) -> impl Future<Output = Option<Reply>> + use<> {
+        let coordinators = self.0.load();
+        let asked = coordinators.get(&partition).map(|to| ask(to, |reply| GroupCommand::Ask { request, reply }));
+        async move { asked?.await }
     }
 
     /// All that were ever led here.
@@ -73,13 +83,6 @@ impl Groups {
 pub fn partition_of(group: &str, offsets: &TopicImage) -> PartitionIndex {
     let partitions = u32::try_from(offsets.partitions.len()).unwrap_or(u32::MAX);
     PartitionIndex(partition_for(group, partitions).cast_signed())
-}
-
-/// Asks a coordinator; `None` when it is gone.
-pub async fn ask(coordinator: &Addr<GroupCoordinator>, request: Request) -> Option<Reply> {
-    let (reply, answer) = oneshot::channel();
-    coordinator.send(GroupCommand::Ask { request, reply }).await.ok()?;
-    answer.await.ok()
 }
 
 /// Which partitions of `__consumer_offsets` are led here, for the replicas actor: it starts a coordinator with the first

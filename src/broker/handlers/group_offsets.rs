@@ -37,20 +37,28 @@ pub(super) async fn handle_commit(
     if header.version == 0 {
         return zookeeper_offsets::commit(env, request).await;
     }
+    // Of each partition of the request, in its order.
+    let mut is_known = Vec::new();
     let mut offsets = Vec::new();
+    let image = env.metadata.load();
     for topic in &request.topics {
-        for partition in topic.partitions.iter().filter(|it| is_known(env, &topic.name, it.partition_index)) {
-            offsets.push(NewOffset {
-                topic: topic.name.clone(),
-                partition: partition.partition_index,
-                offset: Offset(partition.committed_offset),
-                leader_epoch: LeaderEpoch(partition.committed_leader_epoch),
-                metadata: partition.committed_metadata.clone().unwrap_or_default(),
-                timestamp: Some(Timestamp(partition.commit_timestamp)).filter(|it| it.0 != NONE),
-            });
+        let known = image.topics.get(topic.name.as_str());
+        for partition in &topic.partitions {
+            let index = PartitionIndex(partition.partition_index);
+            is_known.push(known.is_some_and(|topic| topic.partitions.contains_key(&index)));
+            if is_known.last() == Some(&true) {
+                offsets.push(NewOffset {
+                    topic: topic.name.clone(),
+                    partition: partition.partition_index,
+                    offset: Offset(partition.committed_offset),
+                    leader_epoch: LeaderEpoch(partition.committed_leader_epoch),
+                    metadata: partition.committed_metadata.clone().unwrap_or_default(),
+                    timestamp: Some(Timestamp(partition.commit_timestamp)).filter(|it| it.0 != NONE),
+                });
+            }
         }
     }
-    let known = offsets.iter().map(|offset| (offset.topic.clone(), offset.partition)).collect::<Vec<_>>();
+    drop(image);
     let count = offsets.len();
     let commit = Commit {
         group: request.group_id,
@@ -66,22 +74,19 @@ pub(super) async fn handle_commit(
         Some(Reply::Commit(errors)) => errors,
         _ => vec![ErrorCode::NotCoordinator; count],
     };
-    // In the order of the request, where what is not known was left out.
-    let mut outcomes = known.into_iter().zip(errors).peekable();
-    let mut outcome = |topic: &Str, partition: i32| {
-        let next = outcomes.next_if(|((name, index), _)| name == topic && *index == partition);
-        next.map_or(ErrorCode::UnknownTopicOrPartition, |(_, error)| error)
+    let (mut is_known, mut errors) = (is_known.into_iter(), errors.into_iter().peekable());
+    let mut outcome = || {
+        let known = is_known.next().unwrap_or(false);
+        errors.next_if(|_| known).unwrap_or(ErrorCode::UnknownTopicOrPartition)
     };
-    let mut topics = Vec::with_capacity(request.topics.len());
-    for topic in request.topics {
-        let partitions = topic.partitions.iter().map(|it| OffsetCommitResponsePartition {
-            partition_index: it.partition_index,
-            error_code: outcome(&topic.name, it.partition_index),
-        });
-        let partitions = partitions.collect();
-        topics.push(OffsetCommitResponseTopic { name: topic.name, partitions });
-    }
-    OffsetCommitResponse { topics, ..Default::default() }
+    let topics = request.topics.into_iter().map(|topic| {
+        let partitions = topic
+            .partitions
+            .iter()
+            .map(|it| OffsetCommitResponsePartition { partition_index: it.partition_index, error_code: outcome() });
+        OffsetCommitResponseTopic { name: topic.name, partitions: partitions.collect() }
+    });
+    OffsetCommitResponse { topics: topics.collect(), ..Default::default() }
 }
 
 pub(super) async fn handle_fetch(

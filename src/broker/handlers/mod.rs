@@ -183,15 +183,20 @@ fn led(env: &Env, topic: &Str, partition: i32) -> Result<PartitionHandle, ErrorC
 
 /// The coordinator of a group, if it was ever here.
 fn coordinator(env: &Env, group: &str) -> Option<Addr<GroupCoordinator>> {
+    env.groups.coordinator(group_partition(env, group)?)
+}
+
+/// The partition that a group is kept in, if there are any.
+fn group_partition(env: &Env, group: &str) -> Option<PartitionIndex> {
     let image = env.metadata.load();
     let offsets = image.topics.get(TopicName::CONSUMER_OFFSETS)?;
-    env.groups.coordinator(groups::partition_of(group, offsets))
+    Some(groups::partition_of(group, offsets))
 }
 
 /// Asks the coordinator of a group; `None` when it is not here.
 async fn coordinate(env: &Env, request: group::Request) -> Option<group::Reply> {
-    let coordinator = coordinator(env, request.group())?;
-    groups::ask(&coordinator, request).await
+    let partition = group_partition(env, request.group())?;
+    env.groups.ask(partition, request).await
 }
 
 /// READ, DELETE and DESCRIBE as a bit field (`AclEntry.supportedOperations`): there is no authorizer.

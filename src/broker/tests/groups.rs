@@ -15,13 +15,14 @@ use crate::broker::groups::GroupCommand;
 use crate::broker::inbox::Inbox;
 use crate::broker::partition::{AppendItem, PartitionCommand, Promise, Ticket};
 use crate::broker::placement::Placement;
+use crate::machine::group::{Commit, NewOffset, Reply, Request};
 use crate::model::ErrorCode::{
     self, CoordinatorLoadInProgress, IllegalGeneration, InconsistentGroupProtocol, InvalidCommitOffsetSize,
     InvalidGroupId, None, NotCoordinator, NotLeaderOrFollower, OffsetMetadataTooLarge, UnknownMemberId,
 };
-use crate::model::{LeaderEpoch, PartitionIndex, TopicName};
+use crate::model::{LeaderEpoch, Offset, PartitionIndex, ProducerEpoch, ProducerId, TopicName};
 use crate::storage::disk::sim::{Fault, Operation, SimDisk};
-use crate::storage::log::{NewBatch, Origin};
+use crate::storage::log::{NewBatch, Origin, Read, ReadRequest, Wait};
 use crate::wire::Str;
 use crate::wire::message::find_coordinator::FindCoordinatorRequest;
 use crate::wire::message::heartbeat::HeartbeatRequest;
@@ -31,7 +32,7 @@ use crate::wire::message::offset_commit::{
 };
 use crate::wire::message::offset_fetch::{OffsetFetchRequest, OffsetFetchRequestTopic};
 use crate::wire::message::sync_group::{SyncGroupRequest, SyncGroupRequestAssignment};
-use crate::wire::record::validate;
+use crate::wire::record::{Batches, validate};
 
 const SETTINGS: &[(&str, &str)] = &[("group.initial.rebalance.delay.ms", "0"), ("offsets.topic.num.partitions", "1")];
 
@@ -220,6 +221,102 @@ fn what_was_decided_under_another_leadership_is_not_written() {
             assert_eq!((taken[0].1.error, under), (expected, under));
             let written = end.0 + i64::from(expected == None);
             assert_eq!(partition.published.log.log_end_offset().0, written, "under {under}");
+        }
+    });
+}
+
+/// A commit of so many partitions of a topic without a group's members.
+fn simple(group: &str, offset: i64, partitions: i32, metadata: &str, transaction: Option<ProducerId>) -> Commit {
+    let offset = |partition| NewOffset {
+        topic: "t".into(),
+        partition,
+        offset: Offset(offset),
+        leader_epoch: LeaderEpoch::NONE,
+        metadata: metadata.into(),
+        timestamp: Option::None,
+    };
+    Commit {
+        group: group.into(),
+        version: 8,
+        generation: -1,
+        member_id: Str::default(),
+        instance_id: Option::None,
+        retention_ms: Option::None,
+        transaction: transaction.map(|id| (id, ProducerEpoch(0))),
+        offsets: (0..partitions).map(offset).collect(),
+    }
+}
+
+/// How many records each batch of the partition that keeps groups has, from an offset on.
+fn batches(broker: &TestBroker, from: Offset) -> Vec<i32> {
+    let partition = broker.broker.env.directory.find(TopicName::CONSUMER_OFFSETS, OFFSETS).expect("it is here");
+    let log = &partition.published.log;
+    let (upper_bound, bytes_max) = (log.log_end_offset(), 1 << 20);
+    let request = ReadRequest { offset: from, upper_bound, bytes_max, at_least_one_batch: true };
+    let Ok(Read::Batches(slice)) = log.read(&request, Wait::Allowed) else { panic!("nothing was written") };
+    let mut bytes = vec![0; slice.len];
+    assert_eq!(slice.file.read_at(slice.position, &mut bytes).expect("a read"), slice.len);
+    Batches::new(&bytes).map(|batch| batch.expect("a batch").0.records).collect()
+}
+
+#[test]
+fn what_is_decided_in_one_turn_is_one_batch_but_for_transactions_and_what_is_large() {
+    run(async {
+        let broker = TestBroker::start(Arc::new(SimDisk::new(1)), &["/data"], SETTINGS).await;
+        let mut client = Client::with_groups(&broker).await;
+        let coordinator = broker.broker.env.groups.coordinator(OFFSETS).expect("a coordinator");
+        let large = "m".repeat(4_000);
+        let turns = [
+            // The later of two of the same group counts.
+            (
+                vec![
+                    simple("a", 1, 1, "", Option::None),
+                    simple("b", 2, 3, "", Option::None),
+                    simple("a", 3, 1, "", Option::None),
+                ],
+                vec![5],
+            ),
+            (
+                vec![
+                    simple("a", 4, 1, "", Option::None),
+                    simple("b", 5, 20, &large, Option::None),
+                    simple("c", 6, 1, "", Option::None),
+                ],
+                vec![1, 20, 1],
+            ),
+            (
+                vec![
+                    simple("a", 7, 1, "", Option::None),
+                    simple("d", 8, 1, "", Some(ProducerId(1))),
+                    simple("c", 9, 1, "", Option::None),
+                ],
+                vec![1, 1, 1],
+            ),
+        ];
+        for (commits, expected) in turns {
+            let partition = broker.broker.env.directory.find(TopicName::CONSUMER_OFFSETS, OFFSETS).expect("it is here");
+            let from = partition.published.log.log_end_offset();
+            let mut answers = Vec::new();
+            for commit in commits {
+                let (reply, answer) = oneshot::channel();
+                let count = commit.offsets.len();
+                let asked = coordinator.try_send(GroupCommand::Ask { request: Request::Commit(commit), reply });
+                assert!(asked.is_ok(), "there is room");
+                answers.push((answer, Reply::Commit(vec![None; count])));
+            }
+            for (answer, good) in answers {
+                assert_eq!(answer.await, Ok(good));
+            }
+            assert_eq!(batches(&broker, from), expected);
+        }
+        let expected = [("a", 7), ("b", 5), ("c", 9)];
+        for (group, offset) in expected {
+            assert_eq!(client.committed(group).await, Ok(offset), "of {group}");
+        }
+        poison(&broker).await;
+        tokio::time::sleep(Duration::from_secs(2)).await;
+        for (group, offset) in expected {
+            assert_eq!(client.committed(group).await, Ok(offset), "of {group}, read back");
         }
     });
 }

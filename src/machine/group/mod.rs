@@ -391,7 +391,8 @@ impl<T> Coordinator<T> {
             effects.push(Effect::Reply(ticket, refusal));
             return;
         }
-        let id = api::owned(request.group());
+        let known = self.groups.get_key_value(request.group());
+        let id = known.map_or_else(|| api::owned(request.group()), |(id, _)| id.clone());
         self.with_group(now, &id, effects, |group, step| group.ask(ticket, request, step));
     }
 

@@ -51,6 +51,11 @@ impl Offsets {
         self.committed.is_empty() && self.pending.is_empty() && self.transactional.is_empty()
     }
 
+    /// A topic's name that keeps no frame alive: copied when it comes for the first time.
+    fn name_of(&self, topic: &Str) -> Str {
+        self.committed.get_key_value(topic).map_or_else(|| owned(topic), |(known, _)| known.clone())
+    }
+
     pub(super) fn committed(&self, topic: &str, partition: i32) -> Option<&Committed> {
         self.committed.get(topic)?.get(&partition)
     }
@@ -147,14 +152,14 @@ impl Offsets {
         }
     }
 
-    fn begin(&mut self, write: u64, producer: Option<ProducerId>, records: &[Key]) {
-        for key in records {
+    fn begin(&mut self, write: u64, producer: Option<ProducerId>, keys: Vec<Key>) {
+        for key in keys {
             match producer {
                 None => {
-                    self.pending.insert(key.clone(), write);
+                    self.pending.insert(key, write);
                 }
                 Some(producer) => {
-                    self.transactional.entry(producer).or_default().entry(key.clone()).or_insert(None);
+                    self.transactional.entry(producer).or_default().entry(key).or_insert(None);
                 }
             }
         }
@@ -168,11 +173,7 @@ impl Offsets {
         records: &[GroupRecord],
         is_written: bool,
     ) {
-        let keys = records.iter().filter_map(|record| match record {
-            GroupRecord::Offset(key, _) => Some((key.topic.clone(), key.partition)),
-            GroupRecord::Group(..) | GroupRecord::Consumer(..) => None,
-        });
-        for key in keys {
+        for key in keys_of(records) {
             if self.pending.get(&key) == Some(&write) {
                 self.pending.remove(&key);
             }
@@ -203,19 +204,17 @@ impl<T> Group<T> {
         if commit.transaction.is_none() && self.members.contains(&commit.member_id) {
             self.restart_session(&owned(&commit.member_id), step);
         }
-        let fits = |offset: &NewOffset| offset.metadata.encode_utf16().count() <= step.rules.offset_metadata_max;
+        let most = step.rules.offset_metadata_max;
+        // A byte is one unit at most.
+        let fits =
+            |NewOffset { metadata, .. }: &NewOffset| metadata.len() <= most || metadata.encode_utf16().count() <= most;
         let outcome = |offset| if fits(offset) { ErrorCode::None } else { ErrorCode::OffsetMetadataTooLarge };
         let outcomes = commit.offsets.iter().map(outcome).collect::<Vec<_>>();
-        let kept = commit.offsets.iter().filter(|offset| fits(offset)).collect::<Vec<_>>();
-        if kept.is_empty() {
-            step.reply(ticket, Reply::Commit(outcomes));
-            return;
-        }
         let now = step.now.timestamp;
         let expiry = commit.retention_ms.map_or(Timestamp::NONE, |keep| Timestamp(now.0.saturating_add(keep)));
-        let keys = kept.iter().map(|offset| (owned(&offset.topic), offset.partition)).collect::<Vec<_>>();
-        let records = kept.iter().zip(&keys).map(|(offset, (topic, partition))| {
-            let key = OffsetCommitKey { group: self.id.clone(), topic: topic.clone(), partition: *partition };
+        let record = |offset: &NewOffset| {
+            let topic = self.offsets.name_of(&offset.topic);
+            let key = OffsetCommitKey { group: self.id.clone(), topic, partition: offset.partition };
             let value = OffsetCommitValue {
                 offset: offset.offset.0,
                 leader_epoch: offset.leader_epoch.0,
@@ -224,16 +223,24 @@ impl<T> Group<T> {
                 expire_timestamp: expiry.0,
             };
             GroupRecord::Offset(key, Some(value))
-        });
-        let records = records.collect();
+        };
+        let records = commit.offsets.iter().filter(|offset| fits(offset)).map(record).collect::<Vec<_>>();
+        if records.is_empty() {
+            step.reply(ticket, Reply::Commit(outcomes));
+            return;
+        }
+        let keys = keys_of(&records).collect::<Vec<_>>();
         let write = step.append(&self.id, commit.transaction, records, Purpose::Commit(ticket, outcomes));
-        self.offsets.begin(write, commit.transaction.map(|(id, _)| id), &keys);
+        self.offsets.begin(write, commit.transaction.map(|(id, _)| id), keys);
     }
 
     fn check_commit(&self, commit: &Commit) -> Result<(), ErrorCode> {
         let names_member = !commit.member_id.is_empty() || commit.instance_id.is_some();
         if self.is_dead() {
             return Err(ErrorCode::CoordinatorNotAvailable);
+        }
+        if 0 <= commit.generation && Bug::B23.is_back() {
+            return Ok(());
         }
         if let Some(state) = self.consumer.state() {
             return state.check_commit(commit);
@@ -242,11 +249,10 @@ impl<T> Group<T> {
             // An administrator, or a consumer that needs no coordination.
             return Ok(());
         }
-        if 0 <= commit.generation && Bug::B23.is_back() {
-            return Ok(());
-        }
         if 0 <= commit.generation || names_member {
-            self.check_member(&commit.member_id, commit.instance_id.as_ref())?;
+            if commit.instance_id.is_none() || !Bug::B23Kip345.is_back() {
+                self.check_member(&commit.member_id, commit.instance_id.as_ref())?;
+            }
             self.check_generation(commit.generation)?;
         } else if commit.transaction.is_none() {
             return Err(ErrorCode::UnknownMemberId);
@@ -433,6 +439,14 @@ impl<T> Coordinator<T> {
         let from = ids.into_iter().last().filter(|_| !is_done);
         self.sweep = Sweep { next: now.moment.after(wait.max(SWEEP_PAUSE)), from };
     }
+}
+
+/// Which offsets the records speak of.
+fn keys_of(records: &[GroupRecord]) -> impl Iterator<Item = Key> {
+    records.iter().filter_map(|record| match record {
+        GroupRecord::Offset(key, _) => Some((key.topic.clone(), key.partition)),
+        GroupRecord::Group(..) | GroupRecord::Consumer(..) => None,
+    })
 }
 
 /// Splits records so that each part fits a batch, and in their order.

@@ -2,7 +2,7 @@
 //!
 //! Source: Kafka 3.9 `GroupMetadataManager.storeGroup`, `storeOffsets`, `createPutCacheCallback`.
 
-use std::collections::BTreeMap;
+use std::collections::VecDeque;
 use std::sync::Arc;
 
 use super::api::{JoinReply, Now, Reply, SyncReply};
@@ -94,12 +94,13 @@ pub(super) struct Write<T> {
 pub(super) struct Writes<T> {
     epoch: LeaderEpoch,
     next: u64,
-    in_flight: BTreeMap<u64, Write<T>>,
+    /// By number. They end in about that order.
+    in_flight: VecDeque<Write<T>>,
 }
 
 impl<T> Writes<T> {
     pub(super) const fn new(epoch: LeaderEpoch) -> Self {
-        Self { epoch, next: 0, in_flight: BTreeMap::new() }
+        Self { epoch, next: 0, in_flight: VecDeque::new() }
     }
 
     /// A new leadership. Numbers are never used again.
@@ -120,16 +121,20 @@ impl<T> Writes<T> {
     ) -> WriteId {
         let number = self.next;
         self.next += 1;
-        self.in_flight.insert(number, Write { number, group, producer, records, purpose });
+        self.in_flight.push_back(Write { number, group, producer, records, purpose });
         WriteId { epoch: self.epoch, number }
     }
 
     fn finish(&mut self, id: WriteId) -> Option<Write<T>> {
-        if id.epoch == self.epoch { self.in_flight.remove(&id.number) } else { None }
+        if id.epoch != self.epoch {
+            return None;
+        }
+        let at = self.in_flight.binary_search_by_key(&id.number, |write| write.number).ok()?;
+        self.in_flight.remove(at)
     }
 
     pub(super) fn take_all(&mut self) -> impl Iterator<Item = Purpose<T>> + use<T> {
-        std::mem::take(&mut self.in_flight).into_values().map(|write| write.purpose)
+        std::mem::take(&mut self.in_flight).into_iter().map(|write| write.purpose)
     }
 }
 

@@ -93,7 +93,9 @@ impl Caller {
         });
         let offsets = offsets.collect::<Vec<_>>();
         let (generation, asked) = (request.generation_id_or_member_epoch, self.around.life.now());
-        let number = judge.borrow_mut().committing(&self.group, generation, &offsets, asked);
+        let of_static =
+            request.group_instance_id.as_ref().map(|instance| (instance.as_str(), request.member_id.as_str()));
+        let number = judge.borrow_mut().committing(&self.group, generation, of_static, &offsets, asked);
         if let Some(client) = &self.coordinator {
             self.around.commits.begins(client.broker);
         }

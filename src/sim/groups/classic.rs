@@ -107,6 +107,10 @@ impl Process<'_> {
                 return "dies";
             }
             if let Some(asked) = asked {
+                if mishap == Some(Mishap::Freezes) {
+                    // What it was about to say it says late.
+                    self.around.freeze(self.slot).await;
+                }
                 let answer = self.perform(asked).await;
                 self.step(Event::Answered(answer));
                 continue;
@@ -121,6 +125,10 @@ impl Process<'_> {
                 continue;
             }
             if mishap == Some(Mishap::Freezes) {
+                if self.slot.instance.is_some() && self.around.life.percent(50) {
+                    self.haunt();
+                    return "freezes, and another one is started for it";
+                }
                 self.freeze().await;
             }
             self.step(Event::Polled);
@@ -141,14 +149,31 @@ impl Process<'_> {
         *self.slot.standing.borrow_mut() = Some(standing);
     }
 
-    /// It does nothing for a while. Then it does not know how long that was, and may commit as what it was before.
+    /// It does nothing for a while, and then may commit as what it was before.
     async fn freeze(&mut self) {
-        let life = &self.around.life;
-        life.trace.note(format_args!("{} freezes", self.slot.name));
-        let most = 2 * self.slot.habits.session_ms;
-        tokio::time::sleep(Duration::from_millis(life.below(most))).await;
-        let standing = self.slot.standing.borrow().clone();
-        let Some(standing) = standing.filter(|_| life.percent(60)) else { return };
+        if self.around.freeze(self.slot).await
+            && let Some(request) = self.stale_commit()
+        {
+            let _answer = self.caller.commit(&request).await;
+        }
+    }
+
+    /// It does nothing for a while, during which another process begins in its name, and then commits as what it was before.
+    fn haunt(&self) {
+        let Some(request) = self.stale_commit() else { return };
+        let around = Rc::clone(self.around);
+        let name = format!("{} before", self.slot.name);
+        let mut caller = Caller::new(Rc::clone(&around), self.slot.group.clone(), name);
+        let most = 3 * self.slot.habits.session_ms;
+        tokio::task::spawn_local(async move {
+            around.life.pause(most).await;
+            let _answer = caller.commit(&request).await;
+        });
+    }
+
+    /// The commit of where it stands, in the generation that it knows; `None` where it does not know.
+    fn stale_commit(&self) -> Option<OffsetCommitRequest> {
+        let standing = self.slot.standing.borrow().clone()?;
         let mut topics = BTreeMap::<&str, Vec<OffsetCommitRequestPartition>>::new();
         for (place, position) in standing.positions.iter().filter_map(|(place, position)| Some((place, (*position)?))) {
             topics.entry(&place.topic).or_default().push(OffsetCommitRequestPartition {
@@ -160,17 +185,15 @@ impl Process<'_> {
         }
         let topics = topics.into_iter();
         let topics = topics.map(|(name, partitions)| OffsetCommitRequestTopic { name: name.into(), partitions });
-        let request = OffsetCommitRequest {
+        let topics = topics.collect::<Vec<_>>();
+        (!topics.is_empty()).then(|| OffsetCommitRequest {
             group_id: self.slot.group.as_str().into(),
             generation_id_or_member_epoch: standing.generation,
             member_id: self.id.clone(),
             group_instance_id: self.instance(),
-            topics: topics.collect(),
+            topics,
             ..Default::default()
-        };
-        if !request.topics.is_empty() {
-            let _answer = self.caller.commit(&request).await;
-        }
+        })
     }
 
     fn instance(&self) -> Option<Str> {
@@ -267,7 +290,12 @@ impl Process<'_> {
         });
         let (owner, heard) = (self.slot.owner(self.id.as_str()), self.around.life.now());
         let places = all.collect::<Vec<_>>();
-        self.around.judge.borrow_mut().assigned(&self.slot.group, self.generation, owner, &places, heard);
+        let mut judge = self.around.judge.borrow_mut();
+        judge.assigned(&self.slot.group, self.generation, owner, &places, heard);
+        if let Some(instance) = &self.slot.instance {
+            judge.replaced(&self.slot.group, instance, &self.id);
+        }
+        drop(judge);
         self.around.report();
     }
 

@@ -82,11 +82,8 @@ impl Process<'_> {
                     return "dies";
                 }
                 Some(Mishap::Freezes) => {
-                    life.trace.note(format_args!("{} freezes", self.slot.name));
-                    let most = 2 * self.slot.habits.session_ms;
-                    tokio::time::sleep(Duration::from_millis(life.below(most))).await;
-                    if life.percent(60) {
-                        // It does not know how long that was.
+                    let goes_on = self.around.freeze(self.slot).await;
+                    if goes_on {
                         self.commit().await;
                     }
                 }

@@ -2,6 +2,7 @@
 //!
 //! - In one generation (or member epoch) a partition has one owner at most.
 //! - Once somebody heard who reads what in a generation, no commit that is asked for under an earlier one is taken.
+//! - Once the newest process of a static member heard what it reads, no commit is taken that an earlier one asks for then.
 //! - A commit that was acknowledged is found by whoever asks later, unless another one came after it: whatever crashed meanwhile, and
 //!   wherever the group is coordinated now.
 //!
@@ -38,6 +39,8 @@ struct Commit {
     offset: i64,
     generation: i32,
     asked: Moment,
+    /// It was asked for by who was told before that somebody else speaks for its static member now.
+    is_replaced: bool,
     outcome: Outcome,
 }
 
@@ -60,6 +63,8 @@ struct History {
     owners: BTreeMap<(i32, Place), String>,
     /// When it was first heard who reads a partition in a generation.
     told: BTreeMap<Place, BTreeMap<i32, Moment>>,
+    /// The member id of each static member's process that was told last what it reads.
+    statics: BTreeMap<String, String>,
     commits: BTreeMap<Place, Vec<Commit>>,
 }
 
@@ -81,7 +86,13 @@ pub struct Judge {
 impl Judge {
     /// A group that there is from now on, if it is not known yet.
     pub fn created(&mut self, group: &str, kind: Kind) {
-        let history = || History { kind, owners: BTreeMap::new(), told: BTreeMap::new(), commits: BTreeMap::new() };
+        let history = || History {
+            kind,
+            owners: BTreeMap::new(),
+            told: BTreeMap::new(),
+            statics: BTreeMap::new(),
+            commits: BTreeMap::new(),
+        };
         self.groups.entry(group.to_owned()).or_insert_with(history);
     }
 
@@ -116,14 +127,31 @@ impl Judge {
         }
     }
 
-    /// A member asks for offsets to be committed; the number that names it from now on.
-    pub fn committing(&mut self, group: &str, generation: i32, offsets: &[(Place, i64)], asked: Moment) -> u64 {
+    /// A process heard what it is to read in the name of a static member: no earlier one may speak for that any more.
+    pub fn replaced(&mut self, group: &str, instance: &str, member_id: &str) {
+        let Some(history) = self.groups.get_mut(group) else { return };
+        history.statics.insert(instance.to_owned(), member_id.to_owned());
+    }
+
+    /// A member asks for offsets to be committed; the number that names it from now on. `of_static` is the name of a static member, and the
+    /// member id by which it asks.
+    pub fn committing(
+        &mut self,
+        group: &str,
+        generation: i32,
+        of_static: Option<(&str, &str)>,
+        offsets: &[(Place, i64)],
+        asked: Moment,
+    ) -> u64 {
         let asked = self.at(asked);
         let number = self.next;
         self.next += 1;
         let Some(history) = self.groups.get_mut(group) else { return number };
+        let newest = |(instance, id): (&str, &str)| history.statics.get(instance).is_none_or(|newest| newest == id);
+        let is_replaced = !of_static.is_none_or(newest);
         for (place, offset) in offsets {
-            let commit = Commit { number, offset: *offset, generation, asked, outcome: Outcome::Unknown };
+            let outcome = Outcome::Unknown;
+            let commit = Commit { number, offset: *offset, generation, asked, is_replaced, outcome };
             history.commits.entry(place.clone()).or_default().push(commit);
         }
         number
@@ -144,7 +172,10 @@ impl Judge {
         let Some(commit) = commits.get_mut(at) else { return };
         commit.outcome = Outcome::Acknowledged(heard);
         self.acknowledged += 1;
-        let (generation, asked) = (commit.generation, commit.asked);
+        let (generation, asked, is_replaced) = (commit.generation, commit.asked, commit.is_replaced);
+        if is_replaced {
+            self.violations.push(format!("group {group}: who was replaced as a static member commits {place}"));
+        }
         let newer = history.told.iter().filter(|(other, _)| history.kind == Kind::Classic || *other == place);
         let newer = newer.flat_map(|(_, told)| told.range(generation.saturating_add(1)..));
         if let Some((newer, _)) = newer.into_iter().find(|(_, heard)| **heard < asked) {
@@ -166,6 +197,7 @@ impl Judge {
             offset: -1,
             generation: -1,
             asked: Moment::default(),
+            is_replaced: false,
             outcome: Outcome::Acknowledged(Moment::default()),
         };
         let told = commits.iter().chain([&beginning]).filter(|it| it.offset == offset && it.asked <= when.heard);
@@ -220,7 +252,7 @@ mod tests {
 
     /// A commit of partition 0 that is answered.
     fn commit(judge: &mut Judge, generation: i32, offset: i64, (asked, heard): (u64, u64), error: ErrorCode) {
-        let number = judge.committing("g", generation, &[(place(0), offset)], at(asked));
+        let number = judge.committing("g", generation, None, &[(place(0), offset)], at(asked));
         judge.answered("g", number, &place(0), error, at(heard));
     }
 
@@ -263,6 +295,25 @@ mod tests {
         assert!(judge.take_violations().is_empty(), "it was asked for before");
         commit(&mut judge, 1, 5, (4, 5), ErrorCode::None);
         assert_eq!(judge.take_violations(), ["group g: generation 2 of t-0 was known, and generation 1 commits"]);
+    }
+
+    #[test]
+    fn a_commit_of_a_static_member_that_was_replaced_is_flagged() {
+        let mut judge = judge(Kind::Classic);
+        let offsets = [(place(0), 5)];
+        judge.replaced("g", "s", "s-1");
+        let before = judge.committing("g", 1, Some(("s", "s-1")), &offsets, at(1));
+        judge.replaced("g", "s", "s-2");
+        let after = judge.committing("g", 1, Some(("s", "s-1")), &offsets, at(3));
+        let newest = judge.committing("g", 1, Some(("s", "s-2")), &offsets, at(4));
+        judge.answered("g", before, &place(0), ErrorCode::None, at(5));
+        judge.answered("g", newest, &place(0), ErrorCode::None, at(6));
+        assert!(judge.take_violations().is_empty());
+        judge.answered("g", after, &place(0), ErrorCode::FencedInstanceId, at(7));
+        assert!(judge.take_violations().is_empty());
+        let again = judge.committing("g", 1, Some(("s", "s-1")), &offsets, at(8));
+        judge.answered("g", again, &place(0), ErrorCode::None, at(9));
+        assert_eq!(judge.take_violations(), ["group g: who was replaced as a static member commits t-0"]);
     }
 
     #[test]

@@ -102,6 +102,20 @@ impl Surroundings {
         all.collect()
     }
 
+    /// A member does nothing for a while. Whether it then goes on as what it was before: it does not know how long that was.
+    async fn freeze(&self, slot: &Slot) -> bool {
+        self.life.trace.note(format_args!("{} freezes", slot.name));
+        let Habits { session_ms, outlived_percent, .. } = slot.habits;
+        let millis = if self.life.percent(outlived_percent) {
+            // The others hear of the rebalance with their next heartbeat, and join.
+            session_ms + session_ms / 2 + self.life.below(2 * session_ms)
+        } else {
+            self.life.below(session_ms)
+        };
+        tokio::time::sleep(Duration::from_millis(millis)).await;
+        self.life.percent(70)
+    }
+
     /// What happens to a member now.
     fn mishap(&self, habits: &Habits) -> Option<Mishap> {
         if self.over.get() || !self.life.percent(habits.mishaps_percent) {
@@ -138,6 +152,9 @@ pub struct Habits {
     pub statics: u64,
     /// Silent for longer, a member counts as dead, in ms. Of the consumer protocol that is a setting of the brokers.
     pub session_ms: u64,
+    /// How many of those who freeze do so until they count as dead, and others have had time to take over: what they then still believe to
+    /// own is no longer theirs.
+    pub outlived_percent: u64,
     /// How long it may take to join again, in ms.
     pub rebalance_ms: u64,
     /// How often it commits, in ms.
@@ -171,13 +188,17 @@ impl Plan {
         }
         let count = 1 + dice.below(2);
         let groups = (0..count).map(|_| Habits::draw(dice)).collect();
-        Some(Self {
+        let mut plan = Self {
             partitions: 1 + u32::try_from(dice.below(2)).unwrap_or(0),
             compacted: dice.percent(40),
             groups,
             session_ms: 1_500 + dice.below(3_000),
             delay_ms: dice.below(600),
-        })
+        };
+        for habits in plan.groups.iter_mut().filter(|habits| habits.kind == Kind::Consumer) {
+            habits.session_ms = plan.session_ms;
+        }
+        Some(plan)
     }
 
     /// The partitions of `__consumer_offsets`.
@@ -220,6 +241,7 @@ impl Habits {
             members,
             statics: if dice.percent(60) { 0 } else { dice.below(members + 1) },
             session_ms: 1_200 + dice.below(4_000),
+            outlived_percent: dice.below(101),
             rebalance_ms: 1_500 + dice.below(3_000),
             commit_ms: 100 + dice.below(700),
             mishaps,

@@ -158,6 +158,31 @@ impl GroupRecord {
         }
     }
 
+    /// The same, behind what `out` holds: how many bytes the key takes, and then the value. After an error `out` is empty.
+    ///
+    /// # Errors
+    /// See [`encode`](Self::encode).
+    pub fn encode_behind(&self, out: &mut Vec<u8>) -> Result<(usize, Option<usize>), EncodeError> {
+        let before = out.len();
+        match self {
+            Self::Offset(key, value) => {
+                versioned_behind(key, OFFSET_KEY_VERSION, out)?;
+                let key_end = out.len();
+                if let Some(value) = value {
+                    versioned_behind(value, offset_value_version(value), out)?;
+                }
+                let value = value.as_ref().map(|_| out.len().saturating_sub(key_end));
+                Ok((key_end.saturating_sub(before), value))
+            }
+            Self::Group(..) | Self::Consumer(..) => {
+                let encoded = self.encode().inspect_err(|_| out.clear())?;
+                out.extend_from_slice(&encoded.key);
+                out.extend_from_slice(encoded.value.as_deref().unwrap_or_default());
+                Ok((encoded.key.len(), encoded.value.as_ref().map(Bytes::len)))
+            }
+        }
+    }
+
     /// The group that it speaks of.
     #[must_use]
     pub const fn group(&self) -> &Str {
@@ -221,7 +246,19 @@ fn versioned<M: Message>(message: &M, version: i16) -> Result<Bytes, EncodeError
     version.put(&mut out, Dialect { version, flexible: false })?;
     message.encode(&mut out, version)?;
     let encoded = out.finish();
+    if encoded.gaps.is_empty() {
+        return Ok(encoded.bytes);
+    }
     Ok(encoded.contiguous().unwrap_or(encoded.bytes))
+}
+
+/// Of a message without blobs.
+fn versioned_behind<M: Message>(message: &M, version: i16, out: &mut Vec<u8>) -> Result<(), EncodeError> {
+    let mut encoder = Encoder::behind(std::mem::take(out));
+    version.put(&mut encoder, Dialect { version, flexible: false })?;
+    message.encode(&mut encoder, version)?;
+    *out = encoder.into_buffer();
+    Ok(())
 }
 
 fn versioned_input(bytes: &[u8]) -> Result<(i16, Decoder), DecodeError> {

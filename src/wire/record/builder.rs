@@ -6,8 +6,8 @@
 //! Source: Kafka 3.9 `MemoryRecordsBuilder.java`.
 
 use super::{
-    Attributes, BATCH_HEADER_BYTES, BatchHeader, Compression, CompressionError, EndTransactionMarker, Header, Record,
-    RecordError, TimestampType, compress,
+    Attributes, BATCH_HEADER_BYTES, BatchHeader, Codec, Compression, CompressionError, EndTransactionMarker, Header,
+    Record, RecordError, TimestampType, compress,
 };
 use crate::model::{LeaderEpoch, Offset, ProducerEpoch, ProducerId, Timestamp};
 
@@ -80,6 +80,13 @@ impl BatchBuilder {
             records: 0,
         };
         Self { compression, header, block: Vec::new() }
+    }
+
+    /// Has room for records of so many bytes.
+    #[must_use]
+    pub fn with_room(mut self, bytes: usize) -> Self {
+        self.block.reserve(bytes);
+        self
     }
 
     /// Sets the offset of the first record and the epoch of the leader that appends it.
@@ -173,6 +180,27 @@ impl BatchBuilder {
         Ok(batch)
     }
 
+    /// The batch, as its header and its records block.
+    ///
+    /// # Errors
+    /// [`BuildError`].
+    pub fn build_parts(self) -> Result<(BatchHeader, Vec<u8>), BuildError> {
+        if self.header.records == 0 {
+            return Err(BuildError::Empty);
+        }
+        let block = if self.compression.codec == Codec::None {
+            self.block
+        } else {
+            let mut block = Vec::new();
+            compress(self.compression, &self.block, &mut block)?;
+            block
+        };
+        if i32::try_from(block.len().saturating_add(BATCH_HEADER_BYTES)).is_err() {
+            return Err(BuildError::TooLarge);
+        }
+        Ok((self.header.sealed(&block), block))
+    }
+
     /// A control batch that ends a producer's transaction in one partition.
     ///
     /// # Errors
@@ -193,7 +221,7 @@ impl BatchBuilder {
 #[cfg(test)]
 mod tests {
     #![allow(clippy::expect_used, reason = "tests")]
-    use super::super::{Codec, DecompressionLimit, TransactionOutcome, verify_crc};
+    use super::super::{DecompressionLimit, TransactionOutcome, verify_crc};
     use super::*;
 
     const LIMIT: DecompressionLimit = DecompressionLimit { bytes_max: 1 << 20 };
@@ -212,8 +240,10 @@ mod tests {
                 builder.append(&record).expect("a small record");
             }
             assert_eq!(builder.records(), 3);
+            let (head, block) = builder.clone().with_room(500).build_parts().expect("a small batch");
             let batch = builder.build().expect("a small batch");
             let header = BatchHeader::decode(&batch).expect("a header");
+            assert_eq!((head, &block[..]), (header, batch.get(BATCH_HEADER_BYTES..).unwrap_or_default()));
             assert_eq!(verify_crc(&header, &batch), Ok(()));
             assert_eq!((header.len, header.records, header.last_offset()), (batch.len(), 3, Offset(102)));
             assert_eq!((header.base_timestamp, header.max_timestamp), (Timestamp(500), Timestamp(900)));
@@ -250,5 +280,6 @@ mod tests {
     #[test]
     fn nothing_makes_no_batch() {
         assert_eq!(BatchBuilder::new(Codec::None).build(), Err(BuildError::Empty));
+        assert_eq!(BatchBuilder::new(Codec::None).build_parts(), Err(BuildError::Empty));
     }
 }

@@ -27,4 +27,4 @@ pub use compression::{Compression, CompressionError, DecompressionLimit, compres
 pub use control::{ControlError, ControlType, EndTransactionMarker, TransactionOutcome};
 pub use patch::{assign_offset, stamp_append_time};
 pub use records::{Header, Headers, RECORD_BYTES_MIN, Record, RecordError, Records};
-pub use validate::{RECORD_ERRORS_MAX, RejectedRecord, Rejection, Rules, ValidBatch, validate};
+pub use validate::{RECORD_ERRORS_MAX, RejectedRecord, Rejection, Rules, ValidBatch, validate, validate_own};

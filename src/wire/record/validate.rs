@@ -245,6 +245,31 @@ pub fn validate(records: &Bytes, rules: &Rules, scratch: &mut Vec<u8>) -> Result
     Ok(valid)
 }
 
+/// The same for a batch that the broker has just made, which is whole, has keys, and times between the header's: records and CRC are
+/// looked at only where the topic's settings change something of it.
+///
+/// # Errors
+/// See [`validate`].
+pub fn validate_own(header: BatchHeader, body: Bytes, rules: &Rules) -> Result<ValidBatch, Rejection> {
+    let codec = header.attributes.codec().map_err(Rejection::Corrupt)?;
+    let allowed = rules.timestamps();
+    let is_in_time = [header.base_timestamp, header.max_timestamp].iter().all(|time| allowed.contains(&time.0));
+    let is_kept = rules.timestamp_type == TimestampType::CreateTime
+        && rules.compression.is_none_or(|target| target.codec == codec)
+        && is_in_time
+        && !rules.every_record;
+    if !is_kept {
+        return validate(&[&header.encode()[..], &body].concat().into(), rules, &mut Vec::new());
+    }
+    if rules.batch_bytes_max < header.len {
+        return Err(Rejection::TooLarge { bytes: header.len, bytes_max: rules.batch_bytes_max });
+    }
+    if rules.segment_bytes_max < header.len {
+        return Err(Rejection::LargerThanSegment { bytes: header.len, bytes_max: rules.segment_bytes_max });
+    }
+    Ok(ValidBatch { header, body })
+}
+
 /// Bytes of the batch at the start of `bytes`, of whatever magic; `None` when it is cut short.
 pub(super) fn whole_batch(bytes: &[u8]) -> Result<Option<usize>, Rejection> {
     let Some(length) = bytes.get(8..).and_then(<[u8]>::first_chunk).map(|field| i32::from_be_bytes(*field)) else {

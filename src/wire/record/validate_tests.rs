@@ -326,3 +326,26 @@ fn offsets_that_do_not_count_from_0_are_set_right_where_records_are_looked_at() 
         assert_eq!(offsets, [0, 1, 2]);
     }
 }
+
+#[test]
+fn what_the_broker_made_is_taken_as_what_a_client_sent() {
+    let records: [(Option<&[u8]>, i64); 2] = [(Some(b"a"), NOW), (Some(b"b"), NOW + 5)];
+    let zstd = Some(Compression::from(Codec::Zstd));
+    let usual = rules();
+    let all = [
+        ("nothing", usual),
+        ("another codec", Rules { compression: zstd, ..usual }),
+        ("its time", Rules { timestamp_type: TimestampType::LogAppendTime, ..usual }),
+        ("a bound on its time", Rules { timestamp_after_max_ms: 1, ..usual }),
+        ("keys", Rules { compacted: true, ..usual }),
+        ("a smaller batch", Rules { batch_bytes_max: 100, ..usual }),
+        ("a smaller segment", Rules { segment_bytes_max: 100, ..usual }),
+    ];
+    for (what, rules) in all {
+        for codec in [Codec::None, Codec::Lz4] {
+            let (header, body) = builder(codec, &records).build_parts().expect("a small batch");
+            let sent = check(&builder(codec, &records).build().expect("a small batch").into(), &rules);
+            assert_eq!(validate_own(header, body.into(), &rules), sent, "{what}, {codec}");
+        }
+    }
+}

@@ -4,7 +4,7 @@
 //! Source: Kafka 4.1 `CurrentAssignmentBuilder.java`.
 
 use super::{Assignment, Member, Reconciliation, partitions};
-use crate::model::TopicId;
+use crate::model::{Bug, TopicId};
 
 /// Where a member is to go.
 pub(super) struct Goal<'g> {
@@ -48,7 +48,7 @@ impl Member {
         let mut phase = Reconciliation::Stable;
         for (topic, index) in partitions(goal.target) {
             let has = assigned.get(&topic).is_some_and(|it| it.contains(&index));
-            if !has && (goal.is_free)(topic, index) {
+            if !has && ((goal.is_free)(topic, index) || Bug::B23Kip848.is_back()) {
                 assigned.entry(topic).or_default().insert(index);
             } else if !has {
                 phase = Reconciliation::Unreleased;

@@ -5,7 +5,7 @@
 use std::time::Duration;
 
 use super::CleanError;
-use crate::model::{Offset, Timestamp};
+use crate::model::{Bug, Offset, Timestamp};
 use crate::storage::log::view::LogView;
 use crate::storage::log::walk::first_timestamp;
 use crate::storage::log::{LogConfig, Wait};
@@ -52,7 +52,8 @@ impl LogView {
         let within = |offset: &Offset| log_start <= *offset && *offset <= self.log_end_offset();
         let first_dirty = self.first_dirty_offset().filter(within).unwrap_or(log_start);
         let active = segments.last().map_or(log_start, |active| active.base_offset());
-        let mut bound = stable.min(self.recovery_point()).min(active);
+        let certain = if Bug::B26.is_back() { active } else { stable.min(self.recovery_point()) };
+        let mut bound = certain.min(active);
         let ends = segments.iter().skip(1).map(|next| next.base_offset());
         let dirty = segments.iter().zip(ends).filter(|(_, end)| first_dirty < *end);
         let dirty = dirty.map(|(segment, _)| segment).collect::<Vec<_>>();
