@@ -1,6 +1,7 @@
 """Dohle's own client in groups of the consumer protocol (KIP-848), beside members of librdkafka and Java 4."""
 
 import json
+import re
 import signal
 
 import pytest
@@ -38,7 +39,7 @@ def reader(broker, topic, group, log, *options):
 
 
 def shown(*readers):
-    return [line for reader in readers for line in reader.log.read_text().split() if line[:1] in "abc"]
+    return [line for reader in readers for line in reader.log.read_text().splitlines() if re.fullmatch("[abc][0-9]+", line)]
 
 
 def described(broker, group):

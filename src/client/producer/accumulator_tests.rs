@@ -192,13 +192,19 @@ fn take_up_to(held: &mut Accumulator, bytes_max: usize, log: &mut Vec<u8>) -> Ve
 fn a_batch_that_is_too_large_is_sent_in_halves_in_order() {
     for codec in ["none", "gzip", "lz4"] {
         let mut held = holding(&[("batch.size", "700"), ("compression.type", codec)], &[0]);
-        let reports = (0..40_u8).map(|number| append(&mut held, Some(0), &[number; 30]).expect("room"));
+        let reports = (0..40_u8).map(|number| {
+            // Not much smaller when it is compressed.
+            let noise =
+                (0..30_u32).map(|at| (u32::from(number) * 30 + at).wrapping_mul(2_654_435_761).to_be_bytes()[0]);
+            let value = std::iter::once(number).chain(noise).collect::<Vec<_>>();
+            append(&mut held, Some(0), &value).expect("room")
+        });
         let reports = reports.collect::<Vec<_>>();
         identify(&mut held);
         let mut log = Vec::new();
         let sequences = take_up_to(&mut held, 200, &mut log);
         assert_eq!(log, (0..40).collect::<Vec<_>>(), "{codec}: each once and in order");
-        assert!(8 <= sequences.len() && sequences.is_sorted(), "{codec}: {sequences:?}");
+        assert!(5 <= sequences.len() && sequences.is_sorted(), "{codec}: {sequences:?}");
         let offsets = reports.into_iter().map(|delivery| report(delivery).expect("settled").expect("written"));
         assert_eq!(offsets.collect::<Vec<_>>(), (0..40).collect::<Vec<_>>(), "{codec}: each hears of its own offset");
         assert_eq!((held.used_bytes, held.halves.len(), held.written.records), (0, 0, 40));

@@ -91,7 +91,7 @@ const GROUPS_SALT: u64 = 0x6772_6f75_7073;
 /// And so is whether Dohle's own client is there, and what it does.
 const NATIVE_SALT: u64 = 0x6e61_7469_7665;
 
-/// In how many of 100 runs it is.
+/// In how many of 100 wide runs it is.
 const NATIVE_PERCENT: u64 = 50;
 
 impl World {
@@ -100,9 +100,9 @@ impl World {
         let mut plan = Plan::draw(&mut dice, reach);
         if reach == Reach::Wide {
             plan.add_groups(groups::Plan::draw(&mut Dice::new(seed ^ GROUPS_SALT)));
+            let mut native = Dice::new(seed ^ NATIVE_SALT);
+            plan.native = native.percent(NATIVE_PERCENT).then(|| native.below(u64::MAX));
         }
-        let mut native = Dice::new(seed ^ NATIVE_SALT);
-        plan.native = native.percent(NATIVE_PERCENT).then(|| native.below(u64::MAX));
         trace.note(format_args!("{plan:?}"));
         let clock: Arc<dyn Clock> = Arc::new(SimClock::start(BEGINNING));
         let fabric = Fabric::new(dice.below(u64::MAX), trace.clone());
