@@ -227,14 +227,14 @@ impl ConsumerMember {
                 if has_wanted {
                     plans.push((at_once, Plan::Commit));
                 }
-                match &self.phase {
-                    Phase::GivingBack { until, .. } if self.owed == 0 => {
-                        plans.push((*until, Plan::GoOn));
-                        let plan = if has_read || has_wanted { Plan::Commit } else { Plan::GoOn };
-                        plans.push((at_once, plan));
-                    }
-                    _ if has_read => plans.push((self.commit_at, Plan::Commit)),
-                    _ => {}
+                if let Phase::GivingBack { until, .. } = &self.phase
+                    && self.owed == 0
+                {
+                    plans.push((*until, Plan::GoOn));
+                    let plan = if has_read || has_wanted { Plan::Commit } else { Plan::GoOn };
+                    plans.push((at_once, plan));
+                } else if has_read {
+                    plans.push((self.commit_at, Plan::Commit));
                 }
                 if self.target.iter().any(|(id, _)| !self.names.contains_key(id)) {
                     plans.push((self.name_at, Plan::Name));
@@ -282,9 +282,9 @@ impl ConsumerMember {
         let Next::Answer(plan) = std::mem::replace(&mut self.next, Next::At(now)) else { return };
         let checked = answer.and_then(|answer| {
             let (code, message) = code(&answer);
-            ClientError::check(code, message, || match plan {
-                Plan::Commit => format!("group '{}' does not take a commit", self.settings.group),
-                _ => format!("group '{}' does not take this member", self.settings.group),
+            ClientError::check(code, message, || {
+                let what = if plan == Plan::Commit { "a commit" } else { "this member" };
+                format!("group '{}' does not take {what}", self.settings.group)
             })?;
             Ok(answer)
         });

@@ -60,19 +60,16 @@ impl ConsumerMember {
     pub(super) fn explained(&self, plan: Plan, error: ClientError) -> ClientError {
         let what = format!("group '{}' cannot be joined with group.protocol=consumer", self.settings.group);
         let is_pattern = matches!(self.settings.subscription, Subscription::Pattern(_));
-        let message = match &error {
-            ClientError::Inexpressible { .. } if plan == Plan::Beat && is_pattern => {
-                "the broker knows no patterns yet: it offers version 0 of the consumer protocol (KIP-848)".to_owned()
-            }
-            ClientError::Unsupported { address, .. } => {
-                format!("{address} does not offer the consumer protocol (KIP-848)")
-            }
-            ClientError::Refused { code: ErrorCode::UnsupportedVersion, message, .. } => {
-                let words = message.as_deref().filter(|words| !words.is_empty());
-                let said = words.map(|words| format!(": {words}")).unwrap_or_default();
-                format!("the coordinator does not take the consumer protocol (KIP-848){said}")
-            }
-            _ => return error,
+        let message = if matches!(error, ClientError::Inexpressible { .. }) && plan == Plan::Beat && is_pattern {
+            "the broker knows no patterns yet: it offers version 0 of the consumer protocol (KIP-848)".to_owned()
+        } else if let ClientError::Unsupported { address, .. } = &error {
+            format!("{address} does not offer the consumer protocol (KIP-848)")
+        } else if let ClientError::Refused { code: ErrorCode::UnsupportedVersion, message, .. } = &error {
+            let words = message.as_deref().filter(|words| !words.is_empty());
+            let said = words.map(|words| format!(": {words}")).unwrap_or_default();
+            format!("the coordinator does not take the consumer protocol (KIP-848){said}")
+        } else {
+            return error;
         };
         ClientError::Refused { what, code: ErrorCode::UnsupportedVersion, message: Some(message) }
     }
