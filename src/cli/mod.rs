@@ -13,6 +13,8 @@ mod failure;
 mod file;
 mod group;
 mod log_dump;
+mod manual;
+mod offset;
 mod output;
 mod produce;
 #[cfg(feature = "sim")]
@@ -23,7 +25,7 @@ mod topic;
 
 use std::process::ExitCode;
 
-use clap::{Parser, Subcommand};
+use clap::{CommandFactory as _, Parser, Subcommand};
 
 use failure::Failure;
 use output::{Output, notice};
@@ -48,11 +50,14 @@ enum Command {
     Produce(produce::Arguments),
     Consume(consume::Arguments),
     Group(group::Arguments),
+    Offset(offset::Arguments),
     Demo(demo::Arguments),
     /// Look at the files of a broker's log.
     #[command(subcommand)]
     Log(LogCommand),
     Bench(bench::Arguments),
+    Completions(manual::Completions),
+    Man(manual::Man),
     #[command(hide = true)]
     Answers(answers::Arguments),
     #[cfg(feature = "sim")]
@@ -99,6 +104,9 @@ fn execute(command: Command, output: &mut Output) -> Result<ExitCode, Failure> {
         Command::Produce(arguments) => produce::run(&arguments),
         Command::Consume(arguments) => consume::run(&arguments, output),
         Command::Group(arguments) => group::run(&arguments, output),
+        Command::Offset(arguments) => offset::run(&arguments, output),
+        Command::Completions(arguments) => manual::completions(&arguments, &Arguments::command(), output),
+        Command::Man(arguments) => manual::man(&arguments, Arguments::command(), output),
         Command::Demo(arguments) => demo::run(&arguments, output),
         Command::Log(LogCommand::Dump(arguments)) => log_dump::run(&arguments, output),
         Command::Bench(arguments) => bench::run(&arguments, output),

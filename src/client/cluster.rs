@@ -10,7 +10,7 @@ use std::rc::Rc;
 use std::time::Duration;
 
 use super::address::{Bootstrap, BrokerAddress};
-use super::connection::{Connection, ConnectionOptions};
+use super::connection::{Connection, ConnectionOptions, Way};
 use super::error::ClientError;
 use super::metadata::Metadata;
 use crate::model::{BrokerId, Clock, ErrorCode, Moment, PartitionIndex, TopicId};
@@ -104,6 +104,8 @@ pub struct Cluster {
     bootstrap: Bootstrap,
     options: ClientOptions,
     clock: Rc<dyn Clock>,
+    /// `None` for the system's network.
+    way: Option<Rc<dyn Way>>,
     brokers: RefCell<BTreeMap<BrokerAddress, Rc<Broker>>>,
     /// Which bootstrap address to begin with: another one each time.
     next_bootstrap: Cell<usize>,
@@ -116,16 +118,30 @@ impl Cluster {
     /// Connects to nobody yet.
     #[must_use]
     pub fn new(bootstrap: Bootstrap, options: ClientOptions, clock: Rc<dyn Clock>) -> Self {
-        let chance = Cell::new(clock.timestamp().0.cast_unsigned() | 1);
+        #[expect(clippy::disallowed_methods, reason = "the simulator brings a seed of its own")]
+        Self::seeded(bootstrap, options, clock, rand::random())
+    }
+
+    /// As [`Self::new`]: with the same seed the same choices are made.
+    #[must_use]
+    pub fn seeded(bootstrap: Bootstrap, options: ClientOptions, clock: Rc<dyn Clock>, seed: u64) -> Self {
+        let chance = Cell::new(seed | 1);
         Self {
             bootstrap,
             options,
             clock,
+            way: None,
             brokers: RefCell::default(),
             next_bootstrap: Cell::new(0),
             chance,
             met: Cell::new(false),
         }
+    }
+
+    /// Connects on another way than the system's network.
+    #[must_use]
+    pub fn on(self, way: Rc<dyn Way>) -> Self {
+        Self { way: Some(way), ..self }
     }
 
     /// How this client behaves.
@@ -140,7 +156,7 @@ impl Cluster {
         &self.clock
     }
 
-    /// A number by chance, for choices that clients should not all make alike. No secret: it begins with the time.
+    /// A number by chance, for choices that clients should not all make alike. No secret.
     #[must_use]
     pub fn chance(&self) -> u32 {
         // Xorshift (Marsaglia 2003).
@@ -176,7 +192,7 @@ impl Cluster {
             tokio::time::sleep(failing.not_before.since(self.clock.moment())).await;
             timeout = failing.timeout;
         }
-        match Connection::open(address, &ConnectionOptions { connect_timeout: timeout, ..options.clone() }).await {
+        match self.open(address, timeout).await {
             Ok(connection) => {
                 *failing = None;
                 self.met.set(true);
@@ -190,6 +206,22 @@ impl Cluster {
                 *failing = Some(Failing { back_off, not_before, timeout });
                 Err(error)
             }
+        }
+    }
+
+    /// A connection that nobody else uses.
+    ///
+    /// # Errors
+    /// As [`Connection::open`].
+    pub async fn own_connection(&self, address: &BrokerAddress) -> Result<Connection, ClientError> {
+        self.open(address, self.options.connection.connect_timeout).await
+    }
+
+    async fn open(&self, address: &BrokerAddress, connect_timeout: Duration) -> Result<Connection, ClientError> {
+        let options = ConnectionOptions { connect_timeout, ..self.options.connection.clone() };
+        match &self.way {
+            None => Connection::open(address, &options).await,
+            Some(way) => Connection::open_on(&**way, address, &options).await,
         }
     }
 
@@ -247,6 +279,22 @@ impl Cluster {
         let names = topics.map(|topics| topics.iter().map(Str::as_str).collect::<Vec<_>>());
         let request = metadata_request(names.as_deref(), may_create);
         Ok(Metadata::of(&self.any().await?.call(&request).await?))
+    }
+
+    /// How topics are called. One that is not there, or not yet, is left out.
+    ///
+    /// # Errors
+    /// That of the request.
+    pub async fn names(&self, ids: &[TopicId]) -> Result<BTreeMap<TopicId, Str>, ClientError> {
+        let asked = |id: &TopicId| MetadataRequestTopic { topic_id: *id, name: None };
+        let request = MetadataRequest {
+            topics: Some(ids.iter().map(asked).collect()),
+            allow_auto_topic_creation: false,
+            ..MetadataRequest::default()
+        };
+        let response = self.any().await?.call(&request).await?;
+        let found = response.topics.into_iter().filter(|topic| !topic.error_code.is_error());
+        Ok(found.filter_map(|topic| Some((topic.topic_id, topic.name?))).collect())
     }
 
     /// Where a topic's partitions are. Waits while one has no leader.

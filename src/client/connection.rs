@@ -12,16 +12,17 @@ use std::rc::Rc;
 use std::time::Duration;
 
 use bytes::{Buf as _, Bytes, BytesMut};
+use futures::future::LocalBoxFuture;
 use socket2::SockRef;
-use tokio::io::{AsyncReadExt as _, AsyncWriteExt as _};
+use tokio::io::{AsyncRead, AsyncReadExt as _, AsyncWrite, AsyncWriteExt as _};
 use tokio::net::TcpStream;
-use tokio::net::tcp::{OwnedReadHalf, OwnedWriteHalf};
 use tokio::sync::{mpsc, oneshot};
 use tokio::task::JoinHandle;
 
 use super::address::BrokerAddress;
 use super::error::ClientError;
 use crate::model::ErrorCode;
+use crate::net::Stream;
 use crate::wire::message::{ApiVersionsRequest, ApiVersionsResponse};
 use crate::wire::{ApiKey, Encoded, Message, Part, Request, RequestHeader, Str, decode_response, encode_request};
 
@@ -67,6 +68,12 @@ impl Default for ConnectionOptions {
             receive_buffer_bytes: None,
         }
     }
+}
+
+/// The way to brokers where it is not the system's network: the simulator's.
+pub trait Way {
+    /// Connects. The caller bounds the time.
+    fn connect<'a>(&'a self, host: &'a str, port: u16) -> LocalBoxFuture<'a, io::Result<Stream>>;
 }
 
 /// A connection. Cheap to clone; closed when the last clone goes. Lives on one thread, within a `LocalSet`.
@@ -116,25 +123,36 @@ impl Connection {
     /// # Errors
     /// [`ClientError::Connect`], or what a first request can meet.
     pub async fn open(address: &BrokerAddress, options: &ConnectionOptions) -> Result<Self, ClientError> {
-        let connected = tokio::time::timeout(options.connect_timeout, Self::connect(address, options)).await;
+        Self::begin(address, options, connect(address, options)).await
+    }
+
+    /// As [`Self::open`], on another way than the system's network.
+    ///
+    /// # Errors
+    /// As [`Self::open`].
+    pub async fn open_on(
+        way: &dyn Way,
+        address: &BrokerAddress,
+        options: &ConnectionOptions,
+    ) -> Result<Self, ClientError> {
+        Self::begin(address, options, way.connect(&address.host, address.port)).await
+    }
+
+    async fn begin(
+        address: &BrokerAddress,
+        options: &ConnectionOptions,
+        stream: impl Future<Output = io::Result<Stream>>,
+    ) -> Result<Self, ClientError> {
+        let failed = |source| ClientError::Connect { address: address.clone(), source };
+        let connected = async { Self::agreed(address, options, stream.await.map_err(failed)?).await };
+        let connected = tokio::time::timeout(options.connect_timeout, connected).await;
         connected.unwrap_or_else(|_| {
-            let source =
-                io::Error::new(io::ErrorKind::TimedOut, format!("no answer within {:?}", options.connect_timeout));
-            Err(ClientError::Connect { address: address.clone(), source })
+            let waited = format!("no answer within {:?}", options.connect_timeout);
+            Err(failed(io::Error::new(io::ErrorKind::TimedOut, waited)))
         })
     }
 
-    async fn connect(address: &BrokerAddress, options: &ConnectionOptions) -> Result<Self, ClientError> {
-        let failed = |source| ClientError::Connect { address: address.clone(), source };
-        let stream = TcpStream::connect((address.host.as_str(), address.port)).await.map_err(failed)?;
-        stream.set_nodelay(true).map_err(failed)?;
-        let socket = SockRef::from(&stream);
-        if let Some(bytes) = options.send_buffer_bytes {
-            socket.set_send_buffer_size(usize::try_from(bytes).unwrap_or(usize::MAX)).map_err(failed)?;
-        }
-        if let Some(bytes) = options.receive_buffer_bytes {
-            socket.set_recv_buffer_size(usize::try_from(bytes).unwrap_or(usize::MAX)).map_err(failed)?;
-        }
+    async fn agreed(address: &BrokerAddress, options: &ConnectionOptions, stream: Stream) -> Result<Self, ClientError> {
         let (outbox, inbox) = mpsc::channel(OUTBOX_REQUESTS);
         let connection = Self {
             shared: Rc::new(Shared {
@@ -273,6 +291,20 @@ impl Connection {
     }
 }
 
+/// Connects over the system's network.
+async fn connect(address: &BrokerAddress, options: &ConnectionOptions) -> io::Result<Stream> {
+    let stream = TcpStream::connect((address.host.as_str(), address.port)).await?;
+    stream.set_nodelay(true)?;
+    let socket = SockRef::from(&stream);
+    if let Some(bytes) = options.send_buffer_bytes {
+        socket.set_send_buffer_size(usize::try_from(bytes).unwrap_or(usize::MAX))?;
+    }
+    if let Some(bytes) = options.receive_buffer_bytes {
+        socket.set_recv_buffer_size(usize::try_from(bytes).unwrap_or(usize::MAX))?;
+    }
+    Ok(Stream::Tcp(stream))
+}
+
 impl<R: Request> Answer<R> {
     /// Waits longer than usual: for requests that name a time for which the broker may wait itself.
     #[must_use]
@@ -314,10 +346,24 @@ fn error_code_of_api_versions(frame: &[u8]) -> Option<ErrorCode> {
 type Waiting = Rc<RefCell<VecDeque<(i32, oneshot::Sender<Result<Bytes, String>>)>>>;
 
 /// Writes requests and reads answers until the peer, the network or the owner ends it; then every waiting request fails.
-async fn drive(stream: TcpStream, inbox: mpsc::Receiver<Outgoing>) {
-    let (reader, writer) = stream.into_split();
+async fn drive(stream: Stream, inbox: mpsc::Receiver<Outgoing>) {
+    match stream {
+        Stream::Tcp(stream) => {
+            let (reader, writer) = stream.into_split();
+            talk(reader, writer, inbox).await;
+        }
+        Stream::Other(stream) => {
+            let (reader, writer) = tokio::io::split(stream);
+            talk(reader, writer, inbox).await;
+        }
+    }
+}
+
+async fn talk(reader: impl AsyncRead + Unpin, writer: impl AsyncWrite + Unpin, inbox: mpsc::Receiver<Outgoing>) {
     let waiting = Waiting::default();
+    // In this order, so that a run under a seed can be repeated.
     let ended = tokio::select! {
+        biased;
         ended = write_requests(writer, inbox, &waiting) => ended,
         ended = read_answers(reader, &waiting) => ended,
     };
@@ -329,7 +375,7 @@ async fn drive(stream: TcpStream, inbox: mpsc::Receiver<Outgoing>) {
 }
 
 async fn write_requests(
-    mut writer: OwnedWriteHalf,
+    mut writer: impl AsyncWrite + Unpin,
     mut inbox: mpsc::Receiver<Outgoing>,
     waiting: &Waiting,
 ) -> io::Result<()> {
@@ -347,7 +393,7 @@ async fn write_requests(
     Ok(())
 }
 
-async fn read_answers(mut reader: OwnedReadHalf, waiting: &Waiting) -> io::Result<()> {
+async fn read_answers(mut reader: impl AsyncRead + Unpin, waiting: &Waiting) -> io::Result<()> {
     let mut buffer = BytesMut::new();
     loop {
         let frame = read_frame(&mut reader, &mut buffer).await?;
@@ -362,7 +408,7 @@ async fn read_answers(mut reader: OwnedReadHalf, waiting: &Waiting) -> io::Resul
     }
 }
 
-async fn read_frame(reader: &mut OwnedReadHalf, buffer: &mut BytesMut) -> io::Result<Bytes> {
+async fn read_frame(reader: &mut (impl AsyncRead + Unpin), buffer: &mut BytesMut) -> io::Result<Bytes> {
     loop {
         if let Some(length) = buffer.first_chunk() {
             let length = usize::try_from(i32::from_be_bytes(*length)).ok().filter(|&length| length <= ANSWER_BYTES_MAX);

@@ -19,5 +19,5 @@ pub mod producer;
 
 pub use address::{Bootstrap, BrokerAddress, InvalidAddress};
 pub use cluster::{BackOff, ClientOptions, Cluster, TopicLayout, broker_address};
-pub use connection::{Answer, Connection, ConnectionOptions};
+pub use connection::{Answer, Connection, ConnectionOptions, Way};
 pub use error::{ClientError, is_retriable};

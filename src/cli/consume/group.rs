@@ -10,7 +10,7 @@ use super::{Arguments, Printer, explain, start};
 use crate::cli::failure::Failure;
 use crate::cli::output::{Output, notice};
 use crate::cli::stop::Stop;
-use crate::client::config::ConsumerConfig;
+use crate::client::config::{ConsumerConfig, GroupProtocol};
 use crate::client::consumer::{Consumer, Fetched, Place, Polled};
 use crate::client::group::member::Partition;
 use crate::client::{ClientError, Cluster};
@@ -28,10 +28,13 @@ pub(super) async fn consume(
 ) -> Result<(), Failure> {
     // A topic that is not there yet would be waited for without a word.
     cluster.layout(&arguments.topic, false).await?;
+    let protocol = config.membership.as_ref().map(|membership| &membership.protocol);
+    let is_of_consumer_protocol = matches!(protocol, Some(GroupProtocol::Consumer { .. }));
     let mut consumer = Consumer::with(Rc::clone(&cluster), config);
     consumer.subscribe(&[&arguments.topic])?;
     let printer = Printer::new(arguments);
-    let mut member = Member { arguments, group, cluster, consumer, printer, last_record: None };
+    let last_record = None;
+    let mut member = Member { arguments, group, cluster, consumer, is_of_consumer_protocol, printer, last_record };
     let done = member.read(output).await;
     let left = tokio::time::timeout(FAREWELL, member.consumer.close()).await;
     match (done, left) {
@@ -49,6 +52,7 @@ struct Member<'a> {
     group: &'a str,
     cluster: Rc<Cluster>,
     consumer: Consumer,
+    is_of_consumer_protocol: bool,
     printer: Printer<'a>,
     /// When the last record came, at first when the group let us read.
     last_record: Option<Moment>,
@@ -86,7 +90,8 @@ impl Member<'_> {
             match polled.map_err(|error| self.explain(error))? {
                 Polled::Assigned(partitions) => {
                     self.begin(&partitions).await?;
-                    if self.printer.is_done() {
+                    // In the consumer protocol there is nothing at first, while others give back.
+                    if self.printer.is_done() && !(self.is_of_consumer_protocol && partitions.is_empty()) {
                         return Ok(());
                     }
                 }
@@ -163,6 +168,12 @@ fn explain_group(error: ClientError, group: &str) -> Failure {
         "It has as many members as the broker's group.max.size allows.".to_owned()
     } else if error.is_refusal(ErrorCode::InvalidGroupId) {
         "A group has a name that is not empty.".to_owned()
+    } else if error.is_refusal(ErrorCode::UnsupportedVersion) {
+        "Leave group.protocol out, or have the broker offer the consumer protocol: on Dohle with \
+         group.coordinator.rebalance.protocols=classic,consumer."
+            .to_owned()
+    } else if error.is_refusal(ErrorCode::UnreleasedInstanceId) || error.is_refusal(ErrorCode::FencedInstanceId) {
+        "Another process has this group.instance.id: end it, or give each its own.".to_owned()
     } else if error.is_refusal(ErrorCode::InvalidSessionTimeout) {
         "The broker's group.min.session.timeout.ms and group.max.session.timeout.ms must allow 45000.".to_owned()
     } else {

@@ -15,7 +15,8 @@ mod options;
 mod tests;
 
 pub use options::{
-    AdminConfig, AssignorName, CommonConfig, ConsumerConfig, GroupMembership, OffsetReset, ProducerConfig,
+    AdminConfig, AssignorName, CommonConfig, ConsumerConfig, GroupMembership, GroupProtocol, OffsetReset,
+    ProducerConfig,
 };
 
 /// Why a configuration is none.

@@ -224,6 +224,18 @@ impl AssignorName {
     }
 }
 
+/// How members of a group agree: `group.protocol`.
+#[derive(Clone, PartialEq, Eq, Debug)]
+pub enum GroupProtocol {
+    /// One of the members says who reads what.
+    Classic,
+    /// The coordinator does (KIP-848).
+    Consumer {
+        /// `group.remote.assignor`; `None` for the broker's choice.
+        assignor: Option<String>,
+    },
+}
+
 /// How a consumer is a member of its group.
 #[derive(Clone, PartialEq, Eq, Debug)]
 pub struct GroupMembership {
@@ -231,7 +243,9 @@ pub struct GroupMembership {
     pub group: String,
     /// `group.instance.id`.
     pub instance: Option<String>,
-    /// `partition.assignment.strategy`: at least one.
+    /// `group.protocol`.
+    pub protocol: GroupProtocol,
+    /// `partition.assignment.strategy`: at least one. Of the classic protocol, as the next two.
     pub assignors: Vec<AssignorName>,
     /// `session.timeout.ms`.
     pub session_timeout: Duration,
@@ -326,12 +340,32 @@ fn membership(checked: &Checked, group: String) -> Result<GroupMembership, Confi
     Ok(GroupMembership {
         group,
         instance: checked.text("group.instance.id"),
+        protocol: protocol(checked)?,
         assignors,
         session_timeout: checked.millis("session.timeout.ms"),
         heartbeat_interval: checked.millis("heartbeat.interval.ms"),
         poll_interval_max: checked.millis("max.poll.interval.ms"),
         commit_interval: checked.flag("enable.auto.commit").then(|| checked.millis("auto.commit.interval.ms")),
     })
+}
+
+/// As `ConsumerConfig.checkUnsupportedConfigsPostProcess` of Kafka 4: a key that the other protocol has is an error, never passed
+/// over.
+fn protocol(checked: &Checked) -> Result<GroupProtocol, ConfigError> {
+    let is_consumer = checked.text("group.protocol").is_some_and(|name| name.eq_ignore_ascii_case("consumer"));
+    let (protocol, foreign) = if is_consumer {
+        let protocol = GroupProtocol::Consumer { assignor: checked.text("group.remote.assignor") };
+        (protocol, &["partition.assignment.strategy", "heartbeat.interval.ms", "session.timeout.ms"][..])
+    } else {
+        (GroupProtocol::Classic, &["group.remote.assignor"][..])
+    };
+    match foreign.iter().find(|key| checked.is_given(key)) {
+        Some(key) => {
+            let name = if is_consumer { "consumer" } else { "classic" };
+            Err(ConfigError::Conflict(format!("{key} cannot be set when group.protocol={name}")))
+        }
+        None => Ok(protocol),
+    }
 }
 
 /// Of an admin client.

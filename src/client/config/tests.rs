@@ -98,3 +98,28 @@ fn levels_go_with_their_codec() {
     assert_eq!(of(&[("compression.type", "zstd"), ("compression.zstd.level", "-5")]).level, Some(-5));
     assert!(producer(&[("compression.gzip.level", "0")]).is_err());
 }
+
+#[test]
+fn each_protocol_of_groups_has_keys_of_its_own() {
+    let of = |more: &[(&str, &str)]| {
+        let pairs = [("group.id", "g")].into_iter().chain(more.iter().copied()).collect::<Vec<_>>();
+        consumer(&pairs).map(|config| config.membership.expect("a group").protocol)
+    };
+    assert_eq!(of(&[]), Ok(GroupProtocol::Classic));
+    assert_eq!(of(&[("group.protocol", "Consumer")]), Ok(GroupProtocol::Consumer { assignor: None }));
+    let assignor = Some("range".to_owned());
+    assert_eq!(
+        of(&[("group.protocol", "consumer"), ("group.remote.assignor", "range")]),
+        Ok(GroupProtocol::Consumer { assignor })
+    );
+    for (key, value) in
+        [("session.timeout.ms", "45000"), ("heartbeat.interval.ms", "3000"), ("partition.assignment.strategy", "range")]
+    {
+        let said = of(&[("group.protocol", "consumer"), (key, value)]).expect_err("even at its default");
+        assert_eq!(said, format!("{key} cannot be set when group.protocol=consumer"));
+    }
+    assert_eq!(
+        of(&[("group.remote.assignor", "range")]).expect_err("the leader assigns"),
+        "group.remote.assignor cannot be set when group.protocol=classic"
+    );
+}

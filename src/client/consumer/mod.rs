@@ -46,13 +46,13 @@ mod offsets;
 
 pub use fetched::{ConsumerRecord, Fetched, ReadRecord};
 use fetcher::{FetchOptions, Fetcher, Found};
-pub use offsets::{Isolation, Place, find_offset};
+pub use offsets::{FoundOffset, Isolation, OffsetQuery, Place, find_offset, list_offsets};
 
 use super::cluster::Cluster;
-use super::config::{ConsumerConfig, OffsetReset};
+use super::config::{ConsumerConfig, GroupProtocol, OffsetReset};
 use super::error::ClientError;
 use super::group::admin::{committed_offsets, set_offsets};
-use super::group::member::{MemberSettings, Offsets, Partition};
+use super::group::member::{MemberSettings, Offsets, Partition, Subscription as Wanted};
 use super::group::{Membership, News};
 use crate::model::{Clock, ErrorCode, Moment, Offset, PartitionIndex, Timestamp};
 use crate::wire::Str;
@@ -75,6 +75,7 @@ pub enum Polled {
 enum Subscription {
     /// None: partitions are named.
     Assigned,
+    /// By names, or by a pattern that the coordinator looks for.
     Names,
     Pattern {
         pattern: Regex,
@@ -142,7 +143,7 @@ impl Consumer {
     pub fn subscribe(&mut self, topics: &[&str]) -> Result<(), ClientError> {
         let topics = topics.iter().map(|topic| Str::from(*topic)).collect::<Vec<_>>();
         self.subscription = Subscription::Names;
-        self.join(topics)
+        self.join(Wanted::Names(topics))
     }
 
     /// As [`Self::subscribe`], to all topics whose whole name the pattern matches, now and later (`metadata.max.age.ms`).
@@ -153,6 +154,24 @@ impl Consumer {
         self.group()?;
         self.subscription = Subscription::Pattern { pattern, look_at: Moment::default(), found: Vec::new() };
         Ok(())
+    }
+
+    /// As [`Self::subscribe`], to all topics whose whole name the pattern matches, in RE2's syntax: the coordinator looks for
+    /// them, which only the consumer protocol can (`group.protocol=consumer`).
+    ///
+    /// # Errors
+    /// As [`Self::subscribe`], and [`ErrorCode::UnsupportedVersion`] in the classic protocol. A pattern that the coordinator
+    /// cannot read is an error of [`Self::poll`].
+    pub fn subscribe_re2(&mut self, pattern: &str) -> Result<(), ClientError> {
+        if self.group()?.protocol == GroupProtocol::Classic {
+            return Err(ClientError::Refused {
+                what: format!("the pattern '{pattern}' cannot be subscribed to"),
+                code: ErrorCode::UnsupportedVersion,
+                message: Some("coordinators look for topics only with group.protocol=consumer".to_owned()),
+            });
+        }
+        self.subscription = Subscription::Names;
+        self.join(Wanted::Pattern(pattern.into()))
     }
 
     /// Reads these partitions, and no others, as no member of a group.
@@ -173,15 +192,16 @@ impl Consumer {
         })
     }
 
-    fn join(&mut self, topics: Vec<Str>) -> Result<(), ClientError> {
+    fn join(&mut self, wanted: Wanted) -> Result<(), ClientError> {
         let options = self.cluster.options();
         let settings = MemberSettings {
+            rack: self.config.rack.as_deref().map(Str::from),
             look_interval: options.metadata_age_max,
             back_off: options.retry,
-            ..MemberSettings::new(self.group()?, topics.clone(), options.api_timeout)
+            ..MemberSettings::new(self.group()?, wanted.clone(), options.api_timeout)
         };
         match &self.membership {
-            Some(membership) => membership.subscribe(topics),
+            Some(membership) => membership.subscribe(wanted),
             None => {
                 let all = self.fetcher.partitions().cloned().collect::<Vec<_>>();
                 self.forget(&all);
@@ -313,7 +333,7 @@ impl Consumer {
         let names = names.map(|(name, _)| name.clone()).collect::<Vec<_>>();
         if names != *found || self.membership.is_none() {
             found.clone_from(&names);
-            self.join(names)?;
+            self.join(Wanted::Names(names))?;
         }
         Ok(())
     }

@@ -13,11 +13,13 @@ use crate::client::{BrokerAddress, broker_address};
 use crate::model::{BrokerId, ErrorCode, Offset};
 use crate::wire::Str;
 use crate::wire::consumer_protocol::{Assignment, PROTOCOL_TYPE, from_bytes};
+use crate::wire::message::consumer_group_describe;
 use crate::wire::message::describe_groups::DescribedGroupMember;
 use crate::wire::message::offset_commit::{OffsetCommitRequestPartition, OffsetCommitRequestTopic};
 use crate::wire::message::offset_fetch::OffsetFetchRequestGroup;
 use crate::wire::message::{
-    DeleteGroupsRequest, DescribeGroupsRequest, ListGroupsRequest, OffsetCommitRequest, OffsetFetchRequest,
+    ConsumerGroupDescribeRequest, DeleteGroupsRequest, DescribeGroupsRequest, ListGroupsRequest, OffsetCommitRequest,
+    OffsetFetchRequest,
 };
 
 /// The first version of OffsetFetch that asks for several groups, and the first that can ask for all partitions.
@@ -144,6 +146,12 @@ pub async fn describe_group(cluster: &Cluster, group: &str) -> Result<DescribedG
         if !is_missing {
             ClientError::check(found.error_code, None, what)?;
         }
+        // To the request of the classic protocol a group of the other one is as good as gone.
+        if (is_missing || found.group_state == *"Dead")
+            && let Some(described) = describe_consumer_group(&connection, group, &coordinator).await?
+        {
+            return Ok(described);
+        }
         let is_consumer = found.protocol_type == *PROTOCOL_TYPE;
         Ok(DescribedGroup {
             state: if is_missing { "Dead".to_owned() } else { found.group_state.to_string() },
@@ -154,6 +162,43 @@ pub async fn describe_group(cluster: &Cluster, group: &str) -> Result<DescribedG
         })
     })
     .await
+}
+
+/// A group of the consumer protocol (KIP-848), if it is one.
+async fn describe_consumer_group(
+    connection: &Connection,
+    group: &str,
+    coordinator: &BrokerAddress,
+) -> Result<Option<DescribedGroup>, ClientError> {
+    if connection.version::<ConsumerGroupDescribeRequest>(i16::MAX).is_err() {
+        return Ok(None);
+    }
+    let request = ConsumerGroupDescribeRequest { group_ids: vec![group.into()], include_authorized_operations: false };
+    let response = connection.call(&request).await?;
+    let found = response.groups.into_iter().next();
+    let found = found.filter(|it| !matches!(it.error_code, ErrorCode::GroupIdNotFound | ErrorCode::UnsupportedVersion));
+    let Some(found) = found else { return Ok(None) };
+    ClientError::check(found.error_code, found.error_message.as_deref(), || {
+        format!("group '{group}' cannot be described")
+    })?;
+    let member = |member: consumer_group_describe::Member| {
+        let topics = member.assignment.topic_partitions.into_iter();
+        let assigned = topics.flat_map(|it| it.partitions.into_iter().map(move |index| (it.topic_name.clone(), index)));
+        GroupMember {
+            member_id: member.member_id.to_string(),
+            instance_id: member.instance_id.as_deref().map(str::to_owned),
+            client_id: member.client_id.to_string(),
+            client_host: member.client_host.to_string(),
+            assignment: Some(assigned.collect()),
+        }
+    };
+    Ok(Some(DescribedGroup {
+        state: found.group_state.to_string(),
+        protocol_type: PROTOCOL_TYPE.to_owned(),
+        protocol: found.assignor_name.to_string(),
+        coordinator: coordinator.clone(),
+        members: found.members.into_iter().map(member).collect(),
+    }))
 }
 
 fn described(member: &DescribedGroupMember, is_consumer: bool) -> GroupMember {

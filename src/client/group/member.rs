@@ -30,7 +30,9 @@ mod settings;
 mod tests;
 mod verdict;
 
-pub use settings::{Answer, Asked, CommitId, Effect, Event, MemberSettings, Offsets, Partition};
+pub(super) use requests::{commit_topics, millis};
+pub use settings::{Answer, Asked, CommitId, Effect, Event, MemberSettings, Offsets, Partition, Subscription};
+pub(super) use verdict::code_of_commit;
 use verdict::{Verdict, code, verdict};
 
 /// See the module.
@@ -160,9 +162,9 @@ impl Member {
             Event::Commit(id, offsets) => self.commit(id, offsets, effects),
             Event::Polled => self.polled_at = now,
             Event::Released => self.released(),
-            Event::Subscribe(topics) => {
-                self.is_out_of_date |= self.settings.topics != topics;
-                self.settings.topics = topics;
+            Event::Subscribe(subscription) => {
+                self.is_out_of_date |= self.settings.subscription != subscription;
+                self.settings.subscription = subscription;
                 self.rejoin_if_out_of_date(now, effects);
             }
             Event::Leave => self.leave(now, effects),

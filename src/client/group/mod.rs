@@ -1,7 +1,7 @@
-//! Classic consumer groups as a client sees them: being a member ([`Membership`]), and looking at and changing groups
-//! ([`admin`]).
+//! Consumer groups as a client sees them: being a member ([`Membership`]), and looking at and changing groups ([`admin`]).
 //!
-//! *Invariant*: decisions of a member are made in [`member`], without sockets; here they are performed.
+//! *Invariant*: decisions of a member are made without sockets, in [`member`] for classic groups and in [`consumer_member`] for
+//! those of the consumer protocol; here they are performed.
 //! *Does not know*: what is done with the records that a member may read.
 
 use std::cell::{Cell, RefCell};
@@ -14,17 +14,20 @@ use tokio::task::JoinHandle;
 
 use super::address::BrokerAddress;
 use super::cluster::Cluster;
+use super::config::GroupProtocol;
 use super::connection::Connection;
 use super::error::ClientError;
-use crate::model::{ErrorCode, Offset};
+use crate::model::{ErrorCode, Moment, Offset, TopicId};
 use crate::wire::Str;
 use crate::wire::message::FindCoordinatorRequest;
 
 pub mod admin;
 pub mod assignor;
+pub mod consumer_member;
 pub mod member;
 
-use member::{Answer, Asked, CommitId, Effect, Event, Member, MemberSettings, Offsets, Partition};
+use consumer_member::ConsumerMember;
+use member::{Answer, Asked, CommitId, Effect, Event, Member, MemberSettings, Offsets, Partition, Subscription};
 
 /// `FindCoordinatorRequest.CoordinatorType.GROUP`.
 const KEY_TYPE_GROUP: i8 = 0;
@@ -52,10 +55,45 @@ pub struct Membership {
     driver: JoinHandle<()>,
 }
 
+/// What decides.
+enum Machine {
+    Classic(Box<Member>),
+    Consumer(Box<ConsumerMember>),
+}
+
+impl Machine {
+    fn new(settings: MemberSettings, cluster: &Cluster) -> Self {
+        let now = cluster.clock().moment();
+        match settings.protocol {
+            GroupProtocol::Classic => Self::Classic(Box::new(Member::new(settings, now))),
+            GroupProtocol::Consumer { .. } => {
+                let mut id = [0; 16];
+                id.chunks_exact_mut(4).for_each(|part| part.copy_from_slice(&cluster.chance().to_be_bytes()));
+                let id = TopicId::from_random(id).unwrap_or(TopicId(id));
+                Self::Consumer(Box::new(ConsumerMember::new(settings, id.to_string().into(), now)))
+            }
+        }
+    }
+
+    fn step(&mut self, now: Moment, event: Event, effects: &mut Vec<Effect>) {
+        match self {
+            Self::Classic(member) => member.step(now, event, effects),
+            Self::Consumer(member) => member.step(now, event, effects),
+        }
+    }
+
+    fn next_deadline(&self) -> Option<Moment> {
+        match self {
+            Self::Classic(member) => member.next_deadline(),
+            Self::Consumer(member) => member.next_deadline(),
+        }
+    }
+}
+
 struct Shared {
     cluster: Rc<Cluster>,
     settings: MemberSettings,
-    member: RefCell<Member>,
+    machine: RefCell<Machine>,
     /// What is to be asked next.
     ask: RefCell<Option<Asked>>,
     coordinator: RefCell<Option<Connection>>,
@@ -77,11 +115,11 @@ impl Membership {
     /// Begins to join.
     #[must_use]
     pub fn new(cluster: Rc<Cluster>, settings: MemberSettings) -> Self {
-        let member = Member::new(settings.clone(), cluster.clock().moment());
+        let machine = Machine::new(settings.clone(), &cluster);
         let shared = Rc::new(Shared {
             cluster,
             settings,
-            member: RefCell::new(member),
+            machine: RefCell::new(machine),
             ask: RefCell::default(),
             coordinator: RefCell::default(),
             news: RefCell::default(),
@@ -130,8 +168,8 @@ impl Membership {
     }
 
     /// It wants other topics.
-    pub fn subscribe(&self, topics: Vec<Str>) {
-        self.shared.step(Event::Subscribe(topics));
+    pub fn subscribe(&self, subscription: Subscription) {
+        self.shared.step(Event::Subscribe(subscription));
     }
 
     /// Commits, and waits until it is done. To be dropped changes nothing.
@@ -159,7 +197,7 @@ impl Membership {
 impl Shared {
     fn step(&self, event: Event) {
         let mut effects = Vec::new();
-        self.member.borrow_mut().step(self.cluster.clock().moment(), event, &mut effects);
+        self.machine.borrow_mut().step(self.cluster.clock().moment(), event, &mut effects);
         for effect in effects {
             let news = match effect {
                 Effect::Ask(asked) => {
@@ -198,7 +236,7 @@ async fn drive(shared: Rc<Shared>) {
             let shared = Rc::clone(&shared);
             on_its_way = Some(Box::pin(async move { shared.perform(asked).await }));
         }
-        let deadline = shared.member.borrow().next_deadline();
+        let deadline = shared.machine.borrow().next_deadline();
         let wait = deadline.map(|at| at.since(shared.cluster.clock().moment()));
         let event = tokio::select! {
             biased;
@@ -240,7 +278,7 @@ impl Shared {
             Asked::Leave(mut request) => {
                 // One that joins may be waiting on the member's own connection.
                 let address = find_coordinator(&self.cluster, &self.settings.group).await?;
-                let connection = Connection::open(&address, &self.cluster.options().connection).await?;
+                let connection = self.cluster.own_connection(&address).await?;
                 if connection.version::<crate::wire::message::LeaveGroupRequest>(i16::MAX)? < 3 {
                     // Version 3 names members in another field.
                     request.member_id = request.members.pop().map(|member| member.member_id).unwrap_or_default();
@@ -249,6 +287,8 @@ impl Shared {
                 Answer::Leave
             }
             Asked::Count(topics) => Answer::Count(count(&self.cluster, &topics).await?),
+            Asked::Beat(request) => Answer::Beat(self.coordinator().await?.call(&request).await?),
+            Asked::Name(ids) => Answer::Name(self.cluster.names(&ids).await?),
         })
     }
 
@@ -260,7 +300,7 @@ impl Shared {
             return Ok(known);
         }
         let address = find_coordinator(&self.cluster, &self.settings.group).await?;
-        let connection = Connection::open(&address, &self.cluster.options().connection).await?;
+        let connection = self.cluster.own_connection(&address).await?;
         *self.coordinator.borrow_mut() = Some(connection.clone());
         Ok(connection)
     }

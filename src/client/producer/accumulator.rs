@@ -42,6 +42,8 @@ pub(super) struct Accumulator {
     next_number: BatchNumber,
     /// Batches that are not settled.
     unsettled: BTreeSet<BatchNumber>,
+    /// Of batches that were split, how many of one number are to be settled beside the last one.
+    halves: BTreeMap<BatchNumber, u32>,
     /// Requests on the way to each broker.
     in_flight: BTreeMap<BrokerId, usize>,
     /// Which topic is first to be sent.
@@ -138,12 +140,19 @@ impl Accumulator {
             used_bytes: 0,
             next_number: 0,
             unsettled: BTreeSet::new(),
+            halves: BTreeMap::new(),
             in_flight: BTreeMap::new(),
             turn: 0,
             written: Written::default(),
             has_settled: false,
             failure: None,
         }
+    }
+
+    /// Memory that records hold now.
+    #[cfg(test)]
+    pub(super) const fn used_bytes(&self) -> usize {
+        self.used_bytes
     }
 
     fn find(&mut self, name: &str) -> Option<usize> {
@@ -335,7 +344,7 @@ impl Accumulator {
         &mut self,
         now: Moment,
         place: Place,
-        batch: Batch,
+        mut batch: Batch,
         result: Result<Offset, Rc<ClientError>>,
     ) -> bool {
         let (delivery_timeout, retries, making) = (self.delivery_timeout, self.retries, self.making);
@@ -356,6 +365,16 @@ impl Accumulator {
         let behind = error.is_refusal(ErrorCode::OutOfOrderSequenceNumber) && part.queue.has_gap();
         let passes = error.is_retriable() || behind;
         let in_time = now < batch.created.after(delivery_timeout);
+        if error.is_refusal(ErrorCode::MessageTooLarge) && in_time {
+            let number = batch.number;
+            match part.queue.split(batch, now, &making) {
+                Ok(()) => {
+                    *self.halves.entry(number).or_default() += 1;
+                    return false;
+                }
+                Err(whole) => batch = *whole,
+            }
+        }
         if passes && in_time && batch.tries <= retries {
             part.queue.failed(batch, now, &making);
             return true;
@@ -375,7 +394,11 @@ impl Accumulator {
 
     fn done(&mut self, batch: Batch, result: Result<Offset, ProduceError>) {
         self.used_bytes = self.used_bytes.saturating_sub(batch.reserved);
-        self.unsettled.remove(&batch.number);
+        match self.halves.get_mut(&batch.number) {
+            Some(1) => drop(self.halves.remove(&batch.number)),
+            Some(others) => *others -= 1,
+            None => drop(self.unsettled.remove(&batch.number)),
+        }
         self.has_settled = true;
         if let Err(error) = &result {
             self.failure.get_or_insert_with(|| error.clone());

@@ -7,6 +7,7 @@ use crate::client::BrokerAddress;
 use crate::client::metadata::TopicMetadata;
 use crate::client::producer::Delivered;
 use crate::model::{ProducerEpoch, ProducerId};
+use crate::wire::record::{BatchHeader, DecompressionLimit};
 
 /// An accumulator that knows the topic `t`, led by brokers of these numbers.
 fn holding(pairs: &[(&str, &str)], leaders: &[i32]) -> Accumulator {
@@ -155,6 +156,113 @@ fn each_error_goes_to_the_records_concerned() {
     let said = report(reports.remove(0)).expect("settled").expect_err("expired");
     assert_eq!(said, "partition t-2 did not acknowledge within 120000 ms");
     assert!(held.is_settled_before(held.next_number()));
+}
+
+/// Answers as a broker of an idempotent producer that takes batches of so many bytes: values in the log, and sequence numbers.
+fn take_up_to(held: &mut Accumulator, bytes_max: usize, log: &mut Vec<u8>) -> Vec<i32> {
+    let mut sequences = Vec::new();
+    for wait in 1..100 {
+        let now = at(wait * 1000);
+        // All that may be on the way at once.
+        let requests = std::iter::from_fn(|| held.collect(now, true).pop()).collect::<Vec<_>>();
+        for (place, batch) in requests.into_iter().flat_map(|request| request.batches) {
+            held.came_back(BrokerId(0));
+            let header = BatchHeader::decode(&batch.bytes).expect("a batch");
+            let expected = i32::try_from(log.len()).expect("few");
+            let result = if bytes_max < batch.bytes.len() {
+                Err(ErrorCode::MessageTooLarge)
+            } else if header.base_sequence != expected {
+                Err(ErrorCode::OutOfOrderSequenceNumber)
+            } else {
+                sequences.push(header.base_sequence);
+                let mut scratch = Vec::new();
+                let limit = DecompressionLimit { bytes_max: 1 << 20 };
+                let records = header.read_records(&batch.bytes, limit, &mut scratch).expect("readable");
+                log.extend(records.map(|record| record.expect("whole").value.expect("a value")[0]));
+                Ok(Offset(i64::from(expected)))
+            };
+            let refused = |code| Rc::new(ClientError::Refused { what: "no".to_owned(), code, message: None });
+            held.settle(now, place, batch, result.map_err(refused));
+        }
+    }
+    sequences
+}
+
+#[test]
+fn a_batch_that_is_too_large_is_sent_in_halves_in_order() {
+    for codec in ["none", "gzip", "lz4"] {
+        let mut held = holding(&[("batch.size", "700"), ("compression.type", codec)], &[0]);
+        let reports = (0..40_u8).map(|number| {
+            // Not much smaller when it is compressed.
+            let noise =
+                (0..30_u32).map(|at| (u32::from(number) * 30 + at).wrapping_mul(2_654_435_761).to_be_bytes()[0]);
+            let value = std::iter::once(number).chain(noise).collect::<Vec<_>>();
+            append(&mut held, Some(0), &value).expect("room")
+        });
+        let reports = reports.collect::<Vec<_>>();
+        identify(&mut held);
+        let mut log = Vec::new();
+        let sequences = take_up_to(&mut held, 200, &mut log);
+        assert_eq!(log, (0..40).collect::<Vec<_>>(), "{codec}: each once and in order");
+        assert!(5 <= sequences.len() && sequences.is_sorted(), "{codec}: {sequences:?}");
+        let offsets = reports.into_iter().map(|delivery| report(delivery).expect("settled").expect("written"));
+        assert_eq!(offsets.collect::<Vec<_>>(), (0..40).collect::<Vec<_>>(), "{codec}: each hears of its own offset");
+        assert_eq!((held.used_bytes, held.halves.len(), held.written.records), (0, 0, 40));
+        assert!(held.is_settled_before(held.next_number()));
+    }
+}
+
+#[test]
+fn a_record_that_is_too_large_fails_alone_among_the_halves() {
+    let mut held = holding(&[("batch.size", "4000")], &[0]);
+    let large = |number: u8| if number % 7 == 3 { 300 } else { 20 };
+    let reports = (0..40_u8).map(|number| append(&mut held, Some(0), &vec![number; large(number)]).expect("room"));
+    let reports = reports.collect::<Vec<_>>();
+    identify(&mut held);
+    let mut log = Vec::new();
+    take_up_to(&mut held, 200, &mut log);
+    assert_eq!(log, (0..40).filter(|number| large(*number) == 20).collect::<Vec<_>>());
+    for (number, delivery) in (0..).zip(reports) {
+        match report(delivery).expect("settled") {
+            Ok(offset) => assert_eq!(log[usize::try_from(offset).expect("small")], number),
+            Err(error) => assert!(large(number) == 300 && error.contains("MESSAGE_TOO_LARGE"), "{number}: {error}"),
+        }
+    }
+    assert!(matches!(held.failure.take(), Some(ProduceError::Refused(_))));
+    assert_eq!((held.used_bytes, held.halves.len()), (0, 0));
+    assert!(held.is_settled_before(held.next_number()));
+}
+
+#[test]
+fn halves_keep_their_order_through_whatever_happens_to_them() {
+    let mut held = holding(&[("batch.size", "4000")], &[0]);
+    let reports = (0..8_u8).map(|number| append(&mut held, Some(0), &[number; 20]).expect("room")).collect::<Vec<_>>();
+    identify(&mut held);
+    let request = held.collect(at(0), true).pop().expect("a request");
+    answer(&mut held, request, at(0), Err(ErrorCode::MessageTooLarge));
+    assert!(!held.is_settled_before(held.next_number()));
+    // The first half fails, and comes before the second again.
+    let request = held.collect(at(0), true).pop().expect("the first half");
+    assert!(held.collect(at(0), true).is_empty(), "one after the other");
+    answer(&mut held, request, at(0), Err(ErrorCode::NotEnoughReplicas));
+    let mut log = Vec::new();
+    assert_eq!(take_up_to(&mut held, 4000, &mut log), [0, 4]);
+    assert_eq!(log, (0..8).collect::<Vec<_>>());
+    assert!(reports.into_iter().all(|delivery| matches!(report(delivery), Some(Ok(_)))));
+}
+
+#[test]
+fn who_waits_for_a_record_hears_of_it_though_its_batch_was_split() {
+    let mut held = holding(&[("batch.size", "4000")], &[0]);
+    let reports = (0..4_u8).map(|number| append(&mut held, Some(0), &[number; 20]).expect("room"));
+    let mut reports = reports.collect::<futures::stream::FuturesOrdered<_>>();
+    let next = |reports: &mut futures::stream::FuturesOrdered<Delivery>| {
+        futures::StreamExt::next(reports).now_or_never().flatten().map(|report| report.expect("written").offset.0)
+    };
+    identify(&mut held);
+    assert_eq!(next(&mut reports), None, "it waits, and is woken");
+    take_up_to(&mut held, 100, &mut Vec::new());
+    assert_eq!((0..4).map(|_| next(&mut reports)).collect::<Vec<_>>(), [Some(0), Some(1), Some(2), Some(3)]);
 }
 
 #[test]

@@ -134,6 +134,8 @@ enum State {
     Waiting(Vec<(u32, Waker)>),
     /// The base offset, or why there is none.
     Done(Result<Offset, ProduceError>),
+    /// The records before this place are one batch now, the others another one.
+    Split(u32, [Rc<Outcome>; 2]),
 }
 
 impl Default for State {
@@ -148,6 +150,16 @@ impl Outcome {
             waiting.into_iter().for_each(|(_, waker)| waker.wake());
         }
     }
+
+    fn split(&self, at: u32) -> [Rc<Self>; 2] {
+        let halves = [Rc::<Self>::default(), Rc::<Self>::default()];
+        let state = State::Split(at, halves.clone());
+        if let State::Waiting(waiting) = std::mem::replace(&mut *self.0.borrow_mut(), state) {
+            // Who waits finds its half.
+            waiting.into_iter().for_each(|(_, waker)| waker.wake());
+        }
+        halves
+    }
 }
 
 /// Whoever holds it has to say what becomes of the batch; to drop it says that the producer is gone.
@@ -161,6 +173,12 @@ impl Promise {
 
     pub(super) fn settle(self, result: Result<Offset, ProduceError>) {
         self.0.settle(result);
+    }
+
+    /// One for the records before this place, and one for the others.
+    pub(super) fn split(self, at: u32) -> (Self, Self) {
+        let [left, right] = self.0.split(at);
+        (Self(left), Self(right))
     }
 }
 
@@ -177,13 +195,28 @@ impl Delivery {
     pub(super) const fn new(outcome: Rc<Outcome>, index: u32, partition: PartitionIndex) -> Self {
         Self { outcome, index, partition }
     }
+
+    /// What the record's batch has become, if it was split, and the record's place there.
+    fn half(&self) -> Option<(Rc<Outcome>, u32)> {
+        match &*self.outcome.0.borrow() {
+            State::Split(at, [left, right]) => Some(match self.index.checked_sub(*at) {
+                None => (Rc::clone(left), self.index),
+                Some(index) => (Rc::clone(right), index),
+            }),
+            State::Waiting(_) | State::Done(_) => None,
+        }
+    }
 }
 
 impl Future for Delivery {
     type Output = Result<Delivered, ProduceError>;
 
-    fn poll(self: Pin<&mut Self>, context: &mut Context<'_>) -> Poll<Self::Output> {
+    fn poll(mut self: Pin<&mut Self>, context: &mut Context<'_>) -> Poll<Self::Output> {
+        while let Some((half, index)) = self.half() {
+            (self.outcome, self.index) = (half, index);
+        }
         match &mut *self.outcome.0.borrow_mut() {
+            State::Split(..) => unreachable!("it was followed"),
             State::Done(Ok(base)) => {
                 let offset = if *base < Offset(0) { Offset::NONE } else { Offset(base.0 + i64::from(self.index)) };
                 Poll::Ready(Ok(Delivered { partition: self.partition, offset }))

@@ -16,6 +16,8 @@ use crate::client::BackOff;
 use crate::model::{Moment, ProducerEpoch, ProducerId};
 use crate::wire::record::{BATCH_HEADER_BYTES, BatchBuilder, BatchHeader, BuildError, Compression, NewRecord};
 
+mod split;
+
 /// Bytes that a record takes beside its key, value and headers, at most: lengths, deltas and counts as varints.
 const RECORD_OVERHEAD_BYTES_MAX: usize = 21;
 
@@ -44,6 +46,8 @@ pub(super) type BatchNumber = u64;
 pub(super) struct Batch {
     pub(super) bytes: Bytes,
     pub(super) number: BatchNumber,
+    /// Which of the records of that number comes first: 0 but for what was split.
+    first: u32,
     pub(super) records: u32,
     /// −1 without idempotence.
     sequence: i32,
@@ -53,6 +57,13 @@ pub(super) struct Batch {
     /// Memory that it was given.
     pub(super) reserved: usize,
     pub(super) promise: Promise,
+}
+
+impl Batch {
+    /// Its place among the batches of its partition.
+    const fn order(&self) -> (BatchNumber, u32) {
+        (self.number, self.first)
+    }
 }
 
 /// A batch that still takes records.
@@ -76,7 +87,7 @@ pub(super) struct Identity {
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]
 enum Restart {
     /// From here: what stood there, this batch, was refused, and the broker waits for it.
-    At(i32, BatchNumber),
+    At(i32, (BatchNumber, u32)),
     /// From 0 under a new identity: nobody knows what the broker has.
     Anew,
 }
@@ -187,6 +198,7 @@ impl Queue {
         self.ready.push_back(Batch {
             bytes: bytes.into(),
             number: open.number,
+            first: 0,
             records: count.unsigned_abs(),
             sequence,
             created: open.created,
@@ -205,16 +217,16 @@ impl Queue {
     pub(super) fn identify(&mut self, identity: Identity) {
         if self.restart == Some(Restart::Anew) && self.on_the_way == 0 {
             self.identity = Some(identity);
-            self.restart = Some(Restart::At(0, 0));
+            self.restart = Some(Restart::At(0, (0, 0)));
             self.settle_restart();
         }
     }
 
     /// Makes the numbers anew when nothing is on the way.
     fn settle_restart(&mut self) {
-        if let (Some(Restart::At(from, number)), Some(identity), 0) = (self.restart, self.identity, self.on_the_way) {
+        if let (Some(Restart::At(from, order)), Some(identity), 0) = (self.restart, self.identity, self.on_the_way) {
             // What stood in front of it comes again under its own number.
-            let before = self.ready.front().filter(|batch| batch.number < number);
+            let before = self.ready.front().filter(|batch| batch.order() < order);
             self.next_sequence = before.map_or(from, |batch| batch.sequence);
             for batch in &mut self.ready {
                 batch.sequence = self.next_sequence;
@@ -295,7 +307,7 @@ impl Queue {
             _ if !refused => Some(Restart::Anew),
             // Of several, the first: they come back in order.
             Some(at) => Some(at),
-            None => Some(Restart::At(batch.sequence, batch.number)),
+            None => Some(Restart::At(batch.sequence, batch.order())),
         };
     }
 
@@ -316,6 +328,7 @@ impl Queue {
         let open = self.open.take().map(|open| Batch {
             bytes: Bytes::new(),
             number: open.number,
+            first: 0,
             records: open.builder.records().unsigned_abs(),
             sequence: -1,
             created: open.created,
@@ -327,7 +340,7 @@ impl Queue {
     }
 
     fn insert(&mut self, batch: Batch) {
-        let place = self.ready.partition_point(|other| other.number < batch.number);
+        let place = self.ready.partition_point(|other| other.order() < batch.order());
         self.ready.insert(place, batch);
     }
 

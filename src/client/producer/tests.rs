@@ -4,6 +4,7 @@ use std::collections::VecDeque;
 use std::time::Duration;
 
 use bytes::Bytes;
+use futures::FutureExt as _;
 use futures::future::join_all;
 use tokio::io::{AsyncReadExt as _, AsyncWriteExt as _};
 use tokio::net::{TcpListener, TcpStream};
@@ -247,6 +248,41 @@ fn what_the_broker_never_takes_expires_and_the_next_goes_on() {
             report.expect("written");
         }
         assert_eq!(broker.borrow().log.len(), 3);
+    });
+}
+
+#[test]
+fn a_broker_that_answers_nothing_costs_no_more_memory_than_said_and_every_record_hears_of_it() {
+    let pairs = [
+        ("buffer.memory", "20000"),
+        ("batch.size", "2000"),
+        ("delivery.timeout.ms", "400"),
+        ("request.timeout.ms", "100"),
+        ("linger.ms", "0"),
+    ];
+    against(&[Move::Silence; 500], &pairs, async |producer, broker| {
+        let mut reports = futures::stream::FuturesUnordered::new();
+        let (mut expired, mut most) = (0, 0);
+        for number in 0..200_u8 {
+            let record = NewRecord { value: Some(&[number; 500]), ..NewRecord::default() };
+            // Waits for room, which there is when others have expired.
+            reports.push(producer.send("t", None, &record).await.expect("room in time"));
+            most = most.max(producer.shared.held.borrow().used_bytes());
+            assert!(most <= 20_000, "{most}");
+            while let Some(Some(report)) = futures::StreamExt::next(&mut reports).now_or_never() {
+                assert!(matches!(report, Err(ProduceError::Expired { .. })), "{report:?}");
+                expired += 1;
+            }
+        }
+        assert!(15_000 < most, "it was full: {most}");
+        while let Some(report) = futures::StreamExt::next(&mut reports).await {
+            assert!(matches!(report, Err(ProduceError::Expired { .. })), "{report:?}");
+            expired += 1;
+        }
+        assert_eq!((expired, producer.shared.held.borrow().used_bytes()), (200, 0));
+        broker.borrow_mut().moves.clear();
+        assert!(producer.flush().await.is_err(), "it was not told yet");
+        join_all(send(&producer, 3).await).await.into_iter().for_each(|report| assert!(report.is_ok()));
     });
 }
 

@@ -135,12 +135,12 @@ pub(super) mod consumer {
             default("org.apache.kafka.clients.consumer.RangeAssignor,org.apache.kafka.clients.consumer.CooperativeStickyAssignor"),
             medium, works;
         /// `classic`, or the consumer protocol of KIP-848.
-        "group.protocol": String, default("classic"), one_of_any_case(&["CONSUMER", "CLASSIC"]), high, refused;
-        /// The broker's assignor in the consumer protocol.
-        "group.remote.assignor": String, medium, refused;
-        /// Silent for longer, it counts as dead.
+        "group.protocol": String, default("classic"), one_of_any_case(&["CONSUMER", "CLASSIC"]), high, works;
+        /// The broker's assignor in the consumer protocol; without, the broker chooses.
+        "group.remote.assignor": String, medium, works;
+        /// Silent for longer, it counts as dead. In the consumer protocol the broker says so.
         "session.timeout.ms": Int, default("45000"), at_least(1), unit("ms"), high, works;
-        /// How often it says that it lives. Less than `session.timeout.ms`.
+        /// How often it says that it lives. Less than `session.timeout.ms`. In the consumer protocol the broker says so.
         "heartbeat.interval.ms": Int, default("3000"), at_least(1), unit("ms"), high, works;
         /// How long the application may take between two calls for records before its partitions go to others.
         "max.poll.interval.ms": Int, default("300000"), at_least(1), unit("ms"), medium, works;

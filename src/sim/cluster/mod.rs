@@ -12,6 +12,7 @@ pub mod fabric;
 pub mod faults;
 pub mod guide;
 pub mod judge;
+pub mod native;
 pub mod node;
 pub mod plan;
 pub mod way;
@@ -28,6 +29,7 @@ use tokio::task::{JoinHandle, LocalSet};
 use self::fabric::Fabric;
 use self::faults::Heal;
 use self::guide::ClusterGuide;
+use self::native::Native;
 use self::node::{Node, Surroundings};
 use self::plan::{Plan, Topic};
 use self::way::Router;
@@ -86,12 +88,20 @@ struct World {
 /// Groups are drawn apart from everything else, so that a run without them is what it was.
 const GROUPS_SALT: u64 = 0x6772_6f75_7073;
 
+/// And so is whether Dohle's own client is there, and what it does.
+const NATIVE_SALT: u64 = 0x6e61_7469_7665;
+
+/// In how many of 100 wide runs it is.
+const NATIVE_PERCENT: u64 = 50;
+
 impl World {
     fn new(seed: u64, reach: Reach, trace: Trace) -> Self {
         let mut dice = Dice::new(seed);
         let mut plan = Plan::draw(&mut dice, reach);
         if reach == Reach::Wide {
             plan.add_groups(groups::Plan::draw(&mut Dice::new(seed ^ GROUPS_SALT)));
+            let mut native = Dice::new(seed ^ NATIVE_SALT);
+            plan.native = native.percent(NATIVE_PERCENT).then(|| native.below(u64::MAX));
         }
         trace.note(format_args!("{plan:?}"));
         let clock: Arc<dyn Clock> = Arc::new(SimClock::start(BEGINNING));
@@ -188,6 +198,12 @@ impl World {
             }
             let positions = Rc::new(RefCell::new(BTreeMap::from([(place, 0)])));
             tokio::task::spawn_local(consumer::run(Rc::clone(&self.life), "consumer", positions));
+        }
+        if let Some(seed) = self.plan.native {
+            let (life, fabric) = (Rc::clone(&self.life), self.around.fabric.clone());
+            let native = Rc::new(Native::new(life, fabric, self.plan.brokers, self.places(), seed));
+            clients.push(tokio::task::spawn_local(Rc::clone(&native).produce()));
+            tokio::task::spawn_local(native.consume());
         }
         if self.plan.topics_pass {
             clients.push(tokio::task::spawn_local(admin::topics(Rc::clone(&self.life), Rc::clone(&self.over))));

@@ -64,6 +64,8 @@ pub struct Plan {
     pub in_flight_max: usize,
     /// Groups that read the topics, if there are any.
     pub groups: Option<groups::Plan>,
+    /// The seed of Dohle's own client, if it is there.
+    pub native: Option<u64>,
 }
 
 impl Plan {
@@ -101,6 +103,7 @@ impl Plan {
             producer_pause_ms: 100 + dice.below(500),
             in_flight_max: if dice.percent(50) { 1 } else { 3 },
             groups: None,
+            native: None,
         }
     }
 

@@ -6,8 +6,8 @@ use std::time::Duration;
 
 use super::super::oracle::Place;
 use super::{Caller, Mishap, Reader, Slot, Standing, Surroundings};
-use crate::client::config::AssignorName;
-use crate::client::group::member::{Answer, Asked, Effect, Event, Member, MemberSettings};
+use crate::client::config::{AssignorName, GroupProtocol};
+use crate::client::group::member::{Answer, Asked, Effect, Event, Member, MemberSettings, Subscription};
 use crate::client::{BackOff, BrokerAddress, ClientError};
 use crate::model::{ErrorCode, Offset};
 use crate::wire::Str;
@@ -39,7 +39,9 @@ pub(super) async fn process(around: &Rc<Surroundings>, slot: &Slot, name: String
     let settings = MemberSettings {
         group: slot.group.as_str().into(),
         instance: slot.instance.as_deref().map(Str::from),
-        topics,
+        subscription: Subscription::Names(topics),
+        protocol: GroupProtocol::Classic,
+        rack: None,
         assignors: vec![AssignorName::Range],
         session_timeout: Duration::from_millis(habits.session_ms),
         poll_interval_max: Duration::from_millis(habits.rebalance_ms),
@@ -272,6 +274,7 @@ impl Process<'_> {
                 });
                 Some(Answer::Count(known.collect()))
             }
+            Asked::Beat(_) | Asked::Name(_) => unreachable!("a classic member asks nothing of the other protocol"),
         };
         let address = BrokerAddress { host: "coordinator".to_owned(), port: 0 };
         answer.ok_or(ClientError::Disconnected { address, reason: "no answer".to_owned() })

@@ -7,7 +7,7 @@ use super::{Member, Offsets};
 use crate::client::config::AssignorName;
 use crate::client::error::ClientError;
 use crate::client::group::assignor::{cooperative_user_data, sticky_user_data};
-use crate::wire::consumer_protocol::{PROTOCOL_TYPE, Subscription, TopicPartitions, to_bytes};
+use crate::wire::consumer_protocol::{self, PROTOCOL_TYPE, TopicPartitions, to_bytes};
 use crate::wire::message::join_group::JoinGroupRequestProtocol;
 use crate::wire::message::leave_group::MemberIdentity;
 use crate::wire::message::offset_commit::{OffsetCommitRequestPartition, OffsetCommitRequestTopic};
@@ -78,8 +78,8 @@ impl Member {
         }
         let owned_partitions =
             owned.into_iter().map(|(topic, partitions)| TopicPartitions { topic, partitions }).collect();
-        let subscription = Subscription {
-            topics: self.settings.topics.clone(),
+        let subscription = consumer_protocol::Subscription {
+            topics: self.settings.subscription.names().to_vec(),
             user_data,
             owned_partitions,
             generation_id: *generation,
@@ -115,7 +115,7 @@ impl Member {
 }
 
 /// Offsets as a request has them.
-pub(in crate::client) fn commit_topics(offsets: &Offsets) -> Vec<OffsetCommitRequestTopic> {
+pub(in crate::client::group) fn commit_topics(offsets: &Offsets) -> Vec<OffsetCommitRequestTopic> {
     let mut topics = BTreeMap::<Str, Vec<OffsetCommitRequestPartition>>::new();
     for ((topic, partition_index), next) in offsets {
         topics.entry(topic.clone()).or_default().push(OffsetCommitRequestPartition {
@@ -128,6 +128,6 @@ pub(in crate::client) fn commit_topics(offsets: &Offsets) -> Vec<OffsetCommitReq
     topics.into_iter().map(|(name, partitions)| OffsetCommitRequestTopic { name, partitions }).collect()
 }
 
-fn millis(time: Duration) -> i32 {
+pub(in crate::client::group) fn millis(time: Duration) -> i32 {
     i32::try_from(time.as_millis()).unwrap_or(i32::MAX)
 }

@@ -1,16 +1,17 @@
-//! What goes into a member and what comes out of it.
+//! What goes into a member and what comes out of it, of either protocol.
 
 use std::collections::BTreeMap;
 use std::time::Duration;
 
 use crate::client::cluster::BackOff;
-use crate::client::config::{AssignorName, GroupMembership};
+use crate::client::config::{AssignorName, GroupMembership, GroupProtocol};
 use crate::client::error::ClientError;
-use crate::model::Offset;
+use crate::model::{Offset, TopicId};
 use crate::wire::Str;
 use crate::wire::message::{
-    HeartbeatRequest, HeartbeatResponse, JoinGroupRequest, JoinGroupResponse, LeaveGroupRequest, OffsetCommitRequest,
-    OffsetCommitResponse, SyncGroupRequest, SyncGroupResponse,
+    ConsumerGroupHeartbeatRequest, ConsumerGroupHeartbeatResponse, HeartbeatRequest, HeartbeatResponse,
+    JoinGroupRequest, JoinGroupResponse, LeaveGroupRequest, OffsetCommitRequest, OffsetCommitResponse,
+    SyncGroupRequest, SyncGroupResponse,
 };
 
 /// How a member behaves.
@@ -21,14 +22,18 @@ pub struct MemberSettings {
     /// `group.instance.id`: the name of a static member, which does not leave (KIP-345).
     pub instance: Option<Str>,
     /// What it subscribes to.
-    pub topics: Vec<Str>,
-    /// `partition.assignment.strategy`, most wanted first.
+    pub subscription: Subscription,
+    /// `group.protocol`: which machine it is.
+    pub protocol: GroupProtocol,
+    /// `client.rack`, which the consumer protocol says to the coordinator.
+    pub rack: Option<Str>,
+    /// `partition.assignment.strategy`, most wanted first. Of the classic protocol.
     pub assignors: Vec<AssignorName>,
-    /// `session.timeout.ms`: silent for longer, it counts as dead.
+    /// `session.timeout.ms`: silent for longer, it counts as dead. Of the classic protocol.
     pub session_timeout: Duration,
-    /// `max.poll.interval.ms`: how long it may take to join again, and to ask for records again.
+    /// `max.poll.interval.ms`: how long it may take to join again or to give back, and to ask for records again.
     pub poll_interval_max: Duration,
-    /// `heartbeat.interval.ms`.
+    /// `heartbeat.interval.ms`. Of the classic protocol.
     pub heartbeat_interval: Duration,
     /// `auto.commit.interval.ms`; `None` when nothing is committed by itself.
     pub commit_interval: Option<Duration>,
@@ -41,13 +46,15 @@ pub struct MemberSettings {
 }
 
 impl MemberSettings {
-    /// Of a member that reads these topics.
+    /// Of a member that subscribes to this.
     #[must_use]
-    pub fn new(membership: &GroupMembership, topics: Vec<Str>, patience: Duration) -> Self {
+    pub fn new(membership: &GroupMembership, subscription: Subscription, patience: Duration) -> Self {
         Self {
             group: membership.group.as_str().into(),
             instance: membership.instance.as_deref().map(Str::from),
-            topics,
+            subscription,
+            protocol: membership.protocol.clone(),
+            rack: None,
             assignors: membership.assignors.clone(),
             session_timeout: membership.session_timeout,
             poll_interval_max: membership.poll_interval_max,
@@ -66,6 +73,32 @@ impl MemberSettings {
     }
 }
 
+/// What a member wants to read.
+#[derive(Clone, PartialEq, Eq, Debug)]
+pub enum Subscription {
+    /// Topics by name.
+    Names(Vec<Str>),
+    /// All topics whose name an RE2 pattern matches: the coordinator looks for them. Only in the consumer protocol.
+    Pattern(Str),
+}
+
+impl Subscription {
+    /// The names, as far as the member knows them.
+    #[must_use]
+    pub fn names(&self) -> &[Str] {
+        match self {
+            Self::Names(names) => names,
+            Self::Pattern(_) => &[],
+        }
+    }
+}
+
+impl<const N: usize> From<[&'static str; N]> for Subscription {
+    fn from(names: [&'static str; N]) -> Self {
+        Self::Names(names.into_iter().map(Str::from_static).collect())
+    }
+}
+
 /// A topic and a partition's number.
 pub type Partition = (Str, i32);
 
@@ -75,7 +108,7 @@ pub type Offsets = BTreeMap<Partition, Offset>;
 /// Which commit is meant: the caller's number.
 pub type CommitId = u64;
 
-/// What is asked: all but the count of the coordinator.
+/// What is asked: all but [`Self::Count`] and [`Self::Name`] of the coordinator.
 #[derive(Clone, PartialEq, Debug)]
 #[expect(missing_docs, reason = "named as what they carry")]
 pub enum Asked {
@@ -86,6 +119,10 @@ pub enum Asked {
     Leave(LeaveGroupRequest),
     /// How many partitions these topics have; one that is not there is left out.
     Count(Vec<Str>),
+    /// The heartbeat of the consumer protocol, which also joins and leaves.
+    Beat(ConsumerGroupHeartbeatRequest),
+    /// How these topics are called; one that is not there is left out.
+    Name(Vec<TopicId>),
 }
 
 /// Answers [`Asked`].
@@ -98,6 +135,8 @@ pub enum Answer {
     Commit(OffsetCommitResponse),
     Leave,
     Count(BTreeMap<Str, i32>),
+    Beat(ConsumerGroupHeartbeatResponse),
+    Name(BTreeMap<TopicId, Str>),
 }
 
 /// What happened.
@@ -114,7 +153,7 @@ pub enum Event {
     /// What was revoked is done with.
     Released,
     /// It wants other topics.
-    Subscribe(Vec<Str>),
+    Subscribe(Subscription),
     /// The member is to commit and go.
     Leave,
     /// Time passed.

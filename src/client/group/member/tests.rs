@@ -6,9 +6,9 @@ use bytes::Bytes;
 
 use super::*;
 use crate::client::BrokerAddress;
-use crate::client::config::GroupMembership;
+use crate::client::config::{GroupMembership, GroupProtocol};
 use crate::model::Offset;
-use crate::wire::consumer_protocol::Subscription;
+use crate::wire::consumer_protocol;
 use crate::wire::message::join_group::JoinGroupResponseMember;
 use crate::wire::message::offset_commit::{OffsetCommitResponsePartition, OffsetCommitResponseTopic};
 use crate::wire::message::{HeartbeatResponse, OffsetCommitResponse};
@@ -30,6 +30,7 @@ impl Desk {
         let mut membership = GroupMembership {
             group: "g".to_owned(),
             instance: None,
+            protocol: GroupProtocol::Classic,
             assignors: vec![AssignorName::Range],
             session_timeout: Duration::from_secs(45),
             heartbeat_interval: Duration::from_secs(3),
@@ -37,7 +38,7 @@ impl Desk {
             commit_interval: Some(Duration::from_secs(5)),
         };
         change(&mut membership);
-        let settings = MemberSettings::new(&membership, vec!["t".into()], Duration::from_secs(30));
+        let settings = MemberSettings::new(&membership, ["t"].into(), Duration::from_secs(30));
         let assignor = membership.assignors[0].name();
         Self { member: Member::new(settings, Moment(Duration::ZERO)), ms: 0, assignor }
     }
@@ -102,7 +103,8 @@ impl Desk {
 }
 
 fn joined(error_code: ErrorCode, generation_id: i32, leader: &str, members: &[&str]) -> Answer {
-    let metadata = to_bytes(&Subscription { topics: vec!["t".into()], ..Default::default() }, 0).expect("short");
+    let metadata = to_bytes(&consumer_protocol::Subscription { topics: vec!["t".into()], ..Default::default() }, 0)
+        .expect("short");
     let members = members.iter().map(|id| JoinGroupResponseMember {
         member_id: (*id).into(),
         group_instance_id: None,
@@ -160,6 +162,7 @@ fn text(effect: &Effect) -> String {
             format!("ask commit in {}:{}", commit.generation_id_or_member_epoch, all.collect::<String>())
         }
         Effect::Ask(Asked::Leave(leave)) => format!("ask leave of '{}'", leave.members[0].member_id),
+        Effect::Ask(other @ (Asked::Beat(_) | Asked::Name(_))) => panic!("a classic member asks {other:?}"),
         Effect::Ask(Asked::Count(topics)) => format!("ask count of {}", topics.join(" ")),
         Effect::ForgetCoordinator => "forget the coordinator".to_owned(),
         Effect::Assigned(all) => format!("assigned{}", names(all)),
@@ -358,7 +361,7 @@ fn what_a_member_owns_is_said_when_it_joins() {
     let now = Moment(Duration::from_millis(desk.ms));
     desk.member.step(now, Event::Answered(Ok(beaten(ErrorCode::RebalanceInProgress))), &mut effects);
     let [Effect::Ask(Asked::Join(join))] = &effects[..] else { panic!("{effects:?}") };
-    let said = from_bytes::<Subscription>(&join.protocols[0].metadata).expect("our own");
+    let said = from_bytes::<consumer_protocol::Subscription>(&join.protocols[0].metadata).expect("our own");
     let owned = vec![TopicPartitions { topic: "t".into(), partitions: vec![0, 1] }];
     assert_eq!((said.owned_partitions, said.generation_id), (owned, 1));
     assert_eq!(said.user_data.as_deref(), Some(&[0, 0, 0, 1][..]));
@@ -401,8 +404,8 @@ fn who_does_not_ask_for_records_goes_and_comes_back_when_it_does() {
 #[test]
 fn other_topics_are_joined_for() {
     let mut desk = Desk::reading();
-    assert_eq!(desk.tell(Event::Subscribe(vec!["t".into()])), [""; 0]);
-    assert_eq!(desk.tell(Event::Subscribe(vec!["t".into(), "u".into()])), ["revoked t-0 t-1"]);
+    assert_eq!(desk.tell(Event::Subscribe(["t"].into())), [""; 0]);
+    assert_eq!(desk.tell(Event::Subscribe(["t", "u"].into())), ["revoked t-0 t-1"]);
     assert_eq!(desk.tell(Event::Released), ["ask join as 'me'"]);
 }
 

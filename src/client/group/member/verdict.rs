@@ -3,6 +3,7 @@
 use super::Answer;
 use crate::client::error::ClientError;
 use crate::model::ErrorCode;
+use crate::wire::message::OffsetCommitResponse;
 
 /// What an error means to a member.
 pub(super) enum Verdict {
@@ -22,12 +23,16 @@ pub(super) fn code(answer: &Answer) -> ErrorCode {
         Answer::Join(joined) => joined.error_code,
         Answer::Sync(synced) => synced.error_code,
         Answer::Heartbeat(heard) => heard.error_code,
-        Answer::Commit(committed) => {
-            let mut codes = committed.topics.iter().flat_map(|topic| &topic.partitions).map(|it| it.error_code);
-            codes.find(|code| code.is_error()).unwrap_or(ErrorCode::None)
-        }
-        Answer::Leave | Answer::Count(_) => ErrorCode::None,
+        Answer::Commit(committed) => code_of_commit(committed),
+        Answer::Beat(heard) => heard.error_code,
+        Answer::Leave | Answer::Count(_) | Answer::Name(_) => ErrorCode::None,
     }
+}
+
+/// The first error of a commit's partitions.
+pub(in crate::client::group) fn code_of_commit(committed: &OffsetCommitResponse) -> ErrorCode {
+    let mut codes = committed.topics.iter().flat_map(|topic| &topic.partitions).map(|it| it.error_code);
+    codes.find(|code| code.is_error()).unwrap_or(ErrorCode::None)
 }
 
 pub(super) fn verdict(error: &ClientError) -> Verdict {
