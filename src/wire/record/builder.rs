@@ -6,8 +6,8 @@
 //! Source: Kafka 3.9 `MemoryRecordsBuilder.java`.
 
 use super::{
-    Attributes, BATCH_HEADER_BYTES, BatchHeader, Compression, CompressionError, EndTransactionMarker, Header, Record,
-    RecordError, TimestampType, compress,
+    Attributes, BATCH_HEADER_BYTES, BatchHeader, Codec, Compression, CompressionError, EndTransactionMarker, Header,
+    Record, RecordError, TimestampType, compress,
 };
 use crate::model::{LeaderEpoch, Offset, ProducerEpoch, ProducerId, Timestamp};
 
@@ -56,8 +56,10 @@ pub struct BatchBuilder {
     compression: Compression,
     /// What is known of the header so far; length and CRC come last.
     header: BatchHeader,
-    /// The records, uncompressed.
-    block: Vec<u8>,
+    /// Room for the header, then the records, uncompressed. Empty before the first.
+    batch: Vec<u8>,
+    /// Bytes that are reserved with the first record.
+    room: usize,
 }
 
 impl BatchBuilder {
@@ -79,7 +81,14 @@ impl BatchBuilder {
             base_sequence: -1,
             records: 0,
         };
-        Self { compression, header, block: Vec::new() }
+        Self { compression, header, batch: Vec::new(), room: 0 }
+    }
+
+    /// Reserves so many bytes, header included, with the first record: as many as the batch is expected to take.
+    #[must_use]
+    pub const fn with_room(mut self, bytes: usize) -> Self {
+        self.room = bytes;
+        self
     }
 
     /// Sets the offset of the first record and the epoch of the leader that appends it.
@@ -130,11 +139,15 @@ impl BatchBuilder {
             value: new.value,
             headers: super::Headers::default(),
         };
-        let len = record.encoded_len(new.headers).saturating_add(BATCH_HEADER_BYTES).saturating_add(self.block.len());
+        let len = record.encoded_len(new.headers).saturating_add(self.bytes_uncompressed());
         if i32::try_from(len).is_err() {
             return Err(BuildError::TooLarge);
         }
-        record.write(new.headers, &mut self.block)?;
+        if self.batch.is_empty() {
+            self.batch.reserve_exact(self.room.max(len));
+            self.batch.resize(BATCH_HEADER_BYTES, 0);
+        }
+        record.write(new.headers, &mut self.batch)?;
         self.header.records = self.header.records.saturating_add(1);
         self.header.last_offset_delta = self.header.records.saturating_sub(1);
         if self.header.attributes.timestamp_type() == TimestampType::CreateTime {
@@ -152,7 +165,7 @@ impl BatchBuilder {
     /// Bytes of the batch, header included, before compression.
     #[must_use]
     pub const fn bytes_uncompressed(&self) -> usize {
-        self.block.len().saturating_add(BATCH_HEADER_BYTES)
+        if self.batch.is_empty() { BATCH_HEADER_BYTES } else { self.batch.len() }
     }
 
     /// The batch, whole.
@@ -163,8 +176,12 @@ impl BatchBuilder {
         if self.header.records == 0 {
             return Err(BuildError::Empty);
         }
-        let mut batch = vec![0; BATCH_HEADER_BYTES];
-        compress(self.compression, &self.block, &mut batch)?;
+        let mut batch = self.batch;
+        if self.compression.codec != Codec::None {
+            let mut compressed = vec![0; BATCH_HEADER_BYTES];
+            compress(self.compression, batch.get(BATCH_HEADER_BYTES..).unwrap_or_default(), &mut compressed)?;
+            batch = compressed;
+        }
         if i32::try_from(batch.len()).is_err() {
             return Err(BuildError::TooLarge);
         }
@@ -193,7 +210,7 @@ impl BatchBuilder {
 #[cfg(test)]
 mod tests {
     #![allow(clippy::expect_used, reason = "tests")]
-    use super::super::{Codec, DecompressionLimit, TransactionOutcome, verify_crc};
+    use super::super::{DecompressionLimit, TransactionOutcome, verify_crc};
     use super::*;
 
     const LIMIT: DecompressionLimit = DecompressionLimit { bytes_max: 1 << 20 };
