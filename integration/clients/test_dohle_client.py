@@ -1,11 +1,12 @@
 """Dohle's own client, through its command line: in groups with members of other clients, with Kafka's configuration keys."""
 
+import json
 import signal
 
 import pytest
 
 from groups.members import PARTITIONS, committed, member, produce
-from harness import paths
+from harness import admin, paths
 from harness.process import Process, run, until
 
 pytestmark = pytest.mark.on("zookeeper")
@@ -111,3 +112,28 @@ def test_kafkas_configuration_keys_are_checked_and_used(broker, name):
     dohle(broker, "produce", topic, "-X", "batch.size=500", "-X", "compression.type=zstd", "-X", "compression.zstd.level=-5", "-X", "linger.ms=0",
           "-X", "buffer.memory=40000", text="\n".join(lines))
     assert dohle(broker, "consume", topic, "--from-beginning", "--until-end", "-X", "fetch.max.bytes=1000").stdout.split() == lines
+
+
+def test_the_client_library_is_measured(broker, name):
+    """`dohle bench producer` and `consumer`: every record is acknowledged and read, whatever the broker."""
+    topic = broker.create_topic(name("topic"), partitions=3)
+    bench = lambda what, *arguments: json.loads(dohle(broker, "bench", what, "--topic", topic, "--json", *arguments).stdout)  # noqa: E731
+    written = bench("producer", "--records", 20_000, "-X", "batch.size=5000", "-X", "compression.type=lz4")
+    assert written["records"] == 20_000 and written["bytes"] == 2_000_000 and 0 < written["records_per_client_cpu_second"]
+    single = bench("producer", "--records", 50, "--rate", 1000, "-X", "linger.ms=0")
+    assert single["latency_micros"]["samples"] == 50 and 0 < single["latency_micros"]["p99"]
+    read = bench("consumer", "--records", 20_050)
+    assert read["records"] == 20_050 and read["bytes"] == 2_005_000
+    with broker.connect() as connection:
+        assert sum(admin.offset(connection, topic, partition=partition)[1] for partition in range(3)) == 20_050, "each once"
+
+
+@pytest.mark.parametrize("magic", [0, 1])
+@pytest.mark.parametrize("codec", ["none", "gzip", "lz4"])
+def test_load_in_an_old_format_is_stored_in_todays(broker, name, magic, codec):
+    topic = broker.create_topic(name("topic"))
+    sent = json.loads(dohle(broker, "bench", "latency", "--topic", topic, "--magic", magic, "--codec", codec, "--batch-bytes", 4096, "--record-bytes", 100,
+                            "--rate", 100, "--seconds", 0.3, "--json").stdout)
+    assert 0 < sent["records"] and sent["unanswered"] == 0
+    read = dohle(broker, "consume", topic, "--from-beginning", "--until-end", "--format", "json").stdout.splitlines()
+    assert len(read) == sent["records"]

@@ -56,7 +56,7 @@ pub enum Compression {
     Gzip(Option<u32>),
     /// By snappy.
     Snappy,
-    /// By lz4 at this level, 1 to 17.
+    /// By lz4. The level, 1 to 17, is what was configured and has no effect: there is one encoder, which is fast.
     Lz4(u32),
     /// By zstd at this level, −131072 to 22.
     Zstd(i32),

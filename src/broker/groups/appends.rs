@@ -15,7 +15,7 @@ use crate::machine::group::{Now, WriteId};
 use crate::model::{ErrorCode, LeaderEpoch, Offset, ProducerEpoch, ProducerId, Timestamp};
 use crate::storage::log::{NewBatch, Origin};
 use crate::wire::group_record::GroupRecord;
-use crate::wire::record::{BatchBuilder, BuildError, Codec, NewRecord, validate_own};
+use crate::wire::record::{BATCH_HEADER_BYTES, BatchBuilder, BuildError, Codec, NewRecord, validate_own};
 
 /// Bytes of a batch in which several writes share, uncompressed: some hundred commits. More of them gain nothing, and whoever loads the
 /// partition decompresses batch by batch.
@@ -115,7 +115,8 @@ impl Appends {
         bytes: usize,
     ) -> Open {
         let codec = usize::try_from(self.config.compression).ok().and_then(|id| Codec::ALL.get(id).copied());
-        let mut builder = BatchBuilder::new(codec.unwrap_or(Codec::None)).with_room(bytes);
+        let mut builder =
+            BatchBuilder::new(codec.unwrap_or(Codec::None)).with_room(BATCH_HEADER_BYTES.saturating_add(bytes));
         if let Some((id, epoch)) = transaction {
             builder = builder.producer(id, epoch, -1).transactional();
         }
@@ -187,7 +188,7 @@ fn batch(tenure: &Tenure, now: Now, builder: BatchBuilder) -> Result<NewBatch, E
     rules.produce_version = 11;
     rules.transactional_allowed = header.attributes.is_transactional();
     rules.now = now.timestamp;
-    let valid = validate_own(header, body.into(), &rules).map_err(|rejection| rejection.code())?;
+    let valid = validate_own(header, body, &rules).map_err(|rejection| rejection.code())?;
     Ok(NewBatch { header: valid.header, body: valid.body, origin: Origin::Client })
 }
 

@@ -15,7 +15,7 @@ use crate::cli::produce::CompressionName;
 use crate::model::{Clock as _, LeaderEpoch, Offset, Timestamp};
 use crate::telemetry::OsClock;
 use crate::wire::record::legacy::{DownConverter, LegacyMagic, Target, Upgraded, message_set, up_convert};
-use crate::wire::record::{Codec, DecompressionLimit, NewRecord, Rules, TimestampType};
+use crate::wire::record::{Codec, Compression, DecompressionLimit, NewRecord, Rules, TimestampType};
 
 /// What a batch of the run may take when decompressed.
 const DECOMPRESSED_BYTES_MAX: usize = 64 << 20;
@@ -32,6 +32,9 @@ pub(super) struct Arguments {
     /// How it is compressed; zstd is unknown to the old formats
     #[arg(long, value_name = "CODEC", default_value = "none")]
     codec: CompressionName,
+    /// At this level where the topic stores them, as its compression.gzip.level may say
+    #[arg(long, value_name = "N", allow_negative_numbers = true)]
+    level: Option<i32>,
     /// How long each direction is measured
     #[arg(long, value_name = "S", default_value_t = 2.0, value_parser = seconds)]
     seconds: f64,
@@ -44,6 +47,8 @@ pub(super) struct Arguments {
 #[derive(Serialize, Debug)]
 struct Rate {
     magic: i8,
+    /// Bytes of the batch that is stored, in those of the messages uncompressed.
+    stored: f64,
     up_mb_per_cpu_second: f64,
     down_mb_per_cpu_second: f64,
 }
@@ -62,7 +67,8 @@ pub(super) fn run(arguments: &Arguments, output: &mut Output) -> Result<(), Fail
     for magic in [LegacyMagic::V0, LegacyMagic::V1] {
         let plain = message_set(magic, Codec::None, Offset(0), &records).map_err(|error| failed(&error))?.len();
         let set = Bytes::from(message_set(magic, codec, Offset(0), &records).map_err(|error| failed(&error))?);
-        let rules = rules(now, limit);
+        let compression = arguments.level.map(|level| Compression { codec, level: Some(level) });
+        let rules = Rules { compression, ..rules(now, limit) };
         let mut scratch = Vec::new();
         let Upgraded::Batch { batch, .. } = up_convert(&set, &rules, &mut scratch).map_err(|error| failed(&error))?
         else {
@@ -79,17 +85,19 @@ pub(super) fn run(arguments: &Arguments, output: &mut Output) -> Result<(), Fail
             black_box(converter.finish());
             Ok(())
         })?;
-        rates.push(Rate { magic: magic.number(), up_mb_per_cpu_second: up, down_mb_per_cpu_second: down });
+        let stored = stored.len() as f64 / plain as f64;
+        rates.push(Rate { magic: magic.number(), stored, up_mb_per_cpu_second: up, down_mb_per_cpu_second: down });
     }
     if arguments.json {
         output.json(&rates)?;
     } else {
         let shown = |rate: f64| format!("{rate:.0} MB/s");
         let row = |rate: &Rate| {
-            vec![rate.magic.to_string(), shown(rate.up_mb_per_cpu_second), shown(rate.down_mb_per_cpu_second)]
+            let (up, down) = (shown(rate.up_mb_per_cpu_second), shown(rate.down_mb_per_cpu_second));
+            vec![rate.magic.to_string(), up, down, format!("{:.2}", rate.stored)]
         };
         let rows = rates.iter().map(row).collect::<Vec<_>>();
-        output.table(&["magic", "up, per core", "down, per core"], &rows)?;
+        output.table(&["magic", "up, per core", "down, per core", "stored / plain"], &rows)?;
     }
     output.flush()
 }

@@ -1,5 +1,5 @@
 //! `dohle bench`: the load generator. It encodes its requests once and sends them many times, so that the machine's time
-//! goes to the broker; what it spends itself is in its report.
+//! goes to the broker; what it spends itself is in its report. Two loads measure the client library instead.
 
 mod answers;
 mod canned;
@@ -8,6 +8,7 @@ mod connections;
 mod conversion;
 mod fetch;
 mod groups;
+mod native;
 mod pace;
 mod poller;
 mod produce;
@@ -25,6 +26,7 @@ use super::produce::{CompressionName, acks};
 use crate::client::producer::Acks;
 use crate::model::Clock as _;
 use crate::telemetry::OsClock;
+use crate::wire::record::legacy::LegacyMagic;
 use pace::Pace;
 use produce::{Found, Load, Until};
 use report::Report;
@@ -44,7 +46,9 @@ Examples:
   dohle bench connections --count 9000 --hold 30
   dohle bench groups --members 100 --partitions 1000 --rebalances 20
   dohle bench commits --groups 100 --connections 64 --requests 100000
-  dohle bench conversion --codec lz4"
+  dohle bench conversion --codec lz4
+  dohle bench producer --records 10000000 -X linger.ms=5 -X batch.size=65536
+  dohle bench consumer --records 10000000"
 )]
 pub(super) struct Arguments {
     #[command(flatten)]
@@ -69,6 +73,10 @@ enum Command {
     Commits(commits::Arguments),
     /// How fast records go between the old message formats and the new one, on one core of this machine
     Conversion(conversion::Arguments),
+    /// What this program's own client library takes to write records, one by one, with Kafka's settings
+    Producer(native::ProducerArguments),
+    /// The same for reading them
+    Consumer(native::ConsumerArguments),
 }
 
 /// The topic, and what is made of it when it is not there.
@@ -105,6 +113,9 @@ struct Writes {
     /// How the batches are compressed; half of each value is random
     #[arg(long, value_name = "CODEC", default_value = "none")]
     codec: CompressionName,
+    /// Send messages of this format, which the broker converts, as clients before Kafka 0.11 do: 0 or 1
+    #[arg(long, value_name = "N", value_parser = magic)]
+    magic: Option<LegacyMagic>,
     /// Whose acknowledgement to wait for: all, 1 or 0
     #[arg(long, value_name = "ACKS", default_value = "all", value_parser = acks)]
     acks: Acks,
@@ -167,6 +178,10 @@ fn seconds(text: &str) -> Result<f64, String> {
     number.ok_or_else(|| "write a number of seconds, at most a million".to_owned())
 }
 
+fn magic(text: &str) -> Result<LegacyMagic, String> {
+    text.parse().ok().and_then(LegacyMagic::of).ok_or_else(|| "write 0 or 1".to_owned())
+}
+
 fn rate(text: &str) -> Result<f64, String> {
     let number = text.parse().ok().filter(|&number| pace::interval(number).is_some());
     number.ok_or_else(|| "write a number of requests a second".to_owned())
@@ -189,6 +204,8 @@ pub(super) fn run(arguments: &Arguments, output: &mut Output) -> Result<(), Fail
         Command::Groups(groups) => groups::run(&arguments.connect, groups, output),
         Command::Commits(commits) => commits::run(&arguments.connect, commits, output),
         Command::Conversion(conversion) => conversion::run(conversion, output),
+        Command::Producer(producer) => native::produce(&arguments.connect, producer, output),
+        Command::Consumer(consumer) => native::consume(&arguments.connect, consumer, output),
     }
 }
 
@@ -201,7 +218,7 @@ fn write(
     output: &mut Output,
 ) -> Result<(), Failure> {
     let clock = OsClock::start();
-    let batch = Batch::new(batch_bytes, writes.record_bytes, writes.codec.into(), clock.timestamp())?;
+    let batch = Batch::new(batch_bytes, writes.record_bytes, writes.codec.into(), writes.magic, clock.timestamp())?;
     let target = connect.block_on(async |cluster| Target::prepare(&cluster, &writes.topic, batch.len()).await)?;
     let lanes = target.write_lanes(&batch, writes.acks, writes.connections)?;
     let until = Until { time: Duration::from_secs_f64(writes.seconds), requests: requests(&batch) };

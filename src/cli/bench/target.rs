@@ -21,12 +21,16 @@ use crate::wire::message::produce::{
     PartitionProduceData, PartitionProduceResponse, TopicProduceData, TopicProduceResponse,
 };
 use crate::wire::message::{FetchRequest, FetchResponse, ProduceRequest, ProduceResponse};
+use crate::wire::record::legacy::{LegacyMagic, message_set};
 use crate::wire::record::{BATCH_HEADER_BYTES, BatchBuilder, Codec, NewRecord};
 use crate::wire::{Encoded, Part, Payload, Request, RequestHeader, encode_request, encode_response};
 
 /// The last versions without compact lengths: in them a fixed field has a fixed place.
 const PRODUCE_VERSION_MAX: i16 = 8;
 const FETCH_VERSION_MAX: i16 = 11;
+
+/// The last version of Produce that carries the formats before 2.
+const OLD_PRODUCE_VERSION_MAX: i16 = 2;
 
 /// The first version of Fetch with an error code for the whole answer, which our brokers and Kafka's have had for long.
 const FETCH_VERSION_MIN: i16 = 7;
@@ -44,21 +48,30 @@ pub(super) const MARK: i64 = 0x6d61_726b_2068_6572;
 pub(super) struct Batch {
     bytes: Bytes,
     records: u64,
+    /// The newest version of Produce that may carry it.
+    produce_version_max: i16,
 }
 
 impl Batch {
-    /// As many records as `batch_bytes` hold, at least one.
-    pub(super) fn new(batch_bytes: usize, record_bytes: usize, codec: Codec, now: Timestamp) -> Result<Self, Failure> {
+    /// As many records as `batch_bytes` hold in today's format, at least one. With `magic` they are messages of that format, as
+    /// many, from a client that knows no other.
+    pub(super) fn new(
+        batch_bytes: usize,
+        record_bytes: usize,
+        codec: Codec,
+        magic: Option<LegacyMagic>,
+        now: Timestamp,
+    ) -> Result<Self, Failure> {
         let cannot = |error| Failure::new(format_args!("cannot make such a batch: {error}"));
         let mut builder = BatchBuilder::new(codec);
         let mut random = XorShift(0x9e37_79b9_7f4a_7c15);
-        let mut value = vec![0; record_bytes];
+        let mut values = Vec::new();
         loop {
+            let mut value = values.last().cloned().unwrap_or_else(|| vec![0; record_bytes]);
             random.fill_half(&mut value);
             let before = builder.bytes_uncompressed();
-            builder
-                .append(&NewRecord { timestamp: now, value: Some(&value), ..NewRecord::default() })
-                .map_err(cannot)?;
+            builder.append(&record_of(&value, now)).map_err(cannot)?;
+            values.push(value);
             // The next record takes about as much as this one.
             let after = builder.bytes_uncompressed();
             if batch_bytes < after + (after - before) {
@@ -66,7 +79,15 @@ impl Batch {
             }
         }
         let records = u64::try_from(builder.records()).unwrap_or_default();
-        Ok(Self { bytes: builder.build().map_err(cannot)?.into(), records })
+        let (bytes, produce_version_max) = match magic {
+            None => (builder.build().map_err(cannot)?, PRODUCE_VERSION_MAX),
+            Some(magic) => {
+                let records = values.iter().map(|value| record_of(value, now)).collect::<Vec<_>>();
+                let set = message_set(magic, codec, Offset(0), &records).map_err(cannot)?;
+                (set, OLD_PRODUCE_VERSION_MAX)
+            }
+        };
+        Ok(Self { bytes: bytes.into(), records, produce_version_max })
     }
 
     pub(super) fn len(&self) -> usize {
@@ -76,6 +97,10 @@ impl Batch {
     pub(super) fn carries(&self) -> Carries {
         Carries { bytes: u64::try_from(self.bytes.len()).unwrap_or(u64::MAX), records: self.records }
     }
+}
+
+fn record_of(value: &[u8], now: Timestamp) -> NewRecord<'_> {
+    NewRecord { timestamp: now, key: None, value: Some(value), headers: &[] }
 }
 
 /// Cheap noise, the same in every run.
@@ -150,7 +175,7 @@ impl Target {
             let requests = partitions.iter().map(|partition| self.produce_request(*partition, batch, acks));
             leaders.push((leader, Arc::<[Canned]>::from(requests.collect::<Result<Vec<_>, _>>()?)));
         }
-        let error_at = self.produce_error_at()?;
+        let error_at = self.produce_error_at(self.produce_version.min(batch.produce_version_max))?;
         let turns = leaders.iter().cycle().zip(0..connections);
         let lanes = turns.map(|((leader, requests), number)| {
             let answers = (acks != Acks::None).then(|| Answers::new(error_at));
@@ -181,7 +206,7 @@ impl Target {
             }],
             ..ProduceRequest::default()
         };
-        let encoded = encode(&request, self.produce_version)?;
+        let encoded = encode(&request, self.produce_version.min(batch.produce_version_max))?;
         let mut parts = encoded.parts().filter_map(|part| match part {
             Part::Bytes(bytes) => Some(bytes),
             Part::External { .. } => None,
@@ -193,11 +218,11 @@ impl Target {
     }
 
     /// Where the error code stands in the answer to a produce request for one partition.
-    fn produce_error_at(&self) -> Result<usize, Failure> {
+    fn produce_error_at(&self, version: i16) -> Result<usize, Failure> {
         let partition = PartitionProduceResponse { base_offset: MARK, ..PartitionProduceResponse::default() };
         let topic = TopicProduceResponse { name: self.topic.as_str().into(), partition_responses: vec![partition] };
         let response = ProduceResponse { responses: vec![topic], ..ProduceResponse::default() };
-        let encoded = encode_response(0, ProduceRequest::KEY, self.produce_version, &response).map_err(Failure::new)?;
+        let encoded = encode_response(0, ProduceRequest::KEY, version, &response).map_err(Failure::new)?;
         // The error code's two bytes stand in front of the base offset.
         Ok(position_of_mark(&contiguous(&encoded)?)? - 2)
     }
@@ -329,20 +354,24 @@ mod tests {
     #[test]
     fn a_batch_is_as_large_as_asked_and_has_at_least_one_record() {
         let now = Timestamp(1_700_000_000_000);
-        let small = Batch::new(0, 100, Codec::None, now).expect("a batch");
+        let small = Batch::new(0, 100, Codec::None, None, now).expect("a batch");
         assert_eq!((small.records, small.len()), (1, 61 + 9 + 100), "header, record overhead and value");
-        let large = Batch::new(65_536, 1024, Codec::None, now).expect("a batch");
+        let large = Batch::new(65_536, 1024, Codec::None, None, now).expect("a batch");
         assert!(64_000 < large.len() && large.len() <= 65_536, "{}", large.len());
         let header = BatchHeader::decode(&large.bytes).expect("a batch");
         verify_crc(&header, &large.bytes).expect("a right CRC");
-        let packed = Batch::new(65_536, 1024, Codec::Lz4, now).expect("a batch");
+        let packed = Batch::new(65_536, 1024, Codec::Lz4, None, now).expect("a batch");
         assert!(packed.len() < large.len() * 3 / 4, "half of each value is the same: {}", packed.len());
+        let old = Batch::new(65_536, 1024, Codec::Gzip, Some(LegacyMagic::V1), now).expect("a message");
+        assert_eq!((old.records, old.produce_version_max, old.bytes[16]), (large.records, 2, 1));
     }
 
     #[test]
     fn the_error_code_of_a_produce_answer_is_found() {
         // Length, correlation id, one topic, its name, one partition, its number.
-        assert_eq!(target("abc").produce_error_at().expect("a place"), 4 + 4 + 4 + (2 + 3) + 4 + 4);
+        for version in [2, PRODUCE_VERSION_MAX] {
+            assert_eq!(target("abc").produce_error_at(version).expect("a place"), 4 + 4 + 4 + (2 + 3) + 4 + 4);
+        }
     }
 
     #[test]

@@ -126,7 +126,7 @@ fn compression(checked: &Checked) -> Compression {
         // Its own default is −1, which no level is.
         Some("gzip") => (Codec::Gzip, Some(checked.int("compression.gzip.level")).filter(|level| *level != -1)),
         Some("snappy") => (Codec::Snappy, None),
-        Some("lz4") => (Codec::Lz4, Some(checked.int("compression.lz4.level"))),
+        Some("lz4") => (Codec::Lz4, None),
         Some("zstd") => (Codec::Zstd, Some(checked.int("compression.zstd.level"))),
         _ => (Codec::None, None),
     };

@@ -97,6 +97,9 @@ fn levels_go_with_their_codec() {
     assert_eq!(of(&[("compression.type", "gzip")]).level, None);
     assert_eq!(of(&[("compression.type", "zstd"), ("compression.zstd.level", "-5")]).level, Some(-5));
     assert!(producer(&[("compression.gzip.level", "0")]).is_err());
+    // Lz4 has one level here; to ask for Kafka's default is to ask for nothing.
+    assert!(producer(&[("compression.type", "lz4"), ("compression.lz4.level", "9")]).is_ok());
+    assert!(producer(&[("compression.type", "lz4"), ("compression.lz4.level", "12")]).is_err());
 }
 
 #[test]

@@ -7,6 +7,7 @@
 
 use std::collections::{BTreeMap, BTreeSet, VecDeque};
 use std::rc::Rc;
+use std::task::Poll;
 use std::time::Duration;
 
 use bytes::Bytes;
@@ -180,8 +181,17 @@ impl Fetcher {
     /// and called again.
     pub(super) async fn next(&mut self) -> Result<Found, ClientError> {
         loop {
-            // What comes next is fetched while this is read.
-            self.ask()?;
+            // What comes next is fetched while this is read: so the request has to leave before.
+            if self.ask()? {
+                if let Poll::Ready(Some(answered)) = futures::poll!(self.on_its_way.next()) {
+                    if self.answered(answered)? {
+                        return Ok(Found::OutOfRange);
+                    }
+                    continue;
+                }
+                // The connection writes on this thread.
+                tokio::task::yield_now().await;
+            }
             if let Some(fetched) = self.take_held() {
                 return Ok(Found::Records(fetched));
             }
@@ -225,16 +235,16 @@ impl Fetcher {
         times.min()
     }
 
-    /// Asks every broker that has something to say and is not asked yet.
-    fn ask(&mut self) -> Result<(), ClientError> {
+    /// Asks every broker that has something to say and is not asked yet. Whether there was one.
+    fn ask(&mut self) -> Result<bool, ClientError> {
         let limit = usize::try_from(self.options.bytes_max).unwrap_or(0).max(1);
         let held = self.held_bytes();
         if limit <= held || self.partitions.is_empty() {
-            return Ok(());
+            return Ok(false);
         }
         self.refresh();
         if self.metadata_at.is_none() {
-            return Ok(());
+            return Ok(false);
         }
         let now = self.cluster.clock().moment();
         let mut leaderless = false;
@@ -261,10 +271,11 @@ impl Fetcher {
             self.metadata_at = None;
         }
         let share = (limit - held) / wanted.len().max(1);
+        let asks = !wanted.is_empty();
         for (broker, asked) in wanted {
             self.ask_one(broker, asked, i32::try_from(share).unwrap_or(i32::MAX));
         }
-        Ok(())
+        Ok(asks)
     }
 
     fn ask_one(&mut self, broker: BrokerId, asked: Vec<(Partition, Offset, u64)>, bytes_max: i32) {

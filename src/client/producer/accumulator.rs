@@ -168,10 +168,11 @@ impl Accumulator {
         self.topics.get(index).map(|topic| topic.partitions.len())
     }
 
-    /// Puts a record into a batch of its partition: the one given, else that of its key, else any.
+    /// Puts a record into a batch of its partition: the one given, else that of its key, else any. Few records need to know
+    /// what time it is.
     pub(super) fn append(
         &mut self,
-        now: Moment,
+        now: impl Fn() -> Moment,
         name: &str,
         partition: Option<PartitionIndex>,
         record: &NewRecord<'_>,
@@ -200,7 +201,7 @@ impl Accumulator {
             }
             (None, None) => {
                 let parts = &topic.partitions;
-                topic.sticky.partition(|| any(parts, now, patience, adaptive, random()))
+                topic.sticky.partition(|| any(parts, now(), patience, adaptive, random()))
             }
         };
         let place = usize::try_from(chosen.0).ok().filter(|place| *place < count);

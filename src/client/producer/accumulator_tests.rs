@@ -30,7 +30,7 @@ fn at(ms: u64) -> Moment {
 
 fn append(held: &mut Accumulator, partition: Option<i32>, value: &[u8]) -> Result<Delivery, String> {
     let record = NewRecord { value: Some(value), ..NewRecord::default() };
-    let taken = held.append(at(0), "t", partition.map(PartitionIndex), &record, || 0);
+    let taken = held.append(|| at(0), "t", partition.map(PartitionIndex), &record, || 0);
     taken.map(|taken| taken.delivery).map_err(|error| match error {
         NotTaken::Unknown => "unknown".to_owned(),
         NotTaken::Full => "full".to_owned(),
@@ -74,7 +74,7 @@ fn what_cannot_be_taken_is_said_at_once() {
     assert_eq!(said, "a record of 521 bytes is larger than max.request.size allows: 500");
     let said = append(&mut held, Some(2), b"x").expect_err("no such partition");
     assert_eq!(said, "topic 't' has no partition 2: it has 2, numbered from 0");
-    let nowhere = held.append(at(0), "u", None, &NewRecord::default(), || 0);
+    let nowhere = held.append(|| at(0), "u", None, &NewRecord::default(), || 0);
     assert!(matches!(nowhere, Err(NotTaken::Unknown)));
 }
 

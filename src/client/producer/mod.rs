@@ -171,7 +171,7 @@ impl Producer {
         if let Some(error) = &*self.shared.fatal.borrow() {
             return Err(NotTaken::Never(error.clone()));
         }
-        let now = self.shared.cluster.clock().moment();
+        let now = || self.shared.cluster.clock().moment();
         self.shared.held.borrow_mut().append(now, topic, partition, record, || self.shared.cluster.chance())
     }
 

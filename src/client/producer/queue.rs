@@ -112,6 +112,9 @@ pub(super) struct Queue {
     on_the_way: usize,
     retry: Option<Retry>,
     restart: Option<Restart>,
+    /// Bytes that the next batch is given at once: `batch.size` behind one that was full, else 0, so that only busy partitions
+    /// hold memory ahead of their records.
+    room: usize,
 }
 
 /// What an append did.
@@ -135,6 +138,7 @@ impl Queue {
             on_the_way: 0,
             retry: None,
             restart: if idempotent { Some(Restart::Anew) } else { None },
+            room: 0,
         }
     }
 
@@ -149,7 +153,7 @@ impl Queue {
     /// Appends to the open batch; one that the record does not fit into is closed. `needed` is what [`Self::needs`] said.
     pub(super) fn append(
         &mut self,
-        now: Moment,
+        now: impl FnOnce() -> Moment,
         number: BatchNumber,
         record: &NewRecord<'_>,
         needed: usize,
@@ -158,13 +162,13 @@ impl Queue {
         let overfull =
             self.open.as_ref().is_some_and(|open| making.batch_bytes < open.builder.bytes_uncompressed() + needed);
         if overfull {
-            self.close();
+            self.close(making.batch_bytes);
         }
         let first = self.open.is_none();
         let open = self.open.get_or_insert_with(|| Open {
-            builder: BatchBuilder::new(making.compression),
+            builder: BatchBuilder::new(making.compression).with_room(self.room),
             number,
-            created: now,
+            created: now(),
             reserved: 0,
             promise: Promise::default(),
         });
@@ -179,13 +183,14 @@ impl Queue {
         let index = open.builder.records().unsigned_abs() - 1;
         let filled = making.batch_bytes <= open.builder.bytes_uncompressed();
         if filled {
-            self.close();
+            self.close(making.batch_bytes);
         }
         Ok(Appended { outcome, index, full: overfull || filled, first })
     }
 
-    fn close(&mut self) {
+    fn close(&mut self, room: usize) {
         let Some(open) = self.open.take() else { return };
+        self.room = room;
         let count = open.builder.records();
         let mut sequence = -1;
         let mut builder = open.builder;
@@ -251,7 +256,7 @@ impl Queue {
         }
         let due = self.open.as_ref().is_some_and(|open| hurry || open.created.after(making.linger) <= now);
         if self.ready.is_empty() && due {
-            self.close();
+            self.close(0);
         }
         let mut batch = self.ready.pop_front()?;
         batch.tries += 1;

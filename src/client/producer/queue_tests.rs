@@ -38,7 +38,8 @@ impl Desk {
     fn append(&mut self, value: &[u8]) -> Appended {
         let record = NewRecord { value: Some(value), ..NewRecord::default() };
         let needed = self.queue.needs(record_bytes_max(&record), &self.making);
-        let appended = self.queue.append(self.now, self.number, &record, needed, &self.making).expect("small");
+        let now = self.now;
+        let appended = self.queue.append(|| now, self.number, &record, needed, &self.making).expect("small");
         self.number += u64::from(appended.first);
         appended
     }

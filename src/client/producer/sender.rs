@@ -95,13 +95,15 @@ impl Shared {
         let max_age = self.cluster.options().metadata_age_max;
         let stale = going.read_at.is_none_or(|at| at.after(max_age) <= now) || held.is_leaderless();
         let missing = !self.wanted.borrow().is_empty();
-        let mut names = held.topic_names();
-        if going.reading.is_none() && going.not_before <= now && (missing || stale && !names.is_empty()) {
+        if going.reading.is_none() && going.not_before <= now && (missing || stale) {
+            let mut names = held.topic_names();
             names.extend(self.wanted.borrow().iter().map(|wanted| wanted.topic.clone()));
             names.sort_unstable();
             names.dedup();
-            let cluster = Rc::clone(&self.cluster);
-            going.reading = Some(Box::pin(async move { cluster.describe(Some(&names), true).await }));
+            if !names.is_empty() {
+                let cluster = Rc::clone(&self.cluster);
+                going.reading = Some(Box::pin(async move { cluster.describe(Some(&names), true).await }));
+            }
         }
         if going.identifying.is_none() && held.needs_identity() {
             let cluster = Rc::clone(&self.cluster);

@@ -31,8 +31,8 @@ keys! {
         one_of(&["uncompressed", "zstd", "lz4", "snappy", "gzip", "producer"]), high, cluster_wide, works;
     /// Effort of gzip when the broker compresses. -1: gzip's own default.
     "compression.gzip.level": Int, default("-1"), valid(Valid::GzipLevel), medium, cluster_wide, works;
-    /// Effort of lz4 when the broker compresses.
-    "compression.lz4.level": Int, default("9"), between(1, 17), medium, cluster_wide, works;
+    /// Effort of lz4 when the broker compresses. Whatever it says, lz4 is written at its fastest.
+    "compression.lz4.level": Int, default("9"), between(1, 17), medium, cluster_wide, inert;
     /// Effort of zstd when the broker compresses.
     "compression.zstd.level": Int, default("3"), between(-131072, 22), medium, cluster_wide, works;
     /// Whether a stopping broker first hands its leaderships over.

@@ -71,8 +71,8 @@ pub(super) mod producer {
         "compression.type": String, default("none"), one_of(&["none", "gzip", "snappy", "lz4", "zstd"]), high, works;
         /// The level of gzip; -1 is its own default.
         "compression.gzip.level": Int, default("-1"), valid(Valid::GzipLevel), medium, works;
-        /// The level of lz4.
-        "compression.lz4.level": Int, default("9"), between(1, 17), medium, works;
+        /// The level of lz4. Another than the default is refused: lz4 is always written at its fastest.
+        "compression.lz4.level": Int, default("9"), between(1, 17), medium, inert;
         /// The level of zstd.
         "compression.zstd.level": Int, default("3"), between(-131_072, 22), medium, works;
         /// How long it may take from handing a record over to the report on it. At least `linger.ms` and `request.timeout.ms`.

@@ -64,8 +64,8 @@ keys! {
     /// Effort of gzip when the broker compresses. -1: gzip's own default.
     "compression.gzip.level": Int, default("-1"), valid(Valid::GzipLevel), medium,
         broker_key("compression.gzip.level"), works;
-    /// Effort of lz4 when the broker compresses.
-    "compression.lz4.level": Int, default("9"), between(1, 17), medium, broker_key("compression.lz4.level"), works;
+    /// Effort of lz4 when the broker compresses. Whatever it says, lz4 is written at its fastest.
+    "compression.lz4.level": Int, default("9"), between(1, 17), medium, broker_key("compression.lz4.level"), inert;
     /// Effort of zstd when the broker compresses.
     "compression.zstd.level": Int, default("3"), between(-131072, 22), medium, broker_key("compression.zstd.level"),
         works;

@@ -5,6 +5,8 @@
 //!
 //! Source: Kafka 3.9 `MemoryRecordsBuilder.java`.
 
+use bytes::Bytes;
+
 use super::{
     Attributes, BATCH_HEADER_BYTES, BatchHeader, Codec, Compression, CompressionError, EndTransactionMarker, Header,
     Record, RecordError, TimestampType, compress,
@@ -56,8 +58,10 @@ pub struct BatchBuilder {
     compression: Compression,
     /// What is known of the header so far; length and CRC come last.
     header: BatchHeader,
-    /// The records, uncompressed.
-    block: Vec<u8>,
+    /// Room for the header, then the records, uncompressed. Empty before the first.
+    batch: Vec<u8>,
+    /// Bytes that are reserved with the first record.
+    room: usize,
 }
 
 impl BatchBuilder {
@@ -79,13 +83,13 @@ impl BatchBuilder {
             base_sequence: -1,
             records: 0,
         };
-        Self { compression, header, block: Vec::new() }
+        Self { compression, header, batch: Vec::new(), room: 0 }
     }
 
-    /// Has room for records of so many bytes.
+    /// Reserves so many bytes, header included, with the first record: as many as the batch is expected to take.
     #[must_use]
-    pub fn with_room(mut self, bytes: usize) -> Self {
-        self.block.reserve(bytes);
+    pub const fn with_room(mut self, bytes: usize) -> Self {
+        self.room = bytes;
         self
     }
 
@@ -137,11 +141,15 @@ impl BatchBuilder {
             value: new.value,
             headers: super::Headers::default(),
         };
-        let len = record.encoded_len(new.headers).saturating_add(BATCH_HEADER_BYTES).saturating_add(self.block.len());
+        let len = record.encoded_len(new.headers).saturating_add(self.bytes_uncompressed());
         if i32::try_from(len).is_err() {
             return Err(BuildError::TooLarge);
         }
-        record.write(new.headers, &mut self.block)?;
+        if self.batch.is_empty() {
+            self.batch.reserve_exact(self.room.max(len));
+            self.batch.resize(BATCH_HEADER_BYTES, 0);
+        }
+        record.write(new.headers, &mut self.batch)?;
         self.header.records = self.header.records.saturating_add(1);
         self.header.last_offset_delta = self.header.records.saturating_sub(1);
         if self.header.attributes.timestamp_type() == TimestampType::CreateTime {
@@ -159,7 +167,7 @@ impl BatchBuilder {
     /// Bytes of the batch, header included, before compression.
     #[must_use]
     pub const fn bytes_uncompressed(&self) -> usize {
-        self.block.len().saturating_add(BATCH_HEADER_BYTES)
+        if self.batch.is_empty() { BATCH_HEADER_BYTES } else { self.batch.len() }
     }
 
     /// The batch, whole.
@@ -167,38 +175,35 @@ impl BatchBuilder {
     /// # Errors
     /// [`BuildError`].
     pub fn build(self) -> Result<Vec<u8>, BuildError> {
-        if self.header.records == 0 {
-            return Err(BuildError::Empty);
-        }
-        let mut batch = vec![0; BATCH_HEADER_BYTES];
-        compress(self.compression, &self.block, &mut batch)?;
-        if i32::try_from(batch.len()).is_err() {
-            return Err(BuildError::TooLarge);
-        }
-        let (head, body) = batch.split_first_chunk_mut().ok_or(BuildError::Empty)?;
-        *head = self.header.sealed(body).encode();
-        Ok(batch)
+        Ok(self.finish()?.1)
     }
 
     /// The batch, as its header and its records block.
     ///
     /// # Errors
     /// [`BuildError`].
-    pub fn build_parts(self) -> Result<(BatchHeader, Vec<u8>), BuildError> {
+    pub fn build_parts(self) -> Result<(BatchHeader, Bytes), BuildError> {
+        let (header, batch) = self.finish()?;
+        Ok((header, Bytes::from(batch).split_off(BATCH_HEADER_BYTES)))
+    }
+
+    fn finish(self) -> Result<(BatchHeader, Vec<u8>), BuildError> {
         if self.header.records == 0 {
             return Err(BuildError::Empty);
         }
-        let block = if self.compression.codec == Codec::None {
-            self.block
-        } else {
-            let mut block = Vec::new();
-            compress(self.compression, &self.block, &mut block)?;
-            block
-        };
-        if i32::try_from(block.len().saturating_add(BATCH_HEADER_BYTES)).is_err() {
+        let mut batch = self.batch;
+        if self.compression.codec != Codec::None {
+            let mut compressed = vec![0; BATCH_HEADER_BYTES];
+            compress(self.compression, batch.get(BATCH_HEADER_BYTES..).unwrap_or_default(), &mut compressed)?;
+            batch = compressed;
+        }
+        if i32::try_from(batch.len()).is_err() {
             return Err(BuildError::TooLarge);
         }
-        Ok((self.header.sealed(&block), block))
+        let (head, body) = batch.split_first_chunk_mut().ok_or(BuildError::Empty)?;
+        let header = self.header.sealed(body);
+        *head = header.encode();
+        Ok((header, batch))
     }
 
     /// A control batch that ends a producer's transaction in one partition.

@@ -57,7 +57,17 @@ impl<'a> Cursor<'a> {
         Ok((raw >> 1).cast_signed() ^ (raw & 1).cast_signed().wrapping_neg())
     }
 
+    #[inline]
     fn unsigned(&mut self, bytes_max: usize) -> Result<u64, RecordError> {
+        // Most fields of small records.
+        if let Some((&byte, rest)) = self.rest.split_first().filter(|(byte, _)| **byte < 0x80) {
+            self.rest = rest;
+            return Ok(u64::from(byte));
+        }
+        self.unsigned_long(bytes_max)
+    }
+
+    fn unsigned_long(&mut self, bytes_max: usize) -> Result<u64, RecordError> {
         let mut value = 0_u64;
         let mut shift = 0_u32;
         for _ in 0..bytes_max {

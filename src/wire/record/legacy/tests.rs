@@ -367,6 +367,18 @@ fn any_magic() -> impl Strategy<Value = LegacyMagic> {
     proptest::sample::select(&BOTH[..])
 }
 
+/// Gives every whole message the CRC that it should have.
+fn seal_all(set: &mut [u8]) {
+    let mut rest = set;
+    while let Some(length) = rest.get(8..).and_then(|rest| rest.first_chunk()) {
+        let end = usize::try_from(i32::from_be_bytes(*length)).map_or(usize::MAX, |length| length + OVERHEAD_BYTES);
+        let Some((message, behind)) = rest.split_at_mut_checked(end).filter(|_| CRC_COVERS_FROM <= end) else { break };
+        let crc = crc32(&message[CRC_COVERS_FROM..]);
+        message[CRC_AT..CRC_COVERS_FROM].copy_from_slice(&crc.to_be_bytes());
+        rest = behind;
+    }
+}
+
 proptest! {
     #![proptest_config(ProptestConfig::with_cases(64))]
 
@@ -409,6 +421,42 @@ proptest! {
         }
         prop_assert!(scratch.capacity() <= 64 << 10, "{} bytes", scratch.capacity());
         let _ = downgraded(&set, Target { decompression: rules.decompression, ..target(LegacyMagic::V0, 0) });
+    }
+
+    /// Lies behind checksums that fit, and inside a compressed message: what is taken has as many records in every format.
+    #[test]
+    fn a_set_that_was_changed_before_it_was_sealed_is_refused_or_goes_up_and_down(
+        records in any_records(), codec in any_codec(), (inner, outer) in (any_magic(), any_magic()),
+        changes in proptest::collection::vec(any::<(usize, u8)>(), 0..4), offset in -3..40_i64,
+    ) {
+        let mut set = message_set(inner, Codec::None, Offset(0), &new_records(&records)).expect("a set");
+        for (at, byte) in changes {
+            let at = at % set.len();
+            set[at] = byte;
+        }
+        seal_all(&mut set);
+        if codec != Codec::None {
+            let head = write::Head {
+                magic: outer,
+                timestamp_type: TimestampType::CreateTime,
+                codec: codec_bits(codec).expect("a codec of old formats"),
+            };
+            let mut wrapped = Vec::new();
+            write::put_wrapper(&mut wrapped, (head, codec.into()), offset, Timestamp(1_000), &set).expect("small");
+            set = wrapped;
+        }
+        for magic in BOTH {
+            let _ = downgraded(&set, target(magic, offset));
+        }
+        let up = up_convert(&Bytes::from(set), &rules(), &mut Vec::new());
+        if let Ok(Upgraded::Batch { batch, converted }) = up && 0 < converted {
+            let log = stored(&batch, 7);
+            prop_assert_eq!(u64::try_from(records_of(&log).len()), Ok(converted));
+            for magic in BOTH {
+                let (set, count) = downgraded(&log, target(magic, 7)).expect("old codecs");
+                prop_assert_eq!((count, messages_of(&set).len()), (converted, records_of(&log).len()));
+            }
+        }
     }
 
     #[test]

@@ -57,7 +57,7 @@ pub fn up_convert(records: &Bytes, rules: &Rules, scratch: &mut Vec<u8>) -> Resu
     if several && codec != Codec::None {
         return Err(Rejection::SeveralBatches);
     }
-    let mut conversion = Conversion::new(codec, rules);
+    let mut conversion = Conversion::new(codec, rules, records.len());
     if codec == Codec::None {
         let mut rest = &records[..];
         while let Some((message, behind)) = next_of(rest, first.magic)? {
@@ -121,8 +121,10 @@ struct Conversion<'r> {
 }
 
 impl<'r> Conversion<'r> {
-    fn new(codec: Codec, rules: &'r Rules) -> Self {
-        let builder = BatchBuilder::new(rules.compression.unwrap_or(codec.into()));
+    /// `bytes` is what the messages take, compressed or not: what is made of them takes no less, uncompressed, but for what
+    /// their heads take.
+    fn new(codec: Codec, rules: &'r Rules, bytes: usize) -> Self {
+        let builder = BatchBuilder::new(rules.compression.unwrap_or(codec.into())).with_room(bytes);
         let builder = match rules.timestamp_type {
             TimestampType::CreateTime => builder,
             TimestampType::LogAppendTime => builder.log_append_time(rules.now),
