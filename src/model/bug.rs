@@ -68,6 +68,8 @@ bugs! {
     B23Kip848,
     /// Who comes to coordinate a group reads its records only up to what it knows to be committed.
     B24,
+    /// Who comes to coordinate a group answers by records that are not committed yet.
+    B24Early,
     /// What lies beyond the high watermark that a new leader knows is out of range, although an earlier one has served it (KIP-207).
     B25,
     /// Compaction counts what is not committed, or not flushed: a record goes whose successor a change of leaders or a crash takes back. Not

@@ -19,6 +19,7 @@ use super::Tenure;
 use super::appends::Appends;
 use super::load::{Chunk, Loading};
 use super::topics::TopicsView;
+use crate::broker::directory::FetchWaiter;
 use crate::broker::inbox::Inbox;
 use crate::broker::partition::{AppendOutcome, Ticket};
 use crate::broker::placement::Placement;
@@ -30,7 +31,7 @@ use crate::machine::group::{
     Assignor, ConsumerDescription, ConsumerRules, Coordinator, Description, Effect, Event, FetchedOffset, Filter,
     Listed, Now, Refusal, Reply, Request, Rules, WriteId,
 };
-use crate::model::{Bug, ErrorCode, Moment, ProducerEpoch, ProducerId};
+use crate::model::{Bug, ErrorCode, Moment, Offset, ProducerEpoch, ProducerId};
 use crate::telemetry::{Event as _, event};
 use crate::wire::Str;
 use crate::wire::group_record::GroupRecord;
@@ -266,16 +267,16 @@ impl GroupCoordinator {
     fn read(&mut self, mut loading: Loading, chunk: Option<Chunk>, ctx: &mut Context<Self>) {
         match chunk.unwrap_or_else(|| Err("reading a partition of groups panicked".to_owned())) {
             Ok((records, next)) => {
-                let epoch = loading.epoch;
-                if let Some(next) = next {
-                    // While these are replayed.
-                    loading.next = next;
-                    self.read_on(loading, ctx);
-                }
-                self.step(Event::Replayed(epoch, records), ctx);
-                if next.is_none() {
-                    self.step(Event::Loaded(epoch), ctx);
-                }
+                let replayed = Event::Replayed(loading.epoch, records);
+                let Some(next) = next else {
+                    self.step(replayed, ctx);
+                    self.serve_when_committed(loading, ctx);
+                    return;
+                };
+                // While these are replayed.
+                loading.next = next;
+                self.read_on(loading, ctx);
+                self.step(replayed, ctx);
             }
             Err(cause) => {
                 event::ReadFailed { cause }.emit();
@@ -286,6 +287,27 @@ impl GroupCoordinator {
                 });
             }
         }
+    }
+
+    /// What was read and is not committed may be lost yet: nobody hears of it before it is. Kafka's classic coordinator does not wait,
+    /// and a generation that is lost so comes again with other owners.
+    fn serve_when_committed(&mut self, loading: Loading, ctx: &mut Context<Self>) {
+        let Some(tenure) = self.tenure.as_ref().filter(|_| loading.number == self.loadings) else { return };
+        let published = &tenure.partition.published;
+        let role = published.role();
+        if !role.leading() || role.leader_epoch != tenure.epoch {
+            // Another tenure comes, or its partition is being started again.
+            ctx.run_later(RETRY, move |actor, ctx| actor.serve_when_committed(loading, ctx));
+            return;
+        }
+        if loading.end <= published.high_watermark() || Bug::B24Early.is_back() {
+            self.step(Event::Loaded(loading.epoch), ctx);
+            return;
+        }
+        let waiter = Arc::<FetchWaiter>::default();
+        published.watch(Offset(loading.end.0.saturating_sub(1)), &waiter);
+        let woken = async move { waiter.woken().await };
+        ctx.spawn(woken.into_actor(self).map(|(), actor, ctx| actor.serve_when_committed(loading, ctx)));
     }
 
     /// One timer at most, for the machine's next deadline.

@@ -11,9 +11,9 @@
 //! - **Finding it.** [`partition_for`] names the partition whose leader coordinates a group, given how many partitions
 //!   `__consumer_offsets` has. FindCoordinator and every request of a group go by it.
 //! - **Election** of this broker as the partition's leader: [`Event::Load`] with the leader epoch; then the log from its
-//!   start to its end (uncommitted records too) as [`Event::Replayed`], in order; then [`Event::Loaded`]. A batch's records
-//!   are decoded by [`GroupRecord::decode`]; those of transactional batches, and their end markers, are said as such. When
-//!   reading fails: try again, from [`Event::Load`]; nothing is served until it succeeds.
+//!   start to its end (uncommitted records too) as [`Event::Replayed`], in order; then, when all of that is committed,
+//!   [`Event::Loaded`]. A batch's records are decoded by [`GroupRecord::decode`]; those of transactional batches, and their end
+//!   markers, are said as such. When reading fails: try again, from [`Event::Load`]; nothing is served until it succeeds.
 //! - **Resignation** (another leader, the replica stopped, the session with ZooKeeper gone): [`Event::Unload`] at once,
 //!   before anything of the new epoch. Everybody who waits is told to look elsewhere.
 //! - **Requests**: [`Event::Request`]; each ticket comes back in exactly one [`Effect::Reply`]. Before: authorization; in a

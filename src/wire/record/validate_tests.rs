@@ -345,7 +345,7 @@ fn what_the_broker_made_is_taken_as_what_a_client_sent() {
         for codec in [Codec::None, Codec::Lz4] {
             let (header, body) = builder(codec, &records).build_parts().expect("a small batch");
             let sent = check(&builder(codec, &records).build().expect("a small batch").into(), &rules);
-            assert_eq!(validate_own(header, body.into(), &rules), sent, "{what}, {codec}");
+            assert_eq!(validate_own(header, body, &rules), sent, "{what}, {codec}");
         }
     }
 }
