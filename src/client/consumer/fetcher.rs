@@ -202,7 +202,7 @@ impl Fetcher {
                 Some(answered) = self.on_its_way.next() => answered,
                 metadata = arrival(&mut self.refreshing) => {
                     self.refreshing = None;
-                    self.metadata = metadata?;
+                    self.metadata = metadata?.after(&self.metadata);
                     self.metadata_at = Some(self.cluster.clock().moment());
                     continue;
                 }
@@ -284,6 +284,8 @@ impl Fetcher {
         for ((topic, partition), offset, _) in &asked {
             topics.entry(topic.clone()).or_default().push(FetchPartition {
                 partition: *partition,
+                // Who no longer leads under it says so, instead of how far it got.
+                current_leader_epoch: self.metadata.leader_epoch(topic, PartitionIndex(*partition)).0,
                 fetch_offset: offset.0,
                 partition_max_bytes: self.options.partition_bytes_max,
                 ..FetchPartition::default()

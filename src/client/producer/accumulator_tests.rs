@@ -20,7 +20,7 @@ fn holding(pairs: &[(&str, &str)], leaders: &[i32]) -> Accumulator {
 fn led_by(leaders: &[i32]) -> Metadata {
     let brokers = leaders.iter().map(|id| (BrokerId(*id), BrokerAddress { host: "h".to_owned(), port: 1 }));
     let leaders = leaders.iter().map(|id| Some(BrokerId(*id)).filter(|_| 0 <= *id)).collect();
-    let topic = TopicMetadata { is_internal: false, leaders };
+    let topic = TopicMetadata { leaders, ..TopicMetadata::default() };
     Metadata { brokers: brokers.collect(), topics: [("t".into(), Ok(topic))].into() }
 }
 
