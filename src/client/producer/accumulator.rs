@@ -362,8 +362,7 @@ impl Accumulator {
             }
             Err(error) => error,
         };
-        // A batch behind one that failed is out of sequence until that one is there, or the numbers have closed up.
-        let behind = error.is_refusal(ErrorCode::OutOfOrderSequenceNumber) && part.queue.has_gap();
+        let behind = error.is_refusal(ErrorCode::OutOfOrderSequenceNumber) && part.queue.may_come_into_sequence(&batch);
         let passes = error.is_retriable() || behind;
         let in_time = now < batch.created.after(delivery_timeout);
         if error.is_refusal(ErrorCode::MessageTooLarge) && in_time {

@@ -18,6 +18,10 @@ use crate::wire::record::{BATCH_HEADER_BYTES, BatchBuilder, BatchHeader, BuildEr
 
 mod split;
 
+/// How often in a row the first batch may be said to be out of sequence. Then the broker has lost what was before it, or has the batch
+/// already and has forgotten that (it knows the last five, and after a start only the last).
+const ASTRAY_MAX: u32 = 5;
+
 /// Bytes that a record takes beside its key, value and headers, at most: lengths, deltas and counts as varints.
 const RECORD_OVERHEAD_BYTES_MAX: usize = 21;
 
@@ -112,6 +116,8 @@ pub(super) struct Queue {
     on_the_way: usize,
     retry: Option<Retry>,
     restart: Option<Restart>,
+    /// How many times in a row the first batch was said to be out of sequence.
+    astray: u32,
     /// Bytes that the next batch is given at once: `batch.size` behind one that was full, else 0, so that only busy partitions
     /// hold memory ahead of their records.
     room: usize,
@@ -138,6 +144,7 @@ impl Queue {
             on_the_way: 0,
             retry: None,
             restart: if idempotent { Some(Restart::Anew) } else { None },
+            astray: 0,
             room: 0,
         }
     }
@@ -274,6 +281,7 @@ impl Queue {
     /// One that was on the way is written.
     pub(super) fn acknowledged(&mut self) {
         self.on_the_way -= 1;
+        self.astray = 0;
         if self.on_the_way == 0 {
             self.retry = None;
         }
@@ -296,6 +304,7 @@ impl Queue {
     /// One that was on the way is given up. `refused` when the broker surely does not have it.
     pub(super) fn given_up(&mut self, batch: &Batch, refused: bool) {
         self.on_the_way -= 1;
+        self.astray = 0;
         self.skip(batch, refused);
         if self.on_the_way == 0 {
             self.retry = None;
@@ -349,9 +358,15 @@ impl Queue {
         self.ready.insert(place, batch);
     }
 
-    /// Whether what is on the way may have a gap in front of it that will be filled.
-    pub(super) fn has_gap(&self) -> bool {
-        self.retry.is_some() || self.restart.is_some()
+    /// Whether a batch that was said to be out of sequence may come into it yet: surely behind one that goes again or was refused; as the
+    /// first for some tries, since a leader that was replaced does not know what was written since.
+    pub(super) fn may_come_into_sequence(&mut self, batch: &Batch) -> bool {
+        let is_behind = self.ready.front().is_some_and(|first| first.order() < batch.order());
+        if is_behind || self.restart.is_some() {
+            return true;
+        }
+        self.astray += 1;
+        self.astray < ASTRAY_MAX
     }
 
     /// Whether anything waits to be sent.
