@@ -363,6 +363,7 @@ impl Accumulator {
             Err(error) => error,
         };
         let behind = error.is_refusal(ErrorCode::OutOfOrderSequenceNumber) && part.queue.may_come_into_sequence(&batch);
+        batch.doubtful |= may_be_written(&error);
         let passes = error.is_retriable() || behind;
         let in_time = now < batch.created.after(delivery_timeout);
         if error.is_refusal(ErrorCode::MessageTooLarge) && in_time {
@@ -411,14 +412,16 @@ impl Accumulator {
         let waited = self.delivery_timeout;
         let mut gone = Vec::new();
         for topic in &mut self.topics {
-            for (partition, part) in topic.partitions.iter_mut().enumerate() {
-                let partition = i32::try_from(partition).unwrap_or(i32::MAX);
+            for (partition, part) in (0..).zip(&mut topic.partitions) {
+                let topic = || topic.name.clone();
                 let expired = part.queue.expired(now, waited).into_iter();
-                gone.extend(expired.map(|batch| (topic.name.clone(), partition, batch)));
+                gone.extend(expired.map(|batch| (batch, ProduceError::Expired { topic: topic(), partition, waited })));
+                let doubtful = part.queue.take_doubtful().into_iter();
+                gone.extend(doubtful.map(|batch| (batch, ProduceError::Doubtful { topic: topic(), partition })));
             }
         }
-        for (topic, partition, batch) in gone {
-            self.done(batch, Err(ProduceError::Expired { topic, partition, waited }));
+        for (batch, error) in gone {
+            self.done(batch, Err(error));
         }
     }
 
@@ -477,6 +480,24 @@ fn is_surely_not_written(error: &ClientError) -> bool {
     ];
     let said = matches!(error, ClientError::Refused { .. } | ClientError::Corrupt { .. });
     said && !doubtful.iter().any(|code| error.is_refusal(*code))
+}
+
+/// Whether a try may have been written although it failed: for certain it was not where it never left, or was refused by what is looked at
+/// before the log. NOT_LEADER_OR_FOLLOWER does not say so: it also comes when another one leads before all have what was appended.
+fn may_be_written(error: &ClientError) -> bool {
+    let before_the_log = [
+        ErrorCode::LeaderNotAvailable,
+        ErrorCode::NotEnoughReplicas,
+        ErrorCode::OutOfOrderSequenceNumber,
+        ErrorCode::UnknownProducerId,
+        ErrorCode::InvalidProducerEpoch,
+        ErrorCode::MessageTooLarge,
+        ErrorCode::ThrottlingQuotaExceeded,
+    ];
+    match error {
+        ClientError::Connect { .. } | ClientError::NoBroker { .. } => false,
+        error => !before_the_log.iter().any(|code| error.is_refusal(*code)),
+    }
 }
 
 /// Whether nothing at all can be written.

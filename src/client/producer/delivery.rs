@@ -28,6 +28,14 @@ pub enum ProduceError {
         /// `delivery.timeout.ms`.
         waited: Duration,
     },
+    /// It was sent and not acknowledged when records before it were given up: under other numbers the broker would not know it again.
+    #[error("nobody knows whether partition {topic}-{partition} has it: a batch before it was given up")]
+    Doubtful {
+        /// The topic.
+        topic: Str,
+        /// The partition's number.
+        partition: i32,
+    },
     /// `buffer.memory` was full for `max.block.ms`. Nothing was sent.
     #[error("no room in buffer.memory within {} ms", waited.as_millis())]
     Full {
@@ -78,7 +86,11 @@ impl ProduceError {
     #[must_use]
     pub const fn is_retriable(&self) -> bool {
         match self {
-            Self::Retriable(_) | Self::Expired { .. } | Self::Full { .. } | Self::NoTopic { .. } => true,
+            Self::Retriable(_)
+            | Self::Expired { .. }
+            | Self::Doubtful { .. }
+            | Self::Full { .. }
+            | Self::NoTopic { .. } => true,
             Self::NoPartition { .. } | Self::TooLarge { .. } | Self::Refused(_) | Self::Dropped | Self::Fatal(_) => {
                 false
             }
@@ -98,6 +110,7 @@ impl ProduceError {
             Self::Retriable(error) | Self::Refused(error) | Self::Fatal(error) => Some(error),
             Self::NoTopic { source, .. } => Some(source),
             Self::Expired { .. }
+            | Self::Doubtful { .. }
             | Self::Full { .. }
             | Self::NoPartition { .. }
             | Self::TooLarge { .. }

@@ -58,6 +58,8 @@ pub(super) struct Batch {
     pub(super) created: Moment,
     /// How often it was sent.
     pub(super) tries: u32,
+    /// A try was not answered, or in a way that leaves open whether it was written.
+    pub(super) doubtful: bool,
     /// Memory that it was given.
     pub(super) reserved: usize,
     pub(super) promise: Promise,
@@ -92,7 +94,7 @@ pub(super) struct Identity {
 enum Restart {
     /// From here: what stood there, this batch, was refused, and the broker waits for it.
     At(i32, (BatchNumber, u32)),
-    /// From 0 under a new identity: nobody knows what the broker has.
+    /// From 0 under the next epoch, or a new identity: nobody knows what the broker has.
     Anew,
 }
 
@@ -215,6 +217,7 @@ impl Queue {
             sequence,
             created: open.created,
             tries: 0,
+            doubtful: false,
             reserved: open.reserved,
             promise: open.promise,
         });
@@ -222,20 +225,47 @@ impl Queue {
 
     /// Whether the queue waits for an identity.
     pub(super) fn needs_identity(&self) -> bool {
-        self.restart == Some(Restart::Anew) && self.on_the_way == 0 && self.holds_any()
+        self.begins_anew() && self.holds_any()
     }
 
     /// From here on it writes under this identity.
     pub(super) fn identify(&mut self, identity: Identity) {
-        if self.restart == Some(Restart::Anew) && self.on_the_way == 0 {
-            self.identity = Some(identity);
-            self.restart = Some(Restart::At(0, (0, 0)));
-            self.settle_restart();
+        if self.begins_anew() {
+            self.begin(identity);
         }
+    }
+
+    fn begin(&mut self, identity: Identity) {
+        self.identity = Some(identity);
+        self.restart = Some(Restart::At(0, (0, 0)));
+        self.settle_restart();
+    }
+
+    /// Whether nothing stands in the way of another identity.
+    fn begins_anew(&self) -> bool {
+        self.restart == Some(Restart::Anew) && self.on_the_way == 0 && !self.ready.iter().any(|batch| batch.doubtful)
+    }
+
+    /// Takes out the batches of which nobody knows whether they are written, when they would go again under another identity: the broker
+    /// would not know them again.
+    pub(super) fn take_doubtful(&mut self) -> Vec<Batch> {
+        if self.restart != Some(Restart::Anew) || self.on_the_way != 0 {
+            return Vec::new();
+        }
+        let (doubtful, others) = std::mem::take(&mut self.ready).into_iter().partition::<Vec<_>, _>(|it| it.doubtful);
+        self.ready = others.into();
+        doubtful
     }
 
     /// Makes the numbers anew when nothing is on the way.
     fn settle_restart(&mut self) {
+        if let Some(Identity { id, epoch }) = self.identity
+            && let Some(epoch) = epoch.0.checked_add(1)
+            && self.begins_anew()
+        {
+            // The next epoch keeps out what is on the way under this one and comes late (KIP-360).
+            return self.begin(Identity { id, epoch: ProducerEpoch(epoch) });
+        }
         if let (Some(Restart::At(from, order)), Some(identity), 0) = (self.restart, self.identity, self.on_the_way) {
             // What stood in front of it comes again under its own number.
             let before = self.ready.front().filter(|batch| batch.order() < order);
@@ -347,6 +377,7 @@ impl Queue {
             sequence: -1,
             created: open.created,
             tries: 0,
+            doubtful: false,
             reserved: open.reserved,
             promise: open.promise,
         });

@@ -169,11 +169,46 @@ fn behind_a_batch_of_which_nothing_is_known_everything_begins_anew() {
     desk.queue.given_up(&lost, false);
     sent.into_iter().for_each(|batch| desk.fail(batch));
     desk.wait();
+    let epoch = |batch: &Batch| BatchHeader::decode(&batch.bytes).expect("a batch").producer_epoch;
+    let next = desk.take().expect("under the next epoch");
+    assert_eq!((written(&next), epoch(&next)), ((7, 0, 1), ProducerEpoch(1)));
+    desk.queue.acknowledged();
+    let next = desk.take().expect("another one");
+    assert_eq!((written(&next), epoch(&next)), ((7, 1, 1), ProducerEpoch(1)));
+}
+
+#[test]
+fn what_may_be_written_does_not_go_again_under_other_numbers() {
+    let mut desk = Desk::new();
+    (0..3).for_each(|_| drop(desk.append(b"x")));
+    let mut sent = desk.take_all();
+    sent[2].doubtful = true;
+    let lost = sent.remove(0);
+    desk.queue.given_up(&lost, false);
+    let last = sent.pop().expect("the last");
+    sent.into_iter().for_each(|batch| desk.fail(batch));
+    assert!(desk.queue.take_doubtful().is_empty(), "one is on the way yet");
+    desk.fail(last);
+    desk.wait();
+    assert!(desk.take().is_none());
+    let doubtful = desk.queue.take_doubtful();
+    assert_eq!(doubtful.iter().map(|batch| batch.number).collect::<Vec<_>>(), [2]);
+    assert_eq!(desk.take().map(|batch| (batch.number, batch.sequence)), Some((1, 0)));
+    desk.queue.acknowledged();
+    assert_eq!(desk.take().map(|batch| (batch.number, batch.sequence)), Some((3, 1)));
+    assert!(desk.queue.take_doubtful().is_empty());
+}
+
+#[test]
+fn after_the_last_epoch_there_is_another_identity() {
+    let mut desk = Desk::new();
+    desk.queue.identity = Some(Identity { id: ProducerId(7), epoch: ProducerEpoch(i16::MAX) });
+    let first = desk.take().expect("the first");
+    desk.queue.given_up(&first, false);
+    desk.append(b"x");
     assert!(desk.take().is_none() && desk.queue.needs_identity());
     desk.queue.identify(Identity { id: ProducerId(8), epoch: ProducerEpoch(0) });
     assert_eq!(desk.take().map(|batch| written(&batch)), Some((8, 0, 1)));
-    desk.queue.acknowledged();
-    assert_eq!(desk.take().map(|batch| written(&batch)), Some((8, 1, 1)));
 }
 
 #[test]

@@ -180,7 +180,9 @@ impl Native {
         // As for the other idempotent producers: a broker that leads no more may not know it, nor what was written since.
         let forgotten = [ErrorCode::OutOfOrderSequenceNumber, ErrorCode::UnknownProducerId];
         let is_known = |source: &ClientError| forgotten.iter().any(|code| source.is_refusal(*code));
-        if !error.source_error().is_some_and(is_known) {
+        // What was sent behind such a record.
+        let is_doubtful = matches!(error, ProduceError::Doubtful { .. });
+        if !is_doubtful && !error.source_error().is_some_and(is_known) {
             self.life.violation(Violation::Refused { place: place.clone(), error: error.to_string() });
         }
         error

@@ -31,6 +31,7 @@ impl Queue {
             sequence: batch.sequence,
             created: batch.created,
             tries: 0,
+            doubtful: batch.doubtful,
             reserved,
             promise,
         };
