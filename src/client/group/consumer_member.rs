@@ -10,10 +10,11 @@
 //!
 //! Source: KIP-848; Kafka 4.1 `ConsumerHeartbeatRequestManager.java`, `AbstractMembershipManager.java`.
 
-use std::collections::{BTreeMap, BTreeSet, VecDeque};
+use std::collections::{BTreeMap, BTreeSet};
 use std::time::Duration;
 
-use super::member::{Answer, Asked, CommitId, Effect, Event, MemberSettings, Offsets, Partition, Subscription};
+use super::commits::Commits;
+use super::member::{Answer, Asked, Effect, Event, MemberSettings, Partition, Subscription};
 use crate::client::cluster::BackOff;
 use crate::client::error::ClientError;
 use crate::model::{ErrorCode, Moment, TopicId};
@@ -26,6 +27,7 @@ mod requests;
 mod tests;
 mod verdict;
 
+use ending::not_now;
 use verdict::{Verdict, code, verdict};
 
 /// See the module.
@@ -55,14 +57,9 @@ pub struct ConsumerMember {
     name_at: Moment,
     /// How many times [`Event::Released`] is still to come.
     owed: u32,
-    /// Read so far and not committed.
-    uncommitted: Offsets,
-    /// What the commit that is on its way says.
-    committing: Offsets,
+    commits: Commits,
+    /// When to commit by itself.
     commit_at: Moment,
-    /// Commits that somebody waits for, and until when; the first is on its way if `waited_for`.
-    wanted: VecDeque<(CommitId, Offsets, Moment)>,
-    waited_for: bool,
     back_off: BackOff,
     /// When the coordinator last said something other than an error that passes.
     last_heard: Moment,
@@ -138,11 +135,8 @@ impl ConsumerMember {
             names: BTreeMap::new(),
             name_at: now,
             owed: 0,
-            uncommitted: Offsets::new(),
-            committing: Offsets::new(),
+            commits: Commits::default(),
             commit_at: now,
-            wanted: VecDeque::new(),
-            waited_for: false,
             last_heard: now,
             polled_at: now,
         }
@@ -166,8 +160,7 @@ impl ConsumerMember {
         let stalled = self.has_come_in().then(|| self.polled_at.after(self.settings.poll_interval_max));
         let Next::At(next) = self.next else { return stalled };
         let plan = self.plans().into_iter().map(|(at, _)| at.max(next)).min();
-        let waits = self.wanted.iter().map(|(.., until)| *until).min();
-        [plan, waits, stalled].into_iter().flatten().min()
+        [plan, self.commits.next_deadline(), stalled].into_iter().flatten().min()
     }
 
     /// Takes in what happened; `effects` gets what to do about it.
@@ -176,13 +169,13 @@ impl ConsumerMember {
             Event::Answered(answer) => self.answered(now, answer, effects),
             Event::Read(partition, next) => {
                 if self.settings.commit_interval.is_some() && self.owned.contains_key(&partition) {
-                    self.uncommitted.insert(partition, next);
+                    self.commits.read(partition, next);
                 }
             }
             Event::Commit(id, offsets) if self.has_come_in() => {
-                self.wanted.push_back((id, offsets, now.after(self.settings.patience)));
+                self.commits.want(id, offsets, now.after(self.settings.patience));
             }
-            Event::Commit(id, _) => effects.push(Effect::Committed(id, Err(self.not_now()))),
+            Event::Commit(id, _) => effects.push(Effect::Committed(id, Err(not_now(&self.settings.group)))),
             Event::Polled => self.polled_at = now,
             Event::Released => self.owed = self.owed.saturating_sub(1),
             Event::Subscribe(subscription) => self.settings.subscription = subscription,
@@ -217,8 +210,7 @@ impl ConsumerMember {
     /// What may be done, and from when on; what is more urgent comes first.
     fn plans(&self) -> Vec<(Moment, Plan)> {
         let at_once = Moment::default();
-        let has_wanted = !self.wanted.is_empty();
-        let has_read = !self.uncommitted.is_empty();
+        let (has_wanted, has_read) = (self.commits.has_wanted(), self.commits.has_read());
         let mut plans = Vec::new();
         match &self.phase {
             Phase::Joining => plans.push((at_once, Plan::Beat)),
@@ -264,10 +256,10 @@ impl ConsumerMember {
                 Asked::Beat(self.heartbeat_request())
             }
             Plan::Commit => {
-                self.waited_for = !self.wanted.is_empty();
-                let offsets = self.wanted.front().map_or(&self.uncommitted, |(_, offsets, _)| offsets);
-                self.committing = offsets.clone();
-                Asked::Commit(self.commit_request())
+                let offsets = self.commits.next(true).unwrap_or_default();
+                let request = self.commit_request(&offsets);
+                self.commits.sent(offsets);
+                Asked::Commit(request)
             }
             Plan::Name => Asked::Name(self.nameless()),
             Plan::Leave => Asked::Beat(self.leave_request()),
@@ -370,22 +362,15 @@ impl ConsumerMember {
 
     fn go_on(&mut self, now: Moment, effects: &mut Vec<Effect>) {
         if let Phase::GivingBack { goes, .. } = std::mem::replace(&mut self.phase, Phase::Reading) {
-            for partition in goes.keys() {
-                self.owned.remove(partition);
-                self.uncommitted.remove(partition);
-            }
+            self.owned.retain(|partition, _| !goes.contains_key(partition));
+            self.commits.forget(goes.keys());
         }
         self.reconcile(now, effects);
     }
 
-    /// More may have been read since the commit was sent.
     fn committed(&mut self, now: Moment, effects: &mut Vec<Effect>) {
-        let committing = std::mem::take(&mut self.committing);
-        self.uncommitted.retain(|partition, next| committing.get(partition) != Some(next));
-        if std::mem::take(&mut self.waited_for) {
-            if let Some((id, ..)) = self.wanted.pop_front() {
-                effects.push(Effect::Committed(id, Ok(())));
-            }
+        if let Some(id) = self.commits.written() {
+            effects.push(Effect::Committed(id, Ok(())));
         } else if let Some(interval) = self.settings.commit_interval {
             self.commit_at = now.after(interval);
         }
@@ -393,7 +378,7 @@ impl ConsumerMember {
 
     fn refused(&mut self, now: Moment, plan: Plan, error: ClientError, effects: &mut Vec<Effect>) {
         let verdict = verdict(&error, plan == Plan::Beat && self.epoch == 0);
-        let was_waited_for = plan == Plan::Commit && std::mem::take(&mut self.waited_for);
+        let was_waited_for = plan == Plan::Commit && self.commits.came_back();
         if plan == Plan::Beat || matches!(verdict, Verdict::Stale) {
             // It may have been heard, or not.
             (self.said, self.saying) = (None, None);
@@ -418,23 +403,18 @@ impl ConsumerMember {
                 self.next = Next::At(now.after(self.back_off.advance()));
             }
             (_, Verdict::Fatal) if was_waited_for => {
-                if let Some((id, ..)) = self.wanted.pop_front() {
-                    effects.push(Effect::Committed(id, Err(error)));
-                }
+                effects.extend(self.commits.take_first().map(|id| Effect::Committed(id, Err(error))));
             }
             (_, Verdict::Fatal) => self.fail(self.explained(plan, error), effects),
         }
     }
 
     fn refuse_late_commits(&mut self, now: Moment, effects: &mut Vec<Effect>) {
-        // The answer to one that is on its way comes, or its time is over.
-        while !self.waited_for && self.wanted.front().is_some_and(|(.., until)| *until <= now) {
-            if let Some((id, ..)) = self.wanted.pop_front() {
-                let what = format!("group '{}' does not take a commit", self.settings.group);
-                let message = Some(format!("not within {} ms", self.settings.patience.as_millis()));
-                let late = ClientError::Refused { what, code: ErrorCode::RequestTimedOut, message };
-                effects.push(Effect::Committed(id, Err(late)));
-            }
+        while let Some(id) = self.commits.take_late(now) {
+            let what = format!("group '{}' does not take a commit", self.settings.group);
+            let message = Some(format!("not within {} ms", self.settings.patience.as_millis()));
+            let late = ClientError::Refused { what, code: ErrorCode::RequestTimedOut, message };
+            effects.push(Effect::Committed(id, Err(late)));
         }
     }
 }

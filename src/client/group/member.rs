@@ -10,9 +10,10 @@
 //!
 //! Source: Kafka 3.9 `AbstractCoordinator.java`, `ConsumerCoordinator.java`.
 
-use std::collections::{BTreeMap, BTreeSet, VecDeque};
+use std::collections::{BTreeMap, BTreeSet};
 
 use super::assignor::{Subscriber, assign};
+use super::commits::Commits;
 use crate::client::cluster::BackOff;
 use crate::client::config::AssignorName;
 use crate::client::error::ClientError;
@@ -30,6 +31,7 @@ mod settings;
 mod tests;
 mod verdict;
 
+use ending::not_now;
 pub(super) use requests::{commit_topics, millis};
 pub use settings::{Answer, Asked, CommitId, Effect, Event, MemberSettings, Offsets, Partition, Subscription};
 pub(super) use verdict::code_of_commit;
@@ -49,13 +51,7 @@ pub struct Member {
     owned: BTreeSet<Partition>,
     /// What it was last told to read, and in which generation, for assignors that let members keep it.
     told: (Vec<Partition>, i32),
-    /// Read so far and not committed.
-    uncommitted: Offsets,
-    /// What the commit that is on its way says.
-    committing: Offsets,
-    /// Commits that somebody waits for; the first is on its way if `waited_for`.
-    wanted: VecDeque<(CommitId, Offsets)>,
-    waited_for: bool,
+    commits: Commits,
     /// It subscribes to something else since it joined.
     is_out_of_date: bool,
     back_off: BackOff,
@@ -118,10 +114,7 @@ impl Member {
             generation: -1,
             owned: BTreeSet::new(),
             told: (Vec::new(), -1),
-            uncommitted: Offsets::new(),
-            committing: Offsets::new(),
-            wanted: VecDeque::new(),
-            waited_for: false,
+            commits: Commits::default(),
             is_out_of_date: false,
             back_off,
             last_heard: now,
@@ -140,7 +133,7 @@ impl Member {
             Phase::Over | Phase::Away => return None,
             Phase::Reading(reading) => next.max(self.due(reading)),
             Phase::Revoking { released: true, .. } => next,
-            Phase::Revoking { heartbeat_at, .. } if self.wanted.is_empty() => next.max(*heartbeat_at),
+            Phase::Revoking { heartbeat_at, .. } if !self.commits.has_wanted() => next.max(*heartbeat_at),
             Phase::Revoking { .. }
             | Phase::Joining
             | Phase::Counting(..)
@@ -156,10 +149,10 @@ impl Member {
             Event::Answered(answer) => self.answered(now, answer, effects),
             Event::Read(partition, next) => {
                 if self.settings.commit_interval.is_some() && self.owned.contains(&partition) {
-                    self.uncommitted.insert(partition, next);
+                    self.commits.read(partition, next);
                 }
             }
-            Event::Commit(id, offsets) => self.commit(id, offsets, effects),
+            Event::Commit(id, offsets) => self.commit(now, id, offsets, effects),
             Event::Polled => self.polled_at = now,
             Event::Released => self.released(),
             Event::Subscribe(subscription) => {
@@ -199,10 +192,10 @@ impl Member {
     }
 
     fn due(&self, reading: &Reading) -> Moment {
-        if !self.wanted.is_empty() {
+        if self.commits.has_wanted() {
             return Moment::default();
         }
-        let commit = (!self.uncommitted.is_empty()).then_some(reading.commit_at);
+        let commit = self.commits.has_read().then_some(reading.commit_at);
         let look = reading.look.as_ref().map(|(at, _)| *at);
         [commit, look].into_iter().flatten().fold(reading.heartbeat_at, Moment::min)
     }
@@ -217,11 +210,11 @@ impl Member {
                 Ok(Asked::Sync(self.sync_request(assignments.clone(), assignor)))
             }
             Phase::Reading(reading) => {
-                committing = self.to_commit(reading.commit_at <= now).filter(|_| now < reading.heartbeat_at);
+                committing = self.commits.next(reading.commit_at <= now).filter(|_| now < reading.heartbeat_at);
                 let look = reading.look.as_ref().filter(|(at, _)| *at <= now);
                 Ok(if reading.heartbeat_at <= now {
                     Asked::Heartbeat(self.heartbeat_request())
-                } else if let Some((_, offsets)) = &committing {
+                } else if let Some(offsets) = &committing {
                     Asked::Commit(self.commit_request(offsets))
                 } else if let Some((_, counted)) = look {
                     Asked::Count(counted.keys().cloned().collect())
@@ -230,8 +223,8 @@ impl Member {
                 })
             }
             Phase::Revoking { heartbeat_at, released, .. } => {
-                committing = self.to_commit(*released);
-                if let Some((_, offsets)) = &committing {
+                committing = self.commits.next(*released);
+                if let Some(offsets) = &committing {
                     Ok(Asked::Commit(self.commit_request(offsets)))
                 } else if *released {
                     return self.gave_back(now, effects);
@@ -242,9 +235,9 @@ impl Member {
                 }
             }
             Phase::Leaving { .. } => {
-                committing = self.to_commit(true);
+                committing = self.commits.next(true);
                 match &committing {
-                    Some((_, offsets)) => Ok(Asked::Commit(self.commit_request(offsets))),
+                    Some(offsets) => Ok(Asked::Commit(self.commit_request(offsets))),
                     // A static member is expected back (KIP-345).
                     None if self.settings.instance.is_some() => return self.end(effects),
                     None => Ok(Asked::Leave(self.leave_request())),
@@ -255,8 +248,8 @@ impl Member {
         match asked {
             Ok(asked) => {
                 self.next = Next::Answer;
-                if let Some((waited_for, offsets)) = committing {
-                    (self.waited_for, self.committing) = (waited_for, offsets);
+                if let Some(offsets) = committing {
+                    self.commits.sent(offsets);
                 }
                 match &mut self.phase {
                     Phase::Leaving { asked } => *asked = true,
@@ -274,20 +267,12 @@ impl Member {
         }
     }
 
-    /// What is to be committed now, and whether somebody waits for that: then it goes first.
-    fn to_commit(&self, by_itself: bool) -> Option<(bool, Offsets)> {
-        match self.wanted.front() {
-            Some((_, offsets)) => Some((true, offsets.clone())),
-            None => Some((false, self.uncommitted.clone())).filter(|(_, offsets)| by_itself && !offsets.is_empty()),
-        }
-    }
-
     /// Somebody wants this committed, and waits for it.
-    fn commit(&mut self, id: CommitId, offsets: Offsets, effects: &mut Vec<Effect>) {
+    fn commit(&mut self, now: Moment, id: CommitId, offsets: Offsets, effects: &mut Vec<Effect>) {
         if self.has_come_in() {
-            self.wanted.push_back((id, offsets));
+            self.commits.want(id, offsets, now.after(self.settings.patience));
         } else {
-            effects.push(Effect::Committed(id, Err(self.not_now())));
+            effects.push(Effect::Committed(id, Err(not_now(&self.settings.group))));
         }
     }
 
@@ -317,7 +302,7 @@ impl Member {
     /// Something good was answered. What was asked in an earlier phase only matters if it still is what it was.
     fn heard(&mut self, now: Moment, answer: Answer, effects: &mut Vec<Effect>) {
         if let Answer::Commit(_) = answer {
-            self.committed(effects);
+            effects.extend(self.commits.written().map(|id| Effect::Committed(id, Ok(()))));
         }
         match (&mut self.phase, answer) {
             (_, Answer::Join(JoinGroupResponse { error_code: ErrorCode::MemberIdRequired, .. })) => {}
@@ -349,17 +334,6 @@ impl Member {
             (Phase::Leaving { .. }, Answer::Leave) => self.end(effects),
             // It is leaving, or came too late.
             (_, _) => {}
-        }
-    }
-
-    /// More may have been read since the commit was sent.
-    fn committed(&mut self, effects: &mut Vec<Effect>) {
-        let committing = std::mem::take(&mut self.committing);
-        self.uncommitted.retain(|partition, next| committing.get(partition) != Some(next));
-        if std::mem::take(&mut self.waited_for)
-            && let Some((id, _)) = self.wanted.pop_front()
-        {
-            effects.push(Effect::Committed(id, Ok(())));
         }
     }
 
@@ -464,8 +438,7 @@ impl Member {
                     *heartbeat_at = now.after(self.settings.heartbeat_interval);
                     if *released {
                         // What is not committed now is read again by others.
-                        self.uncommitted.clear();
-                        self.refuse_commits(effects);
+                        self.abandon_commits(effects);
                         self.next = later;
                     }
                 }
@@ -502,8 +475,7 @@ impl Member {
             }
             // What is not committed now is read again by others.
             Verdict::Rebalance if asked => {
-                self.uncommitted.clear();
-                self.refuse_commits(effects);
+                self.abandon_commits(effects);
             }
             Verdict::Rebalance => {}
             Verdict::Passes | Verdict::Unknown | Verdict::Fatal => self.end(effects),
@@ -547,10 +519,8 @@ impl Member {
     /// All that was to be committed is: it takes what is new, and joins again.
     fn gave_back(&mut self, now: Moment, effects: &mut Vec<Effect>) {
         if let Phase::Revoking { revoked, added, .. } = std::mem::replace(&mut self.phase, Phase::Joining) {
-            for partition in &revoked {
-                self.owned.remove(partition);
-                self.uncommitted.remove(partition);
-            }
+            self.owned.retain(|partition| !revoked.contains(partition));
+            self.commits.forget(&revoked);
             if !added.is_empty() {
                 self.take(added, effects);
             }

@@ -23,6 +23,7 @@ use crate::wire::message::FindCoordinatorRequest;
 
 pub mod admin;
 pub mod assignor;
+mod commits;
 pub mod consumer_member;
 pub mod member;
 

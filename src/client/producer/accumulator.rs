@@ -494,10 +494,8 @@ fn may_be_written(error: &ClientError) -> bool {
         ErrorCode::MessageTooLarge,
         ErrorCode::ThrottlingQuotaExceeded,
     ];
-    match error {
-        ClientError::Connect { .. } | ClientError::NoBroker { .. } => false,
-        error => !before_the_log.iter().any(|code| error.is_refusal(*code)),
-    }
+    let never_left = matches!(error, ClientError::Connect { .. } | ClientError::NoBroker { .. });
+    !never_left && !before_the_log.iter().any(|code| error.is_refusal(*code))
 }
 
 /// Whether nothing at all can be written.

@@ -262,7 +262,10 @@ fn a_broker_that_answers_nothing_costs_no_more_memory_than_said_and_every_record
     ];
     against(&[Move::Silence; 500], &pairs, async |producer, broker| {
         let mut reports = futures::stream::FuturesUnordered::new();
-        let (mut expired, mut most) = (0, 0);
+        // Behind one that expired, those that may be written do not go again under the next epoch.
+        let is_given_up =
+            |report: &_| matches!(report, Err(ProduceError::Expired { .. } | ProduceError::Doubtful { .. }));
+        let (mut given_up, mut most) = (0, 0);
         for number in 0..200_u8 {
             let record = NewRecord { value: Some(&[number; 500]), ..NewRecord::default() };
             // Waits for room, which there is when others have expired.
@@ -270,16 +273,16 @@ fn a_broker_that_answers_nothing_costs_no_more_memory_than_said_and_every_record
             most = most.max(producer.shared.held.borrow().used_bytes());
             assert!(most <= 20_000, "{most}");
             while let Some(Some(report)) = futures::StreamExt::next(&mut reports).now_or_never() {
-                assert!(matches!(report, Err(ProduceError::Expired { .. })), "{report:?}");
-                expired += 1;
+                assert!(is_given_up(&report), "{report:?}");
+                given_up += 1;
             }
         }
         assert!(15_000 < most, "it was full: {most}");
         while let Some(report) = futures::StreamExt::next(&mut reports).await {
-            assert!(matches!(report, Err(ProduceError::Expired { .. })), "{report:?}");
-            expired += 1;
+            assert!(is_given_up(&report), "{report:?}");
+            given_up += 1;
         }
-        assert_eq!((expired, producer.shared.held.borrow().used_bytes()), (200, 0));
+        assert_eq!((given_up, producer.shared.held.borrow().used_bytes()), (200, 0));
         broker.borrow_mut().moves.clear();
         assert!(producer.flush().await.is_err(), "it was not told yet");
         join_all(send(&producer, 3).await).await.into_iter().for_each(|report| assert!(report.is_ok()));

@@ -16,23 +16,11 @@ impl ConsumerMember {
         (self.said, self.saying) = (None, None);
         self.target.clear();
         self.names.clear();
-        self.uncommitted.clear();
-        self.refuse_commits(effects);
+        self.abandon_commits(effects);
     }
 
-    pub(super) fn refuse_commits(&mut self, effects: &mut Vec<Effect>) {
-        self.waited_for = false;
-        while let Some((id, ..)) = self.wanted.pop_front() {
-            effects.push(Effect::Committed(id, Err(self.not_now())));
-        }
-    }
-
-    pub(super) fn not_now(&self) -> ClientError {
-        ClientError::Refused {
-            what: format!("group '{}' does not take a commit", self.settings.group),
-            code: ErrorCode::UnknownMemberId,
-            message: Some("this member is not in the group now".to_owned()),
-        }
+    fn abandon_commits(&mut self, effects: &mut Vec<Effect>) {
+        self.commits.abandon(|| not_now(&self.settings.group), effects);
     }
 
     /// Nobody asked for records for too long: others are to read them.
@@ -61,7 +49,7 @@ impl ConsumerMember {
     }
 
     pub(super) fn end(&mut self, effects: &mut Vec<Effect>) {
-        self.refuse_commits(effects);
+        self.abandon_commits(effects);
         self.phase = Phase::Over;
         effects.push(Effect::Left);
     }
@@ -70,5 +58,14 @@ impl ConsumerMember {
         self.lose(effects);
         self.phase = Phase::Over;
         effects.push(Effect::Failed(error));
+    }
+}
+
+/// Why a commit is in vain.
+pub(super) fn not_now(group: &str) -> ClientError {
+    ClientError::Refused {
+        what: format!("group '{group}' does not take a commit"),
+        code: ErrorCode::UnknownMemberId,
+        message: Some("this member is not in the group now".to_owned()),
     }
 }

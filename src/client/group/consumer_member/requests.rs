@@ -4,7 +4,7 @@ use std::collections::BTreeMap;
 
 use super::{ConsumerMember, Said};
 use crate::client::config::GroupProtocol;
-use crate::client::group::member::{Subscription, commit_topics, millis};
+use crate::client::group::member::{Offsets, Subscription, commit_topics, millis};
 use crate::model::TopicId;
 use crate::wire::Str;
 use crate::wire::message::consumer_group_heartbeat::OwnedTopicPartitions;
@@ -71,13 +71,13 @@ impl ConsumerMember {
         }
     }
 
-    pub(super) fn commit_request(&self) -> OffsetCommitRequest {
+    pub(super) fn commit_request(&self, offsets: &Offsets) -> OffsetCommitRequest {
         OffsetCommitRequest {
             group_id: self.settings.group.clone(),
             generation_id_or_member_epoch: self.epoch,
             member_id: self.id.clone(),
             group_instance_id: self.settings.instance.clone(),
-            topics: commit_topics(&self.committing),
+            topics: commit_topics(offsets),
             ..OffsetCommitRequest::default()
         }
     }

@@ -5,6 +5,7 @@ use std::time::Duration;
 use super::*;
 use crate::client::BrokerAddress;
 use crate::client::config::{AssignorName, GroupMembership, GroupProtocol};
+use crate::client::group::member::Offsets;
 use crate::model::Offset;
 use crate::wire::message::consumer_group_heartbeat::{Assignment, TopicPartitions};
 use crate::wire::message::offset_commit::{OffsetCommitResponsePartition, OffsetCommitResponseTopic};

@@ -15,23 +15,11 @@ impl Member {
         self.id = Str::default();
         self.generation = -1;
         self.told = (Vec::new(), -1);
-        self.uncommitted.clear();
-        self.refuse_commits(effects);
+        self.abandon_commits(effects);
     }
 
-    pub(super) fn refuse_commits(&mut self, effects: &mut Vec<Effect>) {
-        self.waited_for = false;
-        while let Some((id, _)) = self.wanted.pop_front() {
-            effects.push(Effect::Committed(id, Err(self.not_now())));
-        }
-    }
-
-    pub(super) fn not_now(&self) -> ClientError {
-        ClientError::Refused {
-            what: format!("group '{}' does not take a commit", self.settings.group),
-            code: ErrorCode::RebalanceInProgress,
-            message: Some("this member is not in the generation that it read in".to_owned()),
-        }
+    pub(super) fn abandon_commits(&mut self, effects: &mut Vec<Effect>) {
+        self.commits.abandon(|| not_now(&self.settings.group), effects);
     }
 
     /// Nobody asked for records for too long: others are to read them.
@@ -73,7 +61,7 @@ impl Member {
     }
 
     pub(super) fn end(&mut self, effects: &mut Vec<Effect>) {
-        self.refuse_commits(effects);
+        self.abandon_commits(effects);
         self.phase = Phase::Over;
         effects.push(Effect::Left);
     }
@@ -82,5 +70,14 @@ impl Member {
         self.lose(effects);
         self.phase = Phase::Over;
         effects.push(Effect::Failed(error));
+    }
+}
+
+/// Why a commit is in vain.
+pub(super) fn not_now(group: &str) -> ClientError {
+    ClientError::Refused {
+        what: format!("group '{group}' does not take a commit"),
+        code: ErrorCode::RebalanceInProgress,
+        message: Some("this member is not in the generation that it read in".to_owned()),
     }
 }
