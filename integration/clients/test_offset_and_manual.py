@@ -57,7 +57,8 @@ def test_offsets_are_those_that_kcat_and_kafkas_tool_find(broker, timed):
 
     table = dohle(broker, "offset", timed).stdout.splitlines()
     assert table[0].split() == ["Topic", "Partition", "Earliest", "Latest", "Between"] and table[2].split() == [timed, "1", "0", "20", "20"]
-    assert timed in dohle(broker, "offset", "--exclude-internal").stdout
+    # Others have left topics here that cannot be read: they hide nothing.
+    assert timed in dohle(broker, "offset", "--exclude-internal", check=False).stdout
     assert "none" in dohle(broker, "offset", timed, "--at", f"@{moment}").stdout
 
 

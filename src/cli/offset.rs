@@ -10,7 +10,7 @@ use serde::Serialize;
 use super::connect::Connect;
 use super::failure::Failure;
 use super::output::Output;
-use crate::client::consumer::{FoundOffset, Isolation, OffsetQuery, list_offsets};
+use crate::client::consumer::{FoundOffset, FoundOffsets, Isolation, OffsetQuery, list_offsets};
 use crate::client::group::member::Partition;
 use crate::client::{ClientError, Cluster};
 use crate::model::Timestamp;
@@ -99,27 +99,29 @@ impl Arguments {
         let isolation = if self.read_committed { Isolation::ReadCommitted } else { Isolation::ReadUncommitted };
         match self.at {
             Some(At(query)) => {
-                let found = list_offsets(cluster, &partitions, query, isolation).await?;
+                let (found, unread) = readable(list_offsets(cluster, &partitions, query, isolation).await?);
                 let places = found.into_iter().map(|((topic, partition), found)| {
                     let FoundOffset { offset, timestamp } = found;
                     let (offset, timestamp) = (offset.map(|it| it.0), timestamp.map(|it| it.0));
                     Place { topic: topic.to_string(), partition, offset, timestamp }
                 });
-                self.show_places(&places.collect::<Vec<_>>(), output)
+                self.show_places(&places.collect::<Vec<_>>(), output)?;
+                unread.map_or(Ok(()), Err)
             }
             None => {
                 let earliest = list_offsets(cluster, &partitions, OffsetQuery::Earliest, isolation).await?;
-                let latest = list_offsets(cluster, &partitions, OffsetQuery::Latest, isolation).await?;
-                let of = |found: &BTreeMap<Partition, FoundOffset>, partition: &Partition| {
-                    found.get(partition).and_then(|found| found.offset).map(|it| it.0)
-                };
-                let ends = partitions.iter().map(|partition| Ends {
+                let (earliest, unread) = readable(earliest);
+                let readable_ones = earliest.keys().cloned().collect::<Vec<_>>();
+                let latest = list_offsets(cluster, &readable_ones, OffsetQuery::Latest, isolation).await?;
+                let (latest, unread_by_now) = readable(latest);
+                let ends = latest.into_iter().map(|(partition, latest)| Ends {
+                    earliest: earliest.get(&partition).and_then(|found| found.offset).map(|it| it.0),
+                    latest: latest.offset.map(|it| it.0),
                     topic: partition.0.to_string(),
                     partition: partition.1,
-                    earliest: of(&earliest, partition),
-                    latest: of(&latest, partition),
                 });
-                self.show_ends(&ends.collect::<Vec<_>>(), output)
+                self.show_ends(&ends.collect::<Vec<_>>(), output)?;
+                unread.or(unread_by_now).map_or(Ok(()), Err)
             }
         }
     }
@@ -180,6 +182,32 @@ impl Arguments {
         // Compaction and transactions leave offsets without records.
         output.table(&["Topic", "Partition", "Earliest", "Latest", "Between"], &rows.collect::<Vec<_>>())
     }
+}
+
+/// What was found, and what to say of the partitions that cannot be read.
+fn readable(found: FoundOffsets) -> (BTreeMap<Partition, FoundOffset>, Option<Failure>) {
+    let (mut readable, mut unread) = (BTreeMap::new(), Vec::new());
+    for (partition, found) in found {
+        match found {
+            Ok(found) => drop(readable.insert(partition, found)),
+            Err(code) => unread.push(format!("{}-{}: {code}: {}", partition.0, partition.1, code.message())),
+        }
+    }
+    let failure = match unread.as_slice() {
+        [] => None,
+        [one] => Some(Failure::new(format_args!("partition {one}"))),
+        several => Some(Failure::new(format_args!(
+            "{} partitions cannot be read:
+  {}",
+            several.len(),
+            several.join(
+                "
+  "
+            )
+        ))),
+    };
+    let hint = "`dohle topic describe TOPIC` shows their leaders and replicas; the leader's log says more.";
+    (readable, failure.map(|failure| failure.hint(hint)))
 }
 
 fn or_none(number: Option<i64>) -> String {

@@ -14,21 +14,23 @@ use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 
 use crate::model::{BrokerId, Moment, Offset, Timestamp, TopicId, TopicPartition};
-use crate::storage::checkpoint::{CheckpointError, OffsetCheckpoint, Offsets};
-use crate::storage::directory::{self, Mark, PartitionDirectory, live_name, marked_name};
+use crate::storage::directory::{Mark, live_name, marked_name};
 use crate::storage::disk::{Disk, replace_file};
-use crate::storage::log::{Corruption, DiskError, Log, LogConfig, OpenError, OpenOptions, OpenReport, PendingDelete};
-use crate::storage::meta_properties::{MetaProperties, MetaPropertiesError, MetaPropertiesVersion};
+use crate::storage::log::{DiskError, Log, LogConfig, OpenError, PendingDelete};
+use crate::storage::meta_properties::MetaProperties;
 use crate::storage::open_files::OpenFiles;
 use crate::storage::{clean_shutdown, partition_metadata};
 
+mod checkpoints;
 mod future;
+mod load;
+mod opening;
 
-use self::future::{Future, Namesake};
+pub use self::checkpoints::CheckpointTask;
+use self::checkpoints::Checkpoints;
+use self::future::Future;
 pub use self::future::{FutureJob, Joined};
-
-/// Locked in each log dir, as Kafka does.
-const LOCK_FILE_NAME: &str = ".lock";
+pub use self::load::{LoadJob, LoadedPartition};
 
 /// Written and removed by [`LogDirs::probe`]. Kafka passes over files that it does not know.
 const PROBE_FILE_NAME: &str = ".probe";
@@ -86,97 +88,6 @@ pub enum LogDirsError {
     /// No dir works.
     #[error("none of the log dirs can be used: {0}")]
     AllFailed(DiskError),
-}
-
-/// One partition to load; [`LoadJob::run`] may be called on any thread, several at once.
-#[derive(Debug)]
-pub struct LoadJob {
-    /// Which.
-    pub partition: TopicPartition,
-    /// Where.
-    pub dir: LogDirIndex,
-    disk: Arc<dyn Disk>,
-    path: PathBuf,
-    known: PartitionOffsets,
-    clean_shutdown: bool,
-    rewrite_unflushed: bool,
-    files: Arc<OpenFiles>,
-    tainted: Arc<AtomicBool>,
-}
-
-/// What loading a partition gave.
-#[derive(Debug)]
-pub struct LoadedPartition {
-    /// Which.
-    pub partition: TopicPartition,
-    /// Where.
-    pub dir: LogDirIndex,
-    /// From `partition.metadata`; `None` when there is none.
-    pub topic_id: Option<TopicId>,
-    /// From `replication-offset-checkpoint`, within the log's bounds; log start when there is none.
-    pub high_watermark: Offset,
-    /// The log, or why not.
-    pub log: Result<(Log, OpenReport), OpenError>,
-}
-
-impl LoadJob {
-    /// Writes once more what is not known to be flushed. The process that wrote it may have died of, or right after, a flush
-    /// that failed: then the page cache calls clean what is not on disk, and no later flush makes it durable (law 9).
-    #[must_use]
-    pub fn rewriting(self) -> Self {
-        Self { rewrite_unflushed: true, ..self }
-    }
-
-    /// Opens the log. Waits for the disk.
-    #[must_use]
-    pub fn run(self, config: LogConfig, now: Timestamp) -> LoadedPartition {
-        let topic_id = self.topic_id();
-        let log = match &topic_id {
-            Ok(_) => self.open(config, now),
-            Err(error) => Err(error.clone()),
-        };
-        if log.is_err() {
-            self.tainted.store(true, Ordering::Release);
-        }
-        let high_watermark = log.as_ref().map_or(self.known.high_watermark, |(log, _)| {
-            self.known.high_watermark.clamp(log.log_start_offset(), log.log_end_offset())
-        });
-        let topic_id = topic_id.unwrap_or_default();
-        LoadedPartition { partition: self.partition, dir: self.dir, topic_id, high_watermark, log }
-    }
-
-    fn topic_id(&self) -> Result<Option<TopicId>, OpenError> {
-        use partition_metadata::PartitionMetadataError as Error;
-        partition_metadata::load(&*self.disk, &self.path).map_err(|error| {
-            let path = self.path.join(partition_metadata::PARTITION_METADATA_FILE_NAME);
-            match error {
-                Error::Io(error) => OpenError::Disk(DiskError::new("read", &path, &error)),
-                Error::Missing(_) | Error::Version(_) | Error::TopicId(_) => {
-                    OpenError::Corrupt(Corruption { path, position: 0, reason: error.to_string() })
-                }
-            }
-        })
-    }
-
-    fn open(&self, config: LogConfig, now: Timestamp) -> Result<(Log, OpenReport), OpenError> {
-        let options = OpenOptions {
-            config,
-            recovery_point: self.known.recovery_point,
-            log_start_offset: self.known.log_start,
-            first_dirty_offset: self.known.first_dirty,
-            clean_shutdown: self.clean_shutdown,
-            rewrite_unflushed: self.rewrite_unflushed,
-            now,
-            seed: seed_of(&self.partition),
-            files: Arc::clone(&self.files),
-        };
-        Log::open(Arc::clone(&self.disk), &self.path, options)
-    }
-}
-
-/// Differs between partitions, and is the same at every start.
-fn seed_of(partition: &TopicPartition) -> u64 {
-    u64::from(crc32c::crc32c(partition.to_string().as_bytes()))
 }
 
 /// What the checkpoint files hold of one partition.
@@ -298,138 +209,6 @@ impl LogDirs {
             Some(failure) if dirs.dirs.iter().all(|dir| dir.failure.is_some()) => Err(LogDirsError::AllFailed(failure)),
             _ => Ok(dirs),
         }
-    }
-
-    fn open_dir(&mut self, path: &Path, namesakes: &mut Vec<Namesake>) -> Result<LogDir, LogDirsError> {
-        let mut dir = LogDir {
-            path: path.to_owned(),
-            failure: None,
-            _lock: None,
-            meta: None,
-            clean_shutdown: false,
-            tainted: Arc::default(),
-            compacted: AtomicBool::default(),
-            leftovers: Vec::new(),
-        };
-        match self.read_dir(&mut dir, namesakes) {
-            Ok(()) => {}
-            Err(Trouble::Start(error)) => return Err(error),
-            Err(Trouble::Disk(error)) => {
-                let here = LogDirIndex(self.dirs.len());
-                self.partitions.retain(|_, place| *place != here);
-                self.futures.retain(|_, future| future.dir != here);
-                let seen_before = namesakes.extract_if(.., |namesake| namesake.second == here);
-                self.partitions.extend(seen_before.map(|namesake| (namesake.partition, namesake.first)));
-                dir.failure = Some(error);
-            }
-        }
-        Ok(dir)
-    }
-
-    fn read_dir(&mut self, dir: &mut LogDir, namesakes: &mut Vec<Namesake>) -> Result<(), Trouble> {
-        let path = dir.path.clone();
-        let disk = Arc::clone(&self.disk);
-        make_dir(&*disk, &path)?;
-        dir._lock = match disk.lock(&path.join(LOCK_FILE_NAME)) {
-            Ok(lock) => Some(lock),
-            Err(error) if error.kind() == io::ErrorKind::WouldBlock => {
-                return Err(Trouble::Start(LogDirsError::Locked(path)));
-            }
-            Err(error) => return Err(trouble("lock", &path, &error)),
-        };
-        dir.meta = self.read_meta(&path)?;
-        dir.clean_shutdown =
-            clean_shutdown::is_marked(&*disk, &path).map_err(|error| trouble("look into", &path, &error))?;
-        self.list_partitions(dir, namesakes)
-    }
-
-    /// Reads `meta.properties`, and holds it against those of the other dirs.
-    fn read_meta(&mut self, path: &Path) -> Result<Option<MetaProperties>, Trouble> {
-        let refused =
-            |reason: String| Trouble::Start(LogDirsError::Identity(format!("log dir {}: {reason}", path.display())));
-        let meta = match MetaProperties::load(&*self.disk, path) {
-            Ok(None) => return Ok(None),
-            Ok(Some(meta)) => meta,
-            Err(MetaPropertiesError::Io(error)) => return Err(trouble("read meta.properties of", path, &error)),
-            Err(error) => return Err(refused(error.to_string())),
-        };
-        if meta.version == MetaPropertiesVersion::V1 {
-            return Err(refused("meta.properties was written by a broker in KRaft mode".to_owned()));
-        }
-        let found = &mut self.found;
-        if let (Some(ours), Some(others)) = (meta.broker_id, found.broker_id)
-            && ours != others
-        {
-            return Err(refused(format!("meta.properties has broker.id={ours}, another log dir's has {others}")));
-        }
-        if let (Some(ours), Some(others)) = (&meta.cluster_id, &found.cluster_id)
-            && ours != others
-        {
-            return Err(refused(format!("meta.properties has cluster.id={ours}, another log dir's has {others}")));
-        }
-        found.broker_id = found.broker_id.or(meta.broker_id);
-        found.cluster_id = found.cluster_id.take().or_else(|| meta.cluster_id.clone());
-        Ok(Some(meta))
-    }
-
-    fn list_partitions(&mut self, dir: &mut LogDir, namesakes: &mut Vec<Namesake>) -> Result<(), Trouble> {
-        let here = LogDirIndex(self.dirs.len());
-        let entries = self.disk.list(&dir.path).map_err(|error| trouble("list", &dir.path, &error))?;
-        for entry in entries.into_iter().filter(|entry| entry.is_dir) {
-            let path = dir.path.join(&entry.name);
-            let folder =
-                directory::parse(&entry.name).map_err(|_| Trouble::Start(LogDirsError::UnknownFolder(path.clone())))?;
-            match folder {
-                None => {}
-                Some(PartitionDirectory { mark: Some(Mark::Delete), .. }) => dir.leftovers.push(path),
-                Some(PartitionDirectory { mark: Some(Mark::Future), partition }) => {
-                    self.found_future(partition, here, &entry.name, &path);
-                }
-                Some(PartitionDirectory { mark: Some(Mark::Stray), .. }) => {
-                    self.warnings.push(format!("folder {} is left alone: it is no live partition", path.display()));
-                }
-                Some(PartitionDirectory { partition, mark: None }) => {
-                    if let Some(first) = self.partitions.insert(partition.clone(), here) {
-                        namesakes.push(Namesake { partition, first, second: here });
-                    }
-                }
-            }
-        }
-        Ok(())
-    }
-
-    /// Reads the checkpoints of a dir. A damaged one says nothing: then more of the logs is read, and nothing is lost. What
-    /// they say of partitions that are gone is kept too, so that a namesake can be kept from it.
-    fn read_checkpoints(&mut self, here: LogDirIndex) -> Result<(), DiskError> {
-        let Some(dir) = self.dirs.get(here.0).filter(|dir| dir.failure.is_none()) else { return Ok(()) };
-        for file in OffsetCheckpoint::ALL {
-            let offsets = match file.load(&*self.disk, &dir.path) {
-                Ok(offsets) => offsets,
-                Err(CheckpointError::Io(error)) if error.kind() != io::ErrorKind::InvalidData => {
-                    return Err(DiskError::new("read checkpoints of", &dir.path, &error));
-                }
-                Err(error) => {
-                    self.warnings.push(format!("{} of {} is ignored: {error}", file.file_name(), dir.path.display()));
-                    continue;
-                }
-            };
-            if file == OffsetCheckpoint::Cleaner && !offsets.is_empty() {
-                dir.compacted.store(true, Ordering::Release);
-            }
-            let mut known = lock(&self.known);
-            for (partition, offset) in offsets.into_iter().filter(|(_, offset)| Offset(0) <= *offset) {
-                if self.partitions.get(&partition).is_none_or(|place| *place == here) {
-                    let known = known.entry(partition).or_default();
-                    match file {
-                        OffsetCheckpoint::RecoveryPoint => known.recovery_point = offset,
-                        OffsetCheckpoint::LogStart => known.log_start = offset,
-                        OffsetCheckpoint::Replication => known.high_watermark = offset,
-                        OffsetCheckpoint::Cleaner => known.first_dirty = Some(offset),
-                    }
-                }
-            }
-        }
-        Ok(())
     }
 
     /// What `meta.properties` said.
@@ -735,87 +514,6 @@ impl LogDirs {
         }
         result
     }
-}
-
-/// The checkpoint files of one dir.
-#[derive(Clone, Debug, Default)]
-struct Checkpoints {
-    recovery_points: Offsets,
-    log_starts: Offsets,
-    high_watermarks: Offsets,
-    first_dirty: Offsets,
-    /// Whether the cleaner has something to note, or had.
-    compacted: bool,
-}
-
-impl Checkpoints {
-    fn note(&mut self, partition: &TopicPartition, offsets: &PartitionOffsets) {
-        self.recovery_points.insert(partition.clone(), offsets.recovery_point);
-        self.high_watermarks.insert(partition.clone(), offsets.high_watermark);
-        if Offset(0) < offsets.log_start {
-            self.log_starts.insert(partition.clone(), offsets.log_start);
-        }
-        self.first_dirty.extend(offsets.first_dirty.map(|offset| (partition.clone(), offset)));
-    }
-}
-
-/// Checkpoint files to be written on a thread that may wait.
-#[derive(Debug)]
-pub struct CheckpointTask {
-    disk: Arc<dyn Disk>,
-    dirs: Vec<(LogDirIndex, PathBuf, Checkpoints)>,
-}
-
-impl CheckpointTask {
-    /// Writes them; the dirs that failed.
-    #[must_use]
-    pub fn run(self) -> Vec<(LogDirIndex, DiskError)> {
-        let mut failed = Vec::new();
-        for (place, path, files) in &self.dirs {
-            let compacted = &files.compacted;
-            let files = [
-                (OffsetCheckpoint::RecoveryPoint, &files.recovery_points),
-                (OffsetCheckpoint::LogStart, &files.log_starts),
-                (OffsetCheckpoint::Replication, &files.high_watermarks),
-                (OffsetCheckpoint::Cleaner, &files.first_dirty),
-            ];
-            let mut files = files.into_iter().filter(|(file, _)| *file != OffsetCheckpoint::Cleaner || *compacted);
-            let error = files.find_map(|(file, offsets)| file.save(&*self.disk, path, offsets).err());
-            failed.extend(error.map(|error| (*place, DiskError::new("write checkpoints of", path, &error))));
-        }
-        failed
-    }
-}
-
-/// Why a dir could not be read.
-enum Trouble {
-    /// The broker must not start.
-    Start(LogDirsError),
-    /// The dir is offline.
-    Disk(DiskError),
-}
-
-/// Makes a log dir that is not there, for good: without the flush of the folders above it a power failure takes it away again, with
-/// all that was flushed in it.
-fn make_dir(disk: &dyn Disk, path: &Path) -> Result<(), Trouble> {
-    let failed = |error: io::Error| trouble("make", path, &error);
-    let mut made = Vec::new();
-    for folder in path.ancestors().filter(|folder| !folder.as_os_str().is_empty()) {
-        if disk.exists(folder).map_err(failed)? {
-            break;
-        }
-        made.push(folder);
-    }
-    disk.create_dir_all(path).map_err(failed)?;
-    for parent in made.into_iter().filter_map(Path::parent) {
-        let parent = if parent.as_os_str().is_empty() { Path::new(".") } else { parent };
-        disk.sync_dir(parent).map_err(failed)?;
-    }
-    Ok(())
-}
-
-fn trouble(doing: &str, path: &Path, error: &io::Error) -> Trouble {
-    Trouble::Disk(DiskError::new(doing, path, error))
 }
 
 fn no_dir() -> OpenError {

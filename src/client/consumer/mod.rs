@@ -46,7 +46,7 @@ mod offsets;
 
 pub use fetched::{ConsumerRecord, Fetched, ReadRecord};
 use fetcher::{FetchOptions, Fetcher, Found};
-pub use offsets::{FoundOffset, Isolation, OffsetQuery, Place, find_offset, list_offsets};
+pub use offsets::{FoundOffset, FoundOffsets, Isolation, OffsetQuery, Place, find_offset, list_offsets};
 
 use super::cluster::Cluster;
 use super::config::{ConsumerConfig, GroupProtocol, OffsetReset};

@@ -1,11 +1,12 @@
 //! Places in partitions, and the offsets they stand for now.
 
+use std::cell::RefCell;
 use std::collections::{BTreeMap, BTreeSet};
 
 use futures::future::try_join_all;
 
 use crate::client::cluster::{Cluster, TopicLayout};
-use crate::client::error::ClientError;
+use crate::client::error::{ClientError, is_retriable};
 use crate::client::group::member::Partition;
 use crate::model::{ErrorCode, Offset, PartitionIndex, Timestamp};
 use crate::wire::message::ListOffsetsRequest;
@@ -118,20 +119,37 @@ pub struct FoundOffset {
     pub timestamp: Option<Timestamp>,
 }
 
-/// Offsets in many partitions, with one request to each broker.
+/// What was found in each partition that was asked about, or why it cannot be read.
+pub type FoundOffsets = BTreeMap<Partition, Result<FoundOffset, ErrorCode>>;
+
+/// Offsets in many partitions, with one request to each broker. A partition that cannot be read hides nothing of the others: it is tried
+/// again while that may help, and then has its error code.
 ///
 /// # Errors
-/// [`ClientError`]: also when it is that of a single partition.
+/// [`ClientError`]: what concerns all of them.
 pub async fn list_offsets(
     cluster: &Cluster,
     partitions: &[Partition],
     query: OffsetQuery,
     isolation: Isolation,
-) -> Result<BTreeMap<Partition, FoundOffset>, ClientError> {
+) -> Result<FoundOffsets, ClientError> {
     if partitions.is_empty() {
-        return Ok(BTreeMap::new());
+        return Ok(FoundOffsets::new());
     }
-    cluster.retry(async || list_offsets_now(cluster, partitions, query, isolation).await).await
+    let found = RefCell::new(FoundOffsets::new());
+    let tried = cluster.retry(async || {
+        let is_missing = |partition: &&Partition| found.borrow().get(*partition).is_none_or(Result::is_err);
+        let missing = partitions.iter().filter(is_missing).cloned().collect::<Vec<_>>();
+        let now = list_offsets_now(cluster, &missing, query, isolation).await?;
+        let passes = now.iter().find_map(|((topic, index), it)| {
+            it.err().filter(|code| is_retriable(*code)).map(|code| refused(topic, PartitionIndex(*index), code))
+        });
+        found.borrow_mut().extend(now);
+        passes.map_or(Ok(()), Err)
+    });
+    let tried = tried.await;
+    let found = found.into_inner();
+    if partitions.iter().all(|partition| found.contains_key(partition)) { Ok(found) } else { tried.map(|()| found) }
 }
 
 async fn list_offsets_now(
@@ -139,7 +157,7 @@ async fn list_offsets_now(
     partitions: &[Partition],
     query: OffsetQuery,
     isolation: Isolation,
-) -> Result<BTreeMap<Partition, FoundOffset>, ClientError> {
+) -> Result<FoundOffsets, ClientError> {
     let topics = partitions.iter().map(|(topic, _)| topic.clone()).collect::<BTreeSet<_>>();
     let metadata = cluster.describe(Some(&topics.into_iter().collect::<Vec<_>>()), false).await?;
     let timestamp = match query {
@@ -148,12 +166,14 @@ async fn list_offsets_now(
         OffsetQuery::MaxTimestamp => -3,
         OffsetQuery::Time(Timestamp(millis)) => millis,
     };
+    let mut found = FoundOffsets::new();
     let mut by_leader = BTreeMap::<_, BTreeMap<&Str, Vec<ListOffsetsPartition>>>::new();
     for (topic, partition_index) in partitions {
         let leader = metadata.leader(topic, PartitionIndex(*partition_index));
-        let address = leader.and_then(|leader| metadata.brokers.get(&leader));
-        let address =
-            address.ok_or_else(|| refused(topic, PartitionIndex(*partition_index), ErrorCode::LeaderNotAvailable))?;
+        let Some(address) = leader.and_then(|leader| metadata.brokers.get(&leader)) else {
+            found.insert((topic.clone(), *partition_index), Err(ErrorCode::LeaderNotAvailable));
+            continue;
+        };
         let asked =
             ListOffsetsPartition { partition_index: *partition_index, timestamp, ..ListOffsetsPartition::default() };
         by_leader.entry(address).or_default().entry(topic).or_default().push(asked);
@@ -170,26 +190,24 @@ async fn list_offsets_now(
         }
         connection.call(&request).await
     });
-    let mut found = BTreeMap::new();
     for answer in try_join_all(answers).await? {
         for (topic, partition) in answer.topics.into_iter().flat_map(|it| {
             let name = it.name;
             it.partitions.into_iter().map(move |partition| (name.clone(), partition))
         }) {
             let index = partition.partition_index;
-            if partition.error_code.is_error() {
-                return Err(refused(&topic, PartitionIndex(index), partition.error_code));
-            }
             let offset = Some(Offset(partition.offset)).filter(|offset| Offset(0) <= *offset);
             let timestamp = Some(Timestamp(partition.timestamp)).filter(|it| offset.is_some() && 0 <= it.0);
-            found.insert((topic, index), FoundOffset { offset, timestamp });
+            let of_it = FoundOffset { offset, timestamp };
+            let of_it = if partition.error_code.is_error() { Err(partition.error_code) } else { Ok(of_it) };
+            found.insert((topic, index), of_it);
         }
     }
-    let missing = partitions.iter().find(|partition| !found.contains_key(*partition));
-    match missing {
-        Some((topic, index)) => Err(refused(topic, PartitionIndex(*index), ErrorCode::UnknownServerError)),
-        None => Ok(found),
+    for partition in partitions {
+        // One that was asked about and not answered.
+        found.entry(partition.clone()).or_insert(Err(ErrorCode::UnknownServerError));
     }
+    Ok(found)
 }
 
 pub(super) fn unknown_partition(topic: &str, partition: PartitionIndex, layout: &TopicLayout) -> ClientError {

@@ -23,9 +23,10 @@ keys! {
         one_of(&["PLAINTEXT", "SSL", "SASL_PLAINTEXT", "SASL_SSL"]), medium, works;
     /// Listeners that open before the authorizer is ready.
     "early.start.listeners": String, high, inert;
-    /// Send buffer of a connection (SO_SNDBUF). -1: as the system decides.
-    "socket.send.buffer.bytes": Int, default("-1"),
-        not_as_kafka("102400", "a fixed size stops the system from fitting the buffer to each connection: fetches of 1 MiB are half as fast"),
+    /// Send buffer of a connection (SO_SNDBUF): more of it for clients far away. -1: as the system decides, without
+    /// a bound.
+    "socket.send.buffer.bytes": Int, default("262144"),
+        not_as_kafka("102400", "a single connection reads a third faster; without a bound all read half as fast under BBR"),
         unit("bytes"), high, works;
     /// Receive buffer of a connection (SO_RCVBUF). -1: as the system decides.
     "socket.receive.buffer.bytes": Int, default("-1"),

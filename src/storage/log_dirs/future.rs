@@ -10,9 +10,9 @@ use std::io;
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
 
-use super::{
-    LogDirIndex, LogDirs, LogDirsError, Mark, Moment, PartitionOffsets, Trouble, live_name, lock, marked_name,
-};
+use super::load::seed_of;
+use super::opening::Trouble;
+use super::{LogDirIndex, LogDirs, LogDirsError, Mark, Moment, PartitionOffsets, live_name, lock, marked_name};
 use crate::model::{Offset, Timestamp, TopicId, TopicPartition};
 use crate::storage::disk::{Disk, replace_file};
 use crate::storage::log::{DiskError, Log, LogConfig, OpenError, OpenOptions, PendingDelete};
@@ -313,7 +313,7 @@ fn options(
         clean_shutdown: false,
         rewrite_unflushed: false,
         now,
-        seed: super::seed_of(partition),
+        seed: seed_of(partition),
         files: Arc::clone(files),
     }
 }

@@ -4,8 +4,10 @@ use bytes::Bytes;
 
 use super::*;
 use crate::model::{LeaderEpoch, PartitionIndex, TopicName};
+use crate::storage::checkpoint::OffsetCheckpoint;
 use crate::storage::disk::sim::{Fault, Operation, SimDisk};
 use crate::storage::disk::{Access, read_file};
+use crate::storage::log::OpenReport;
 use crate::storage::log::{NewBatch, Origin};
 use crate::wire::record::{BATCH_HEADER_BYTES, BatchBuilder, BatchHeader, Codec, NewRecord};
 
