@@ -25,7 +25,7 @@ keys! {
     "early.start.listeners": String, high, inert;
     /// Send buffer of a connection (SO_SNDBUF): more of it for clients far away. -1: as the system decides, without
     /// a bound.
-    "socket.send.buffer.bytes": Int, default("262144"),
+    "socket.send.buffer.bytes": Int, default("393216"),
         not_as_kafka("102400", "a single connection reads a third faster; without a bound all read half as fast under BBR"),
         unit("bytes"), high, works;
     /// Receive buffer of a connection (SO_RCVBUF). -1: as the system decides.
