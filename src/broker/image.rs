@@ -157,6 +157,13 @@ impl Image {
         }
     }
 
+    /// Forgets the topics that are none of these.
+    pub fn keep_only(&mut self, notices: &[PartitionNotice]) {
+        let ids = notices.iter().map(|notice| notice.topic_id).collect::<BTreeSet<_>>();
+        self.topics.retain(|_, topic| ids.contains(&topic.id));
+        self.names.retain(|id, _| ids.contains(id));
+    }
+
     /// Forgets a topic, unless another topic has taken its name meanwhile. Whether the name is gone by this.
     pub fn forget(&mut self, name: &TopicName, id: TopicId) -> bool {
         self.names.remove(&id);
@@ -199,5 +206,47 @@ impl Image {
     pub fn offline<'i>(&'i self, partition: &'i PartitionImage) -> impl Iterator<Item = BrokerId> + 'i {
         let offline = |id: &BrokerId| !self.brokers.contains_key(id) || partition.offline.contains(id);
         partition.replicas.iter().copied().filter(offline)
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::machine::controller::Assignment;
+    use crate::model::{ControllerEpoch, LeaderEpoch, PartitionEpoch};
+
+    fn notice(topic: &str, id: u8) -> PartitionNotice {
+        PartitionNotice {
+            topic: TopicName::new(topic).expect("a name"),
+            topic_id: TopicId([id; 16]),
+            partition: PartitionIndex(0),
+            assignment: Assignment::settled(vec![BrokerId(1)]),
+            state: PartitionState {
+                controller_epoch: ControllerEpoch(1),
+                leader: BrokerId(1),
+                leader_epoch: LeaderEpoch(0),
+                isr: vec![BrokerId(1)],
+                partition_epoch: PartitionEpoch(0),
+                recovering: false,
+            },
+            offline: vec![],
+            is_new: false,
+        }
+    }
+
+    #[test]
+    fn what_everything_does_not_name_is_forgotten_and_so_is_an_earlier_namesake() {
+        let metadata = Metadata::new("cluster");
+        metadata.publish(|image| image.merge(vec![notice("gone", 1), notice("made-anew", 2), notice("stays", 3)]));
+        let everything = vec![notice("made-anew", 4), notice("stays", 3)];
+        metadata.publish(|image| {
+            image.keep_only(&everything);
+            assert_eq!(image.topics.keys().map(TopicName::as_str).collect::<Vec<_>>(), ["stays"]);
+            image.merge(everything);
+        });
+        let image = metadata.load();
+        let known = image.topics.iter().map(|(name, topic)| (name.as_str(), topic.id.0[0])).collect::<Vec<_>>();
+        assert_eq!(known, [("made-anew", 4), ("stays", 3)]);
+        assert_eq!(image.names.keys().map(|id| id.0[0]).collect::<Vec<_>>(), [3, 4]);
     }
 }

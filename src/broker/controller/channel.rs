@@ -26,7 +26,7 @@ use crate::wire::message::leader_and_isr::{
 };
 use crate::wire::message::stop_replica::{StopReplicaPartitionState, StopReplicaRequest, StopReplicaTopicState};
 use crate::wire::message::update_metadata::{
-    UpdateMetadataBroker, UpdateMetadataEndpoint, UpdateMetadataPartitionState, UpdateMetadataRequest,
+    self, UpdateMetadataBroker, UpdateMetadataEndpoint, UpdateMetadataPartitionState, UpdateMetadataRequest,
     UpdateMetadataTopicState,
 };
 
@@ -123,8 +123,11 @@ impl Channel {
         self.put(|outbox| outbox.leader_and_isr(partitions));
     }
 
-    pub(super) fn update_metadata(&self, partitions: Vec<PartitionNotice>) {
-        self.put(|outbox| outbox.update_metadata(partitions));
+    /// `everything` when there are no other partitions.
+    pub(super) fn update_metadata(&self, partitions: Vec<PartitionNotice>, everything: bool) {
+        self.put(
+            |outbox| if everything { outbox.tell_everything(partitions) } else { outbox.update_metadata(partitions) },
+        );
     }
 
     pub(super) fn forget(&self, topics: &[Gone]) {
@@ -222,7 +225,7 @@ impl Speaker {
     }
 
     async fn send(&mut self, batch: Batch) {
-        let Batch { leader_and_isr, metadata, forgotten, stopped, .. } = batch;
+        let Batch { leader_and_isr, metadata, everything, forgotten, stopped, .. } = batch;
         if !leader_and_isr.is_empty() {
             let request = self.leader_and_isr(leader_and_isr.into_values());
             let answer = self.insist(LEADER_AND_ISR, &request).await;
@@ -236,7 +239,7 @@ impl Speaker {
             }
         }
         if let Some(partitions) = metadata {
-            let request = self.update_metadata(partitions.into_values(), &forgotten);
+            let request = self.update_metadata(partitions.into_values(), everything, &forgotten);
             let answer = self.insist(UPDATE_METADATA, &request).await;
             if answer.error_code.is_error() {
                 event::ControllerRefused { broker: self.ends.broker, api: "UpdateMetadata", code: answer.error_code }
@@ -331,6 +334,7 @@ impl Speaker {
     fn update_metadata(
         &self,
         notices: impl Iterator<Item = PartitionNotice>,
+        everything: bool,
         forgotten: &[Gone],
     ) -> UpdateMetadataRequest {
         let brokers = self.brokers.borrow();
@@ -377,6 +381,8 @@ impl Speaker {
             broker_epoch: self.ends.broker_epoch.0,
             topic_states: topics,
             live_brokers: live_brokers(&brokers),
+            // Kafka's controller on ZooKeeper does not say, and its brokers do not look.
+            request_type: if everything { update_metadata::EVERYTHING } else { 0 },
             ..Default::default()
         }
     }

@@ -28,7 +28,11 @@ impl Running {
                 Effect::AssignTopicId(name) => self.assign_topic_id(name).await?,
                 Effect::WriteStates(changes) => self.write_states(changes).await?,
                 Effect::UpdateMetadata { to, partitions } => {
-                    self.update_metadata(&to, partitions);
+                    self.update_metadata(&to, partitions, false);
+                    vec![]
+                }
+                Effect::TellEverything { to, partitions } => {
+                    self.update_metadata(&to, partitions, true);
                     vec![]
                 }
                 Effect::ForgetTopics(topics) => {
@@ -94,15 +98,19 @@ impl Running {
         }
     }
 
-    fn update_metadata(&self, to: &BTreeSet<BrokerId>, partitions: Vec<PartitionNotice>) {
+    /// `everything` when there are no other partitions.
+    fn update_metadata(&self, to: &BTreeSet<BrokerId>, partitions: Vec<PartitionNotice>, everything: bool) {
         let Some(active) = &self.active else { return };
         for (_, channel) in self.channels().filter(|(id, _)| to.contains(id)) {
-            channel.update_metadata(partitions.clone());
+            channel.update_metadata(partitions.clone(), everything);
         }
         let brokers = active.brokers.borrow().iter().map(|(id, broker)| (*id, broker.clone().into())).collect();
         self.parts.metadata.publish(|image| {
             image.brokers = brokers;
             if to.contains(&self.parts.local) {
+                if everything {
+                    image.keep_only(&partitions);
+                }
                 image.merge(partitions);
             }
         });

@@ -12,7 +12,7 @@ use crate::model::{
     BrokerEpoch, BrokerId, ControllerEpoch, ErrorCode, LeaderEpoch, PartitionEpoch, PartitionIndex, TopicId, TopicName,
 };
 use crate::wire::message::update_metadata::{
-    UpdateMetadataBroker, UpdateMetadataPartitionState, UpdateMetadataRequest, UpdateMetadataResponse,
+    EVERYTHING, UpdateMetadataBroker, UpdateMetadataPartitionState, UpdateMetadataRequest, UpdateMetadataResponse,
 };
 use crate::wire::{RequestHeader, Str};
 
@@ -28,6 +28,7 @@ pub(super) async fn handle(
     let epochs = (BrokerEpoch(request.broker_epoch), ControllerEpoch(request.controller_epoch));
     let controller = BrokerId(request.controller_id);
     let brokers = request.live_brokers.iter().map(broker).collect::<BTreeMap<_, _>>();
+    let everything = request.request_type == EVERYTHING;
     let (mut known, mut gone) = (Vec::new(), Vec::new());
     for (topic, id, state) in states(request) {
         let Ok(topic) = TopicName::new(&topic) else { continue };
@@ -42,6 +43,10 @@ pub(super) async fn handle(
         env.metadata.publish(|image| {
             image.controller = controller;
             image.brokers = brokers;
+            if everything {
+                // Nothing but the image: that a topic is not named deletes nothing (law 10).
+                image.keep_only(&known);
+            }
             image.merge(known);
             for (name, id, partition) in &gone {
                 if image.forget_partition(name, *id, *partition) {

@@ -24,8 +24,12 @@ impl Controller {
         effects.push(Effect::UpdateMetadata { to: known, partitions: vec![] });
         if !started.is_empty() {
             // It refuses to follow a leader that it does not know.
-            let partitions = self.notices(|_| true);
-            effects.push(Effect::UpdateMetadata { to: started.clone(), partitions });
+            let (to, partitions) = (started.clone(), self.notices(|_| true));
+            effects.push(if self.first_read == FirstRead::Done {
+                Effect::TellEverything { to, partitions }
+            } else {
+                Effect::UpdateMetadata { to, partitions }
+            });
         }
         for &broker in &started {
             // Of what changes it hears when that is written.

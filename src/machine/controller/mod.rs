@@ -39,6 +39,7 @@ pub struct Controller {
     /// Live brokers whose process seems to be gone, because nobody listens there: the same, until they answer again.
     silent: BTreeSet<BrokerId>,
     topics: BTreeMap<TopicName, Topic>,
+    first_read: FirstRead,
     deletions: BTreeMap<TopicName, Deletion>,
     /// What `/admin/reassign_partitions` asks for, and is not done yet.
     reassign_znode: BTreeMap<TopicPartition, Vec<BrokerId>>,
@@ -88,6 +89,16 @@ struct Partition {
     told: bool,
     /// Live brokers on which the log dir with this replica has failed.
     offline: BTreeSet<BrokerId>,
+}
+
+/// How far the first reading of all topics is: before its end, that a topic is not known says nothing.
+#[derive(Debug, PartialEq, Eq)]
+enum FirstRead {
+    /// Which topics there are is not known.
+    NotListed,
+    /// These were not read yet, or have no id yet.
+    Missing(BTreeSet<TopicName>),
+    Done,
 }
 
 #[derive(Debug, PartialEq, Eq)]
@@ -186,6 +197,14 @@ pub enum Effect {
         /// To whom.
         to: BTreeSet<BrokerId>,
         /// About which partitions.
+        partitions: Vec<PartitionNotice>,
+    },
+    /// Tell brokers about all live brokers and all partitions there are: who knows of another topic, since the word that it is gone was
+    /// lost with an earlier controller, forgets it (UpdateMetadata of everything, KIP-866).
+    TellEverything {
+        /// To whom.
+        to: BTreeSet<BrokerId>,
+        /// All partitions that have a state.
         partitions: Vec<PartitionNotice>,
     },
     /// Tell every live broker that these topics are gone (UpdateMetadata with leader −2).
@@ -325,6 +344,7 @@ impl Controller {
             leaving: BTreeSet::new(),
             silent: BTreeSet::new(),
             topics: BTreeMap::new(),
+            first_read: FirstRead::NotListed,
             deletions: BTreeMap::new(),
             reassign_znode: BTreeMap::new(),
         }

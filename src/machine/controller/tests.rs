@@ -29,6 +29,7 @@ impl Transcript {
     fn new(brokers: &[i32]) -> Self {
         let mut transcript = Self(Controller::new(ControllerEpoch(1)));
         transcript.after(live(brokers));
+        transcript.after(Event::Topics(BTreeSet::new()));
         transcript
     }
 
@@ -158,6 +159,49 @@ fn a_znode_that_vanished_makes_brokers_forget_but_not_delete() {
     assert_eq!(c.after(Event::Topics(BTreeSet::new())), [Effect::ForgetTopics(vec![gone()])]);
 }
 
+#[test]
+fn a_new_controller_says_which_topics_there_are_when_it_has_read_all_of_them() {
+    let state = PartitionState {
+        controller_epoch: ControllerEpoch(0),
+        leader: BrokerId(1),
+        leader_epoch: LeaderEpoch(3),
+        isr: ids(&[1]),
+        partition_epoch: PartitionEpoch(4),
+        recovering: false,
+    };
+    let led =
+        |id: u8| TopicRecord { states: BTreeMap::from([(PartitionIndex(0), state.clone())]), ..record(id, &[&[1]]) };
+    let everything = |effects: &[Effect]| {
+        let told = effects.iter().find_map(|effect| {
+            let Effect::TellEverything { to, partitions } = effect else { return None };
+            Some((to.len(), partitions.iter().map(|notice| notice.topic.clone()).collect::<Vec<_>>()))
+        });
+        told
+    };
+    let mut c = Transcript(Controller::new(ControllerEpoch(1)));
+    assert_eq!(everything(&c.after(live(&[1, 2]))), None, "it knows of none");
+    let listed = ["gone", "old", "t"].map(name);
+    assert_eq!(everything(&c.after(Event::Topics(BTreeSet::from(listed)))), None);
+    let unread = TopicRecord { id: None, ..led(8) };
+    let read = vec![(name("gone"), None), (name("old"), Some(unread)), (name("t"), Some(led(7)))];
+    assert_eq!(everything(&c.after(Event::TopicsRead(read))), None, "one has no id yet");
+    assert_eq!(everything(&c.after(live(&[1]))), None);
+    assert_eq!(everything(&c.after(live(&[1, 2]))), None);
+    let told = everything(&c.after(Event::TopicsRead(vec![(name("old"), Some(led(8)))])));
+    assert_eq!(told, Some((2, vec![name("old"), name("t")])));
+    assert_eq!(everything(&c.after(Event::TopicsRead(vec![(name("t"), Some(led(7)))]))), None, "once");
+    c.after(live(&[1]));
+    assert_eq!(everything(&c.after(live(&[1, 2]))), Some((1, vec![name("old"), name("t")])), "who was away as well");
+}
+
+#[test]
+fn a_new_controller_without_topics_says_so() {
+    let mut c = Transcript(Controller::new(ControllerEpoch(1)));
+    c.after(live(&[1]));
+    let told = c.after(Event::Topics(BTreeSet::new()));
+    assert_eq!(told, [Effect::TellEverything { to: BTreeSet::from([BrokerId(1)]), partitions: vec![] }]);
+}
+
 /// Three brokers and a topic whose only partition lives on all of them, led by broker 1.
 fn three() -> Transcript {
     let mut c = Transcript::new(&[1, 2, 3]);
@@ -260,7 +304,7 @@ fn a_broker_that_was_started_again_is_told_everything_and_was_dead_in_between() 
     let effects = c.after(Event::Brokers(brokers.into()));
     let known = BTreeSet::from([BrokerId(2), BrokerId(3)]);
     assert_eq!(effects[0], Effect::UpdateMetadata { to: known, partitions: vec![] });
-    let Effect::UpdateMetadata { to, partitions } = &effects[1] else { panic!("{effects:?}") };
+    let Effect::TellEverything { to, partitions } = &effects[1] else { panic!("{effects:?}") };
     assert_eq!((to.len(), partitions.len()), (1, 1), "it knows nothing yet");
     assert_eq!(written(&effects), [(2, 1, ids(&[2, 3]))], "what it had not flushed may be lost");
     let told = succeed(&mut c, &effects);

@@ -7,13 +7,32 @@ impl Controller {
     pub(super) fn topics_listed(&mut self, listed: &BTreeSet<TopicName>, effects: &mut Vec<Effect>) {
         let gone = self.topics.keys().filter(|name| !listed.contains(*name)).cloned().collect::<Vec<_>>();
         gone.iter().for_each(|name| self.topic_vanished(name, effects));
+        if self.first_read == FirstRead::NotListed {
+            self.first_read = FirstRead::Missing(listed.clone());
+            self.tell_everything_once(effects);
+        }
         let fresh = listed.iter().filter(|name| !self.topics.contains_key(*name));
         effects.extend(fresh.cloned().map(Effect::ReadTopic));
+    }
+
+    /// When all topics were read that were there at the election, everybody hears which there are. Whether that is now.
+    fn tell_everything_once(&mut self, effects: &mut Vec<Effect>) -> bool {
+        let FirstRead::Missing(missing) = &mut self.first_read else { return false };
+        missing.retain(|name| !self.topics.contains_key(name));
+        let is_now = missing.is_empty();
+        if is_now {
+            self.first_read = FirstRead::Done;
+            effects.push(Effect::TellEverything { to: self.everybody(), partitions: self.notices(|_| true) });
+        }
+        is_now
     }
 
     /// The znode went without our doing: brokers forget the topic, but nobody deletes data because metadata is absent
     /// (law 10).
     pub(super) fn topic_vanished(&mut self, name: &TopicName, effects: &mut Vec<Effect>) {
+        if let FirstRead::Missing(missing) = &mut self.first_read {
+            missing.remove(name);
+        }
         if let Some(topic) = self.topics.remove(name) {
             if Bug::B28.is_back() {
                 let partitions = topic.partitions.keys().copied().collect::<Vec<_>>();
@@ -58,7 +77,9 @@ impl Controller {
         }
         write_states(changes, effects);
         self.tell_replicas(&led, effects);
-        self.tell_all(all, effects);
+        if !self.tell_everything_once(effects) {
+            self.tell_all(all, effects);
+        }
         self.ask_unclean(known.iter(), effects);
     }
 

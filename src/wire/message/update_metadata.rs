@@ -3,6 +3,9 @@
 use crate::model::{ErrorCode, TopicId};
 use crate::wire::Str;
 
+/// [`UpdateMetadataRequest::request_type`] of a request that names every partition there is.
+pub const EVERYTHING: i8 = 2;
+
 structs! {
     /// Live brokers, and the state of partitions that changed (KIP-103, KIP-516, KIP-866).
     struct UpdateMetadataRequest {

@@ -15,7 +15,7 @@ use crate::model::{LeaderEpoch, TopicName, TopicPartition};
 #[derive(Default)]
 pub(super) struct Outbox {
     batches: VecDeque<Batch>,
-    /// Topics of which the broker may have heard: from an earlier controller too, of those that were there when it was introduced.
+    /// Topics of which the broker may have heard: from an earlier controller too, of those that were there when it was told everything.
     heard_of: BTreeSet<TopicName>,
     /// The first UpdateMetadata was put in.
     introduced: bool,
@@ -26,6 +26,8 @@ pub(super) struct Outbox {
 pub(super) struct Batch {
     pub(super) leader_and_isr: BTreeMap<TopicPartition, PartitionNotice>,
     pub(super) metadata: Option<BTreeMap<TopicPartition, PartitionNotice>>,
+    /// There are no other partitions than those in `metadata`.
+    pub(super) everything: bool,
     pub(super) forgotten: Vec<Gone>,
     pub(super) stopped: Vec<Stopped>,
     /// The first that the broker hears: who else is there. It follows no leader that it does not know, so that nothing else is in it.
@@ -56,10 +58,17 @@ impl Outbox {
     pub(super) fn update_metadata(&mut self, notices: Vec<PartitionNotice>) {
         let news = notices.into_iter().map(|notice| (notice.id(), notice)).collect::<BTreeMap<_, _>>();
         for batch in &mut self.batches {
-            batch.metadata.iter_mut().for_each(|known| known.retain(|id, _| !news.contains_key(id)));
-        }
-        if !self.introduced {
-            self.heard_of.extend(news.keys().map(|id| id.topic.clone()));
+            let Some(known) = &mut batch.metadata else { continue };
+            if batch.everything {
+                // It would forget what is not in there.
+                for (id, older) in known {
+                    if let Some(newer) = news.get(id).filter(|newer| newer.topic_id == older.topic_id) {
+                        older.clone_from(newer);
+                    }
+                }
+            } else {
+                known.retain(|id, _| !news.contains_key(id));
+            }
         }
         self.behind_what_precedes(|last| news.keys().any(|id| last.ends(id)));
         let first = !std::mem::replace(&mut self.introduced, true);
@@ -67,6 +76,13 @@ impl Outbox {
         last.introduces |= first;
         last.metadata.get_or_insert_default().extend(news);
         self.tidy();
+    }
+
+    /// The same, and there are no other partitions.
+    pub(super) fn tell_everything(&mut self, notices: Vec<PartitionNotice>) {
+        self.heard_of.extend(notices.iter().map(|notice| notice.topic.clone()));
+        self.update_metadata(notices);
+        self.last().everything = true;
     }
 
     pub(super) fn forget(&mut self, topics: &[Gone]) {
@@ -139,8 +155,8 @@ impl Outbox {
         let mut kept = VecDeque::with_capacity(self.batches.len());
         for batch in self.batches.drain(..).rev() {
             // With every UpdateMetadata the broker hears who is alive: the last one will do.
-            let is_said =
-                batch.metadata.as_ref().is_none_or(|known| known.is_empty() && said_later && !batch.introduces);
+            let is_needed = batch.introduces || batch.everything;
+            let is_said = batch.metadata.as_ref().is_none_or(|known| known.is_empty() && said_later && !is_needed);
             said_later |= batch.metadata.is_some();
             if !(is_said && batch.leader_and_isr.is_empty() && batch.forgotten.is_empty() && batch.stopped.is_empty()) {
                 kept.push_front(batch);
@@ -198,7 +214,8 @@ mod tests {
     /// One that was introduced to a cluster with these topics.
     fn introduced(topics: &[&str]) -> Outbox {
         let mut outbox = Outbox::default();
-        outbox.update_metadata(topics.iter().map(|topic| notice(topic, 0, false)).collect());
+        outbox.update_metadata(vec![]);
+        outbox.tell_everything(topics.iter().map(|topic| notice(topic, 0, false)).collect());
         outbox
     }
 
@@ -223,7 +240,7 @@ mod tests {
             let mut words =
                 batch.leader_and_isr.values().map(|notice| format!("lead {}", of(notice))).collect::<Vec<_>>();
             if let Some(metadata) = batch.metadata {
-                words.push("tell".to_owned());
+                words.push(if batch.everything { "all" } else { "tell" }.to_owned());
                 words.extend(metadata.values().map(of));
             }
             words.extend(batch.forgotten.iter().map(|gone| format!("forget {}", gone.topic)));
@@ -241,7 +258,7 @@ mod tests {
         let mut outbox = introduced(&["a"]);
         outbox.lead("a", 1);
         outbox.tell("b", 1);
-        assert_eq!(rendered(outbox), ["tell a@0", "lead a@1 tell b@1"]);
+        assert_eq!(rendered(outbox), ["all a@0", "lead a@1 tell b@1"]);
     }
 
     #[test]
@@ -251,7 +268,7 @@ mod tests {
         outbox.tell("a", 1);
         outbox.lead("a", 2);
         outbox.tell("a", 2);
-        assert_eq!(rendered(outbox), ["tell", "lead a@2 new tell a@2"], "it never heard that the partition was new");
+        assert_eq!(rendered(outbox), ["all", "lead a@2 new tell a@2"], "it never heard that the partition was new");
     }
 
     #[test]
@@ -261,7 +278,7 @@ mod tests {
         outbox.stop([stopped("a", 1, true)].into_iter());
         outbox.lead("b", 5);
         outbox.lead("a", 2);
-        assert_eq!(rendered(outbox), ["tell a@0 b@0", "lead b@5 delete a@1", "lead a@2"]);
+        assert_eq!(rendered(outbox), ["all a@0 b@0", "lead b@5 delete a@1", "lead a@2"]);
     }
 
     #[test]
@@ -270,7 +287,7 @@ mod tests {
         outbox.stop([stopped("a", 1, true)].into_iter());
         outbox.lead("a", 2);
         outbox.stop([stopped("a", 3, false)].into_iter());
-        assert_eq!(rendered(outbox), ["tell a@0", "delete a@3"]);
+        assert_eq!(rendered(outbox), ["all a@0", "delete a@3"]);
     }
 
     #[test]
@@ -280,7 +297,7 @@ mod tests {
         outbox.lead("a", 0);
         outbox.tell("a", 0);
         outbox.tell("b", 0);
-        assert_eq!(rendered(outbox), ["tell forget a", "lead a@0 tell a@0 b@0"]);
+        assert_eq!(rendered(outbox), ["all forget a", "lead a@0 tell a@0 b@0"]);
     }
 
     #[test]
@@ -289,13 +306,28 @@ mod tests {
         outbox.tell("b", 0);
         outbox.forget(&[gone("b")]);
         outbox.forget(&[gone("c")]);
-        assert_eq!(rendered(outbox), ["tell a@0 forget c"], "c it may have heard of from an earlier controller");
+        assert_eq!(rendered(outbox), ["all a@0 forget c"], "c it may have heard of from an earlier controller");
         let mut outbox = introduced(&["a"]);
         outbox.take();
         outbox.tell("b", 0);
         outbox.take();
         outbox.forget(&[gone("b")]);
         assert_eq!(rendered(outbox), ["tell forget b"], "it was told");
+    }
+
+    #[test]
+    fn everything_stays_everything_while_it_waits() {
+        let mut outbox = introduced(&["a", "b", "c"]);
+        outbox.tell("a", 1);
+        outbox.tell("d", 0);
+        outbox.forget(&[gone("b")]);
+        assert_eq!(rendered(outbox), ["all a@1 c@0 d@0 forget b"]);
+        let mut outbox = introduced(&["a", "b"]);
+        // Another batch begins behind a replica that ends.
+        outbox.stop([stopped("a", 0, false)].into_iter());
+        outbox.tell("a", 1);
+        outbox.tell("b", 1);
+        assert_eq!(rendered(outbox), ["all a@1 b@1 stop a@0", "tell a@1 b@1"]);
     }
 
     #[test]
@@ -324,7 +356,7 @@ mod tests {
         outbox.tidy();
         assert_eq!(
             rendered(outbox),
-            ["tell", "tell forget a", "tell moves@999 stays@999 delete a@-2 delete moves@999"]
+            ["all moves@999 stays@999", "tell forget a", "tell moves@999 stays@999 delete a@-2 delete moves@999"]
         );
     }
 }
