@@ -112,7 +112,9 @@ def shared_broker(request, kind, coordination, session_folder):
         yield broker
         if kind == "dohle" and broker.alive():
             # Whatever was sent to it, every partition can be read.
-            run([paths.DOHLE, "offset", "--bootstrap-server", broker.bootstrap])
+            offsets = run([paths.DOHLE, "offset", "--bootstrap-server", broker.bootstrap], check=False)
+            errors = [line for line in broker.log.read_text(errors="replace").splitlines() if " ERROR " in line]
+            assert offsets.returncode == 0, "\n".join([offsets.stderr, *errors[-30:]])
     finally:
         broker.kill()
 

@@ -5,7 +5,7 @@
 
 use std::collections::{BTreeMap, BTreeSet};
 use std::sync::atomic::{AtomicBool, AtomicI64, Ordering};
-use std::sync::{Arc, Mutex, MutexGuard, PoisonError, Weak};
+use std::sync::{Arc, Mutex, MutexGuard, OnceLock, PoisonError, Weak};
 
 use actix::Addr;
 use arc_swap::ArcSwap;
@@ -107,8 +107,8 @@ pub struct PartitionHandle {
 /// What a partition publishes for readers on any loop. The partition's actor is the only writer.
 #[derive(Debug)]
 pub struct Published {
-    /// Id of its topic, to refuse requests that mean a namesake.
-    pub topic_id: TopicId,
+    /// See [`Self::topic_id`].
+    topic_id: OnceLock<TopicId>,
     /// The log.
     pub log: Arc<LogView>,
     role: ArcSwap<Role>,
@@ -174,7 +174,7 @@ impl Published {
     #[must_use]
     pub fn new(topic_id: TopicId, log: Arc<LogView>, high_watermark: Offset, settings: Arc<TopicSettings>) -> Self {
         Self {
-            topic_id,
+            topic_id: if topic_id.is_zero() { OnceLock::new() } else { topic_id.into() },
             log,
             role: ArcSwap::from_pointee(Role { leader_epoch: LeaderEpoch::NONE, epoch_start: None, following: false }),
             settings: ArcSwap::new(settings),
@@ -185,6 +185,17 @@ impl Published {
             followers: Mutex::default(),
             followers_wait: AtomicBool::new(false),
         }
+    }
+
+    /// Id of its topic, to refuse requests that mean a namesake; zero while it has none, as topics of before Kafka 2.8.
+    #[must_use]
+    pub fn topic_id(&self) -> TopicId {
+        self.topic_id.get().copied().unwrap_or(TopicId::ZERO)
+    }
+
+    /// Its topic has an id from now on.
+    pub fn adopt_topic_id(&self, topic_id: TopicId) {
+        assert_eq!(*self.topic_id.get_or_init(|| topic_id), topic_id, "a topic has one id");
     }
 
     /// Who leads.

@@ -383,9 +383,9 @@ impl Replicas {
     fn start_one(&mut self, opened: Opened, ctx: &Context<Self>) -> (TopicPartition, PartitionHandle) {
         let Opened { id, topic_id, log, high_watermark } = opened;
         let settings = self.settings.topic(&id.topic);
-        let published = Arc::new(Published::new(topic_id, log.view(), high_watermark, settings));
         let replica = self.replicas.entry(id.clone()).or_insert_with(|| Replica::down(topic_id));
         replica.topic_id = topic_id;
+        let published = Arc::new(Published::new(topic_id, log.view(), high_watermark, settings));
         replica.offline = false;
         replica.incarnation += 1;
         let home = LoopId(self.next_home % self.placement.loops());

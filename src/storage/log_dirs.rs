@@ -381,9 +381,12 @@ impl LogDirs {
             }
         }
         self.disk.create_dir_all(&path).map_err(|error| failed("make", &error))?;
-        if let Some(topic_id) = topic_id.filter(|id| !id.is_zero()) {
-            partition_metadata::save(&*self.disk, &path, topic_id)
-                .map_err(|error| failed("write topic id of", &error))?;
+        if let Some(topic_id) = topic_id.filter(|id| !id.is_zero())
+            && let Err(error) = partition_metadata::save(&*self.disk, &path, topic_id)
+        {
+            // At the next start it would pass for a partition of a topic that has no id.
+            let _left_behind = self.disk.remove_dir_all(&path);
+            return Err(failed("write topic id of", &error));
         }
         self.disk.sync_dir(&dir.path).map_err(|error| failed("sync the folder of", &error))?;
         self.partitions.insert(partition.clone(), place);
@@ -393,6 +396,17 @@ impl LogDirs {
         // Of a log whose first segment has no name after a crash, the second may be left: it would begin in the middle.
         self.disk.sync_dir(&path).map_err(|error| failed("sync", &error))?;
         Ok((place, log))
+    }
+
+    /// Notes the id of a partition's topic, which had none.
+    ///
+    /// # Errors
+    /// The disk's; then it still has none.
+    pub fn adopt_topic_id(&self, partition: &TopicPartition, topic_id: TopicId) -> Result<(), DiskError> {
+        let Some(dir) = self.dir_of(partition).and_then(|place| self.path_of(place)) else { return Ok(()) };
+        let path = dir.join(live_name(partition));
+        partition_metadata::save(&*self.disk, &path, topic_id)
+            .map_err(|error| DiskError::new("write topic id of", &path, &error))
     }
 
     /// Forgets a partition that could not be made, and removes its folder; whether nothing is left of it.

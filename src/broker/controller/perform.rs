@@ -1,6 +1,7 @@
 //! The effects of the controller's machine, one after the other (law 2).
 
 use super::*;
+use crate::machine::controller::Gone;
 
 impl Running {
     pub(super) async fn step(&mut self, event: Event) -> Result<(), Stop> {
@@ -36,16 +37,7 @@ impl Running {
                     vec![]
                 }
                 Effect::ForgetTopics(topics) => {
-                    let mut deleted = BTreeSet::new();
-                    self.parts.metadata.publish(|image| {
-                        for gone in &topics {
-                            if image.forget(&gone.topic, gone.topic_id) {
-                                deleted.insert(Str::from(gone.topic.as_str()));
-                            }
-                        }
-                    });
-                    self.parts.groups.topics_deleted(deleted).await;
-                    self.channels().for_each(|(_, channel)| channel.forget(&topics));
+                    self.forget_topics(&topics).await;
                     vec![]
                 }
                 Effect::LeaderAndIsr { broker, partitions } => self.leader_and_isr(broker, partitions).await?,
@@ -96,6 +88,16 @@ impl Running {
         if let Some(channel) = self.active.as_ref().and_then(|active| active.channels.get(&broker)) {
             tell(channel);
         }
+    }
+
+    async fn forget_topics(&self, topics: &[Gone]) {
+        let mut deleted = BTreeSet::new();
+        self.parts.metadata.publish(|image| {
+            let gone = topics.iter().filter(|gone| image.forget(&gone.topic, gone.topic_id));
+            deleted.extend(gone.map(|gone| Str::from(gone.topic.as_str())));
+        });
+        self.parts.groups.topics_deleted(deleted).await;
+        self.channels().for_each(|(_, channel)| channel.forget(topics));
     }
 
     /// `everything` when there are no other partitions.

@@ -133,7 +133,7 @@ impl PartitionActor {
         ctx: &mut Context<Self>,
     ) {
         event::IsrWished { partition: self.id.clone(), isr: event::Brokers(isr.clone()) }.emit();
-        let (partition, topic_id) = (self.id.clone(), self.published.topic_id);
+        let (partition, topic_id) = (self.id.clone(), self.published.topic_id());
         let joins = self.machine.joins(&isr);
         let change = IsrChange { partition, topic_id, leader_epoch, partition_epoch, isr, joins, recovering: false };
         // Noted before it is asked for: whoever comes after this actor must know that it may be granted.

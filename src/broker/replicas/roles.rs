@@ -13,26 +13,39 @@ impl Replicas {
             !self.replicas.contains_key(&notice.id()) && notice.assignment.replicas.contains(&self.local)
         });
         let missing = missing.map(|notice| (notice.id(), notice.topic_id, notice.is_new)).collect::<Vec<_>>();
+        let nameless = partitions.iter().filter(|notice| {
+            let replica = self.replicas.get(&notice.id());
+            !notice.topic_id.is_zero() && replica.is_some_and(|replica| replica.topic_id.is_zero() && !replica.offline)
+        });
+        let nameless = nameless.map(|notice| (notice.id(), notice.topic_id)).collect::<Vec<_>>();
         let settings = self.settings.clone();
         let now = self.ports.clock.timestamp();
         let create = move |dirs: &mut LogDirs| {
-            missing
-                .into_iter()
-                .map(|(id, topic_id, is_new)| {
-                    let made = create(dirs, &id, (topic_id, is_new), &settings, now);
-                    (id, topic_id, made)
-                })
-                .collect::<Vec<_>>()
+            let created = missing.into_iter().map(|(id, topic_id, is_new)| {
+                let made = create(dirs, &id, (topic_id, is_new), &settings, now);
+                (id, topic_id, made)
+            });
+            let created = created.collect::<Vec<_>>();
+            let unnamed = nameless.into_iter().filter_map(|(id, topic_id)| {
+                let error = dirs.adopt_topic_id(&id, topic_id).err()?;
+                Some((id, error))
+            });
+            (created, unnamed.collect::<BTreeMap<_, _>>())
         };
-        self.with_dirs(ctx, create, move |actor, created, ctx| {
+        self.with_dirs(ctx, create, move |actor, (created, unnamed), ctx| {
             let mut opened = Vec::new();
             for (id, topic_id, (made, failed)) in created {
                 failed.into_iter().for_each(|(dir, error)| suspect(dir, error, ctx));
                 opened.extend(actor.created(id, topic_id, made));
             }
             actor.start(opened, ctx);
+            for (id, error) in &unnamed {
+                event::PartitionUnusable { partition: id.clone(), cause: error.to_string() }.emit();
+            }
             let told = partitions.into_iter().map(|notice| {
-                let told = actor.assign(&notice);
+                // Without its id on disk it could pass for a namesake's after a restart.
+                let is_named = !unnamed.contains_key(&notice.id());
+                let told = if is_named { actor.assign(&notice) } else { Err(ErrorCode::KafkaStorageError) };
                 async move {
                     let answer = match told {
                         Ok(told) => {
@@ -176,6 +189,7 @@ impl Replicas {
         let adopted = replica.topic_id.is_zero() && !notice.topic_id.is_zero();
         if adopted {
             replica.topic_id = notice.topic_id;
+            replica.handle.iter().for_each(|handle| handle.published.adopt_topic_id(notice.topic_id));
         }
         if let Some(known) = replica.leadership.as_ref().filter(|known| notice.state.leader_epoch <= known.leader_epoch)
         {

@@ -7,8 +7,11 @@ use std::time::Duration;
 
 use super::{Client, TestBroker, run};
 use crate::model::ErrorCode;
+use crate::storage::disk::Disk as _;
 use crate::storage::disk::sim::{Fault, Operation, SimDisk};
 use crate::wire::message::describe_log_dirs::DescribeLogDirsRequest;
+use crate::wire::message::fetch::{FetchPartition, FetchTopic};
+use crate::wire::message::{FetchRequest, MetadataRequest};
 
 const DIRS: [&str; 2] = ["/a", "/b"];
 
@@ -120,5 +123,30 @@ fn a_full_disk_refuses_records_and_takes_them_again_when_there_is_room() {
         assert_eq!(client.fetch("t", 0).await.expect("records"), ["a"], "reads go on");
         disk.heal();
         assert_eq!(client.produce("t", 0, "b").await, Ok(1));
+    });
+}
+
+#[test]
+fn a_partition_of_before_topics_had_ids_takes_that_of_its_topic_and_is_found_by_it() {
+    run(async {
+        let disk = SimDisk::new(7);
+        let broker = TestBroker::start(Arc::new(disk.clone()), &["/data"], &[]).await;
+        let mut client = broker.connect().await;
+        client.create_topic("t", 1).await;
+        assert_eq!(client.produce("t", 0, "a").await, Ok(0));
+        assert!(broker.broker.stop().await);
+        let file = Path::new("/data/t-0/partition.metadata");
+        disk.remove_file(file).expect("it is there");
+        let broker = TestBroker::start(Arc::new(disk.clone()), &["/data"], &[]).await;
+        let mut client = broker.connect().await;
+        client.produce_until_done("t", 0, "b").await;
+        let metadata = client.ask(12, &MetadataRequest::default()).await.expect("an answer");
+        let wanted = FetchPartition { partition_max_bytes: 1 << 20, current_leader_epoch: -1, ..Default::default() };
+        let topic_id = metadata.topics[0].topic_id;
+        let topics = vec![FetchTopic { topic_id, partitions: vec![wanted], ..Default::default() }];
+        let request = FetchRequest { max_bytes: 1 << 20, session_epoch: -1, topics, ..Default::default() };
+        let fetched = client.ask(13, &request).await.expect("an answer");
+        assert_eq!(fetched.responses[0].partitions[0].error_code, ErrorCode::None);
+        assert!(disk.exists(file).expect("a working disk"), "the next start knows it");
     });
 }

@@ -450,13 +450,15 @@ impl Fetcher {
 const RETRY: Duration = Duration::from_millis(100);
 
 impl Fetching {
-    /// Waits longer with each failure, and gives up when it took too long.
+    /// Waits longer with each failure, and says so when it took too long.
     fn fail(&mut self, now: Moment, patience: Duration, why: impl FnOnce() -> ClientError) -> Result<(), ClientError> {
         let since = *self.failing_since.get_or_insert(now);
+        self.not_before = now.after(self.back_off.advance());
         if since.after(patience) <= now {
+            // Who goes on all the same hears of it again when as much time is over.
+            self.failing_since = None;
             return Err(why());
         }
-        self.not_before = now.after(self.back_off.advance());
         Ok(())
     }
 }
@@ -479,5 +481,35 @@ async fn arrival(
     match refreshing {
         Some(refreshing) => refreshing.await,
         None => std::future::pending().await,
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn who_goes_on_after_an_error_neither_spins_nor_hears_it_with_each_try() {
+        let mut fetching = Fetching {
+            next: Some(Offset(0)),
+            paused: false,
+            asked: false,
+            seeks: 0,
+            nearest: None,
+            not_before: Moment::default(),
+            back_off: BackOff::between(Duration::from_millis(100), Duration::from_secs(1)),
+            failing_since: None,
+            end: None,
+        };
+        let partition = (Str::from("t"), 0);
+        let (mut now, mut tries, mut errors) = (Moment::default(), 0, 0);
+        while now < Moment(Duration::from_secs(100)) {
+            tries += 1;
+            errors += usize::from(fetching.fail(now, Duration::from_secs(30), || no_leader(&partition)).is_err());
+            assert!(now < fetching.not_before);
+            now = fetching.not_before;
+        }
+        assert_eq!(errors, 3);
+        assert!(tries < 110, "{tries}");
     }
 }

@@ -172,11 +172,10 @@ fn a_new_controller_says_which_topics_there_are_when_it_has_read_all_of_them() {
     let led =
         |id: u8| TopicRecord { states: BTreeMap::from([(PartitionIndex(0), state.clone())]), ..record(id, &[&[1]]) };
     let everything = |effects: &[Effect]| {
-        let told = effects.iter().find_map(|effect| {
+        effects.iter().find_map(|effect| {
             let Effect::TellEverything { to, partitions } = effect else { return None };
             Some((to.len(), partitions.iter().map(|notice| notice.topic.clone()).collect::<Vec<_>>()))
-        });
-        told
+        })
     };
     let mut c = Transcript(Controller::new(ControllerEpoch(1)));
     assert_eq!(everything(&c.after(live(&[1, 2]))), None, "it knows of none");

@@ -332,3 +332,34 @@ fn a_log_that_is_opened_again_starts_where_it_started() {
     let (log, _) = again.log.unwrap();
     assert_eq!((log.log_start_offset(), log.log_end_offset()), (Offset(3), Offset(5)), "no checkpoint knows of it");
 }
+
+#[test]
+fn a_partition_whose_topic_id_cannot_be_written_leaves_nothing_behind() {
+    let disk = SimDisk::new(3);
+    let mut dirs = open(&disk).unwrap();
+    let t0 = partition("t", 0);
+    disk.inject(Fault::once(Operation::Write, io::ErrorKind::StorageFull));
+    let made = dirs.create_partition(&t0, Some(topic_id()), LogConfig::default(), NOW);
+    assert!(matches!(made, Err(OpenError::Disk(error)) if error.kind == io::ErrorKind::StorageFull));
+    drop(dirs);
+    let mut dirs = open(&disk).unwrap();
+    assert!(load(&mut dirs).is_empty(), "it would be a partition of a topic without id");
+    let (dir, _) = create(&mut dirs, &t0);
+    assert_eq!(dir, LogDirIndex(0));
+}
+
+#[test]
+fn a_partition_of_before_there_were_ids_takes_its_topics_for_good() {
+    let disk = SimDisk::new(3);
+    let mut dirs = open(&disk).unwrap();
+    let t0 = partition("t", 0);
+    dirs.create_partition(&t0, None, LogConfig::default(), NOW).unwrap();
+    disk.inject(Fault::once(Operation::Write, io::ErrorKind::StorageFull));
+    assert!(dirs.adopt_topic_id(&t0, topic_id()).is_err());
+    assert_eq!(dirs.adopt_topic_id(&t0, topic_id()), Ok(()));
+    drop(dirs);
+    disk.crash();
+    disk.restart();
+    let mut dirs = open(&disk).unwrap();
+    assert_eq!(load(&mut dirs)[&t0].topic_id, Some(topic_id()));
+}

@@ -57,7 +57,7 @@ pub(super) fn find(env: &Env, key: &Key) -> Result<PartitionHandle, ErrorCode> {
         return Err(ErrorCode::UnknownTopicOrPartition);
     }
     let partition = env.directory.find(name, *index).ok_or_else(|| env.directory.absence(name, *index))?;
-    if id.is_some_and(|id| id != partition.published.topic_id) {
+    if id.is_some_and(|id| id != partition.published.topic_id()) {
         return Err(ErrorCode::InconsistentTopicId);
     }
     Ok(partition)
