@@ -194,6 +194,18 @@ fn a_new_controller_says_which_topics_there_are_when_it_has_read_all_of_them() {
 }
 
 #[test]
+fn what_a_new_controller_repairs_is_told_after_everything() {
+    let mut c = Transcript(Controller::new(ControllerEpoch(1)));
+    c.after(live(&[1]));
+    c.after(Event::Topics(BTreeSet::from([name("t")])));
+    let effects = c.after(Event::TopicsRead(vec![(name("t"), Some(record(7, &[&[1]])))]));
+    let is = |wanted: fn(&Effect) -> bool| effects.iter().position(wanted).expect("it is there");
+    let told = is(|effect| matches!(effect, Effect::TellEverything { .. }));
+    // The states that are written come with the next effects, before those that are left of these.
+    assert!(told < is(|effect| matches!(effect, Effect::WriteStates(_))), "{effects:?}");
+}
+
+#[test]
 fn a_new_controller_without_topics_says_so() {
     let mut c = Transcript(Controller::new(ControllerEpoch(1)));
     c.after(live(&[1]));

@@ -75,9 +75,11 @@ impl Controller {
             changes.extend(repairs);
             known.push(name);
         }
+        // Before anything is written: what follows from that is told at once, and is newer.
+        let everything = self.tell_everything_once(effects);
         write_states(changes, effects);
         self.tell_replicas(&led, effects);
-        if !self.tell_everything_once(effects) {
+        if !everything {
             self.tell_all(all, effects);
         }
         self.ask_unclean(known.iter(), effects);

@@ -37,6 +37,8 @@ pub(in super::super) struct Done<T> {
 pub(super) enum Then {
     /// A member is there, or went on.
     Moved(Str),
+    /// A static member left for a while.
+    Away(Str),
     /// A member of the classic protocol joined.
     Joined(Str),
     /// Members are gone.
@@ -153,7 +155,7 @@ impl<T> Group<T> {
         let asker = Some((ticket, Reply::ConsumerHeartbeat(Ok(reply))));
         if asked.epoch == LEFT_FOR_A_WHILE {
             let records = self.consumer.state().map_or_else(Vec::new, |state| state.left_for_a_while(&id));
-            self.write(vec![], records, asker, Then::Moved(id), step);
+            self.write(vec![], records, asker, Then::Away(id), step);
         } else {
             self.end(vec![id], asker, step);
         }
@@ -215,7 +217,8 @@ impl<T> Group<T> {
         if is_in_log {
             // What lies before it in the log is committed with it.
             self.consumer.unsure = result.is_err();
-            if !matches!(then, Then::Sure(_)) {
+            // Who goes looks at no topics: what changed in them is for the next heartbeat to see.
+            if matches!(then, Then::Moved(_) | Then::Joined(_) | Then::Upgraded) {
                 self.consumer.checked = Some(topics);
             }
             self.went_well(&then, step);
@@ -234,7 +237,7 @@ impl<T> Group<T> {
 
     fn went_well(&mut self, then: &Then, step: &mut Step<'_, T>) {
         match then {
-            Then::Moved(id) => {
+            Then::Moved(id) | Then::Away(id) => {
                 self.become_consumer_group(step);
                 self.restart_consumer_session(id, step);
                 self.restart_rebalance_timer(id, step);
@@ -267,8 +270,13 @@ impl<T> Group<T> {
             }
             Then::Downgraded if was_time => self.revive_consumer(step),
             Then::Upgraded => self.upgrade_failed(step),
-            Then::Moved(_) | Then::Joined(_) | Then::Ended(_) | Then::Cleared(_) | Then::Sure(_) | Then::Downgraded => {
-            }
+            Then::Moved(_)
+            | Then::Away(_)
+            | Then::Joined(_)
+            | Then::Ended(_)
+            | Then::Cleared(_)
+            | Then::Sure(_)
+            | Then::Downgraded => {}
         }
     }
 

@@ -195,6 +195,27 @@ fn regular_expressions_follow_the_topics() {
 }
 
 #[test]
+fn a_topic_that_is_made_while_somebody_leaves_is_not_missed() {
+    for leaves in [-1, -2] {
+        let mut desk = Desk::with_topics(rules());
+        let subscribed =
+            |heartbeat| ConsumerHeartbeat { topic_names: None, topic_regex: Some("[tv]".into()), ..heartbeat };
+        assert_eq!(desk.told(subscribed(joining("a", ""))), "a at 1 [t0 t1 t2 t3]");
+        let instance = |heartbeat| ConsumerHeartbeat { instance_id: Some("i".into()), ..heartbeat };
+        desk.told(instance(joining("b", "t")));
+        desk.told(owning("a", 1, "t0 t1 t2 t3"));
+        desk.tell(topics(2, &[("t", 4), ("u", 2), ("v", 1)]));
+        desk.told(instance(ConsumerHeartbeat { epoch: leaves, ..beat("b", 0) }));
+        for epoch in 1..5 {
+            desk.told(beat("a", epoch));
+        }
+        let consumer = desk.consumer();
+        let topics = &consumer.members.iter().find(|member| member.member_id == "a").expect("it is there").target;
+        assert!(format!("{topics:?}").contains("\"v\""), "{leaves}: {topics:?}");
+    }
+}
+
+#[test]
 fn what_makes_no_sense_is_refused() {
     let mut desk = Desk::with_topics(rules());
     let mut refused = |heartbeat| desk.told(heartbeat);

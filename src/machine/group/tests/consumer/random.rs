@@ -8,8 +8,8 @@ use std::collections::BTreeMap;
 use super::super::random::Random;
 use super::*;
 
-/// Lives, and steps of each.
-const LIVES: u64 = 120;
+/// Lives, and steps of each: with those of the classic protocol a million.
+const LIVES: u64 = 1_250;
 const STEPS: usize = 400;
 
 /// A client of the consumer protocol.
