@@ -61,8 +61,7 @@ bugs! {
     B16,
     /// A commit of an earlier generation, or of who is no member any more, is taken (KAFKA-7026).
     B23,
-    /// Who was replaced as a static member is still heard (KIP-345). Not seen by the simulator in a hundred seeds: the replacement must come
-    /// within the same generation, and the earlier process must speak after it has.
+    /// Who was replaced as a static member is still heard (KIP-345).
     B23Kip345,
     /// A member of the consumer protocol is given a partition that another one has not let go of (KIP-848).
     B23Kip848,

@@ -5,7 +5,7 @@ use std::rc::Rc;
 use std::time::Duration;
 
 use super::super::oracle::Place;
-use super::{Caller, Mishap, Reader, Slot, Standing, Surroundings};
+use super::{Caller, Mishap, REPLACED, Reader, Slot, Standing, Surroundings};
 use crate::client::config::{AssignorName, GroupProtocol};
 use crate::client::group::member::{Answer, Asked, Effect, Event, Member, MemberSettings, Subscription};
 use crate::client::{BackOff, BrokerAddress, ClientError};
@@ -31,6 +31,9 @@ const MEMBER_PATIENCE: Duration = Duration::from_secs(60);
 
 /// How often a leader looks whether topics have other numbers of partitions: never, as they do not change here.
 const LOOK_INTERVAL: Duration = Duration::from_secs(300);
+
+/// How often a process commits that was taken for dead and replaced.
+const COMMITS_OF_A_GHOST: usize = 4;
 
 /// One process of a member; how it ended.
 pub(super) async fn process(around: &Rc<Surroundings>, slot: &Slot, name: String) -> &'static str {
@@ -127,9 +130,9 @@ impl Process<'_> {
                 continue;
             }
             if mishap == Some(Mishap::Freezes) {
-                if self.slot.instance.is_some() && self.around.life.percent(50) {
+                if self.slot.instance.is_some() && self.around.life.percent(80) {
                     self.haunt();
-                    return "freezes, and another one is started for it";
+                    return REPLACED;
                 }
                 self.freeze().await;
             }
@@ -160,16 +163,19 @@ impl Process<'_> {
         }
     }
 
-    /// It does nothing for a while, during which another process begins in its name, and then commits as what it was before.
+    /// It does nothing for a while, during which another process begins in its name, and then commits as what it was before, time and
+    /// again.
     fn haunt(&self) {
         let Some(request) = self.stale_commit() else { return };
         let around = Rc::clone(self.around);
         let name = format!("{} before", self.slot.name);
         let mut caller = Caller::new(Rc::clone(&around), self.slot.group.clone(), name);
-        let most = 3 * self.slot.habits.session_ms;
+        let session_ms = self.slot.habits.session_ms;
         tokio::task::spawn_local(async move {
-            around.life.pause(most).await;
-            let _answer = caller.commit(&request).await;
+            for _ in 0..COMMITS_OF_A_GHOST {
+                around.life.pause(session_ms).await;
+                let _answer = caller.commit(&request).await;
+            }
         });
     }
 

@@ -416,6 +416,9 @@ impl Groups {
 }
 
 /// One process after the other in a slot.
+/// The end of a process that freezes and is taken for dead.
+const REPLACED: &str = "freezes, and another one is started for it";
+
 async fn live(around: Rc<Surroundings>, slot: Rc<Slot>) {
     let mut number = 0_u64;
     while !around.finish.get() {
@@ -428,7 +431,12 @@ async fn live(around: Rc<Surroundings>, slot: Rc<Slot>) {
         };
         around.life.trace.note(format_args!("{name} {how}"));
         *slot.standing.borrow_mut() = None;
-        let away = if around.over.get() { 100 } else { 2 * slot.habits.session_ms };
+        let away = match how {
+            _ if around.over.get() => 100,
+            // Within the session, so that it takes its place without a rebalance.
+            REPLACED => slot.habits.session_ms / 4,
+            _ => 2 * slot.habits.session_ms,
+        };
         around.life.pause(away).await;
     }
 }
