@@ -181,6 +181,8 @@ def test_a_batch_that_goes_bad_under_a_running_broker(broker, topic, at, damage)
             error, _, data = admin.fetch(connection, topic, offset, wait=0, most=100)
             assert (error, values(intact(data))[0]) == (0, (offset, b"%d " % offset * 20))
         assert admin.produce(connection, topic, Batch([b"goes on"]).encode()) == (0, 5)
+        # Nobody else is to find it.
+        assert admin.delete_topic(connection, topic) == 0
 
 
 def test_every_partition_of_many_is_there_after_a_kill(brokers, coordination):
