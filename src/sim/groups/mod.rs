@@ -415,10 +415,10 @@ impl Groups {
     }
 }
 
-/// One process after the other in a slot.
 /// The end of a process that freezes and is taken for dead.
 const REPLACED: &str = "freezes, and another one is started for it";
 
+/// One process after the other in a slot.
 async fn live(around: Rc<Surroundings>, slot: Rc<Slot>) {
     let mut number = 0_u64;
     while !around.finish.get() {
