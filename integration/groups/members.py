@@ -6,6 +6,12 @@ from harness.process import until
 
 PARTITIONS = 4
 
+# A broker with the consumer protocol, whose members send heartbeats often.
+QUICK = {"group.coordinator.rebalance.protocols": "classic,consumer", "group.initial.rebalance.delay.ms": 0,
+         "offsets.topic.num.partitions": 4, "offsets.topic.replication.factor": 1,
+         "group.consumer.heartbeat.interval.ms": 300, "group.consumer.min.heartbeat.interval.ms": 100,
+         "group.consumer.session.timeout.ms": 6000, "group.consumer.min.session.timeout.ms": 1000}
+
 
 def produce(broker, topic, values):
     """One after the other to the partitions in turn."""

@@ -4,37 +4,14 @@ import re
 import sys
 
 import pytest
-from confluent_kafka import Consumer, ConsumerGroupType, Producer, TopicPartition
+from confluent_kafka import Consumer, ConsumerGroupType, TopicPartition
 from confluent_kafka.admin import AdminClient, NewPartitions
 
+from groups.members import PARTITIONS, QUICK, produce
 from harness.paths import TOOLS, kafka4_tool
 from harness.process import Process, run, until
 
 pytestmark = pytest.mark.dohle
-
-PARTITIONS = 4
-QUICK = {"group.coordinator.rebalance.protocols": "classic,consumer", "group.initial.rebalance.delay.ms": 0,
-         "offsets.topic.num.partitions": 4, "offsets.topic.replication.factor": 1,
-         "group.consumer.heartbeat.interval.ms": 300, "group.consumer.min.heartbeat.interval.ms": 100,
-         "group.consumer.session.timeout.ms": 6000, "group.consumer.min.session.timeout.ms": 1000}
-
-
-@pytest.fixture(scope="module")
-def quick(session_folder):
-    """A broker whose members send heartbeats often."""
-    from harness.broker import Broker
-
-    broker = Broker("dohle", session_folder / "consumer-protocol", None, QUICK)
-    broker.start()
-    yield broker
-    broker.kill()
-
-
-def produce(broker, topic, values):
-    producer = Producer({"bootstrap.servers": broker.bootstrap, "acks": "all"})
-    for number, value in enumerate(values):
-        producer.produce(topic, value, partition=number % PARTITIONS)
-    assert producer.flush(30) == 0
 
 
 def member(broker, group, **options):

@@ -6,25 +6,14 @@ import signal
 
 import pytest
 
-from groups.members import PARTITIONS, committed, produce
-from groups.test_consumer_protocol import QUICK, member
+from groups.members import PARTITIONS, QUICK, committed, produce
+from groups.test_consumer_protocol import member
 from harness import paths
 from harness.cluster import start_again
 from harness.paths import kafka4_tool
 from harness.process import Process, run, until
 
-QUICKER = {**QUICK, "group.consumer.session.timeout.ms": 3000}
-
-
-@pytest.fixture(scope="module")
-def quick(session_folder):
-    """A broker whose members send heartbeats often."""
-    from harness.broker import Broker
-
-    broker = Broker("dohle", session_folder / "native-consumer-protocol", None, QUICKER)
-    broker.start()
-    yield broker
-    broker.kill()
+QUICKER = {"group.consumer.session.timeout.ms": 3000}
 
 
 def dohle(broker, *arguments, check=True):
