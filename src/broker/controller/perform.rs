@@ -40,7 +40,10 @@ impl Running {
                     self.forget_topics(&topics).await;
                     vec![]
                 }
-                Effect::LeaderAndIsr { broker, partitions } => self.leader_and_isr(broker, partitions).await?,
+                Effect::LeaderAndIsr { broker, partitions } => {
+                    self.leader_and_isr(broker, partitions).await?;
+                    vec![]
+                }
                 Effect::AskUnclean(topics) => self.ask_unclean(topics).await?,
                 Effect::WriteAssignments(topic, changes) => self.write_assignments(topic, changes).await?,
                 Effect::AnswerReassign { token, answers } => {
@@ -118,11 +121,11 @@ impl Running {
         });
     }
 
-    /// The replicas here that cannot be served, when it is for this broker: another one's answer comes later.
-    async fn leader_and_isr(&self, broker: BrokerId, partitions: Vec<PartitionNotice>) -> Result<Vec<Event>, Stop> {
+    /// This broker's answer comes later, as another one's does: what follows from it is newer than what is still to be told.
+    async fn leader_and_isr(&self, broker: BrokerId, partitions: Vec<PartitionNotice>) -> Result<(), Stop> {
         if broker != self.parts.local {
             self.channel(broker, |channel| channel.leader_and_isr(partitions));
-            return Ok(vec![]);
+            return Ok(());
         }
         self.load_settings(&partitions).await?;
         let controller_epoch = self.epoch();
@@ -137,7 +140,13 @@ impl Running {
                 event::LeaderAndIsrRefused { partition, code: error }.emit();
             }
         }
-        Ok(if offline.is_empty() { vec![] } else { vec![Event::ReplicasOffline(broker, offline)] })
+        if let Some(active) = self.active.as_ref().filter(|_| !offline.is_empty())
+            && let Some(epoch) = active.machine.broker_epoch(broker)
+        {
+            // The receiver lives as long as `active`.
+            let _heard = active.reporter.send(Report { broker, epoch, news: News::Offline(offline) });
+        }
+        Ok(())
     }
 
     /// The epoch of this controller; that of nobody when it is none.

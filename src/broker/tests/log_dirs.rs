@@ -150,3 +150,19 @@ fn a_partition_of_before_topics_had_ids_takes_that_of_its_topic_and_is_found_by_
         assert!(disk.exists(file).expect("a working disk"), "the next start knows it");
     });
 }
+
+#[test]
+fn a_partition_that_nobody_could_make_has_no_leader() {
+    run(async {
+        let disk = SimDisk::new(8);
+        let broker = TestBroker::start(Arc::new(disk.clone()), &["/data"], &[]).await;
+        let mut client = broker.connect().await;
+        disk.inject(Fault::forever(Operation::Write, ErrorKind::StorageFull).below(Path::new("/data")));
+        let _made_without_leader = client.try_create_topic("t", 1).await;
+        tokio::time::sleep(Duration::from_secs(1)).await;
+        let metadata = client.ask(9, &MetadataRequest { topics: None, ..Default::default() }).await.expect("an answer");
+        let partition = &metadata.topics[0].partitions[0];
+        let known = (partition.error_code, partition.leader_id, &*partition.offline_replicas);
+        assert_eq!(known, (ErrorCode::LeaderNotAvailable, -1, &[1][..]), "what was told last is what holds");
+    });
+}
