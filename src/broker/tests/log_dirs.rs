@@ -22,6 +22,15 @@ fn fails(disk: &SimDisk, dir: &str, error: ErrorKind) {
     }
 }
 
+/// A broker with one record in a topic `t`, and a client of it.
+async fn with_a_record(disk: &SimDisk) -> (TestBroker, Client) {
+    let broker = TestBroker::start(Arc::new(disk.clone()), &["/data"], &[]).await;
+    let mut client = broker.connect().await;
+    client.create_topic("t", 1).await;
+    assert_eq!(client.produce("t", 0, "a").await, Ok(0));
+    (broker, client)
+}
+
 /// Produces once a second until the answer is not `passing`.
 async fn settled(client: &mut Client, topic: &str, partition: i32) -> Result<i64, ErrorCode> {
     let mut last = Ok(-1);
@@ -90,10 +99,7 @@ fn without_any_log_dir_the_broker_cannot_go_on_and_says_so() {
 fn a_partition_whose_flush_failed_says_so_until_it_is_open_again() {
     run(async {
         let disk = SimDisk::new(7);
-        let broker = TestBroker::start(Arc::new(disk.clone()), &["/data"], &[]).await;
-        let mut client = broker.connect().await;
-        client.create_topic("t", 1).await;
-        assert_eq!(client.produce("t", 0, "a").await, Ok(0));
+        let (broker, mut client) = with_a_record(&disk).await;
         disk.inject(Fault::once(Operation::Sync, ErrorKind::Other).below(Path::new("/data/t-0")));
         let mut refusals = Vec::new();
         let resumed = loop {
@@ -130,10 +136,7 @@ fn a_full_disk_refuses_records_and_takes_them_again_when_there_is_room() {
 fn a_partition_of_before_topics_had_ids_takes_that_of_its_topic_and_is_found_by_it() {
     run(async {
         let disk = SimDisk::new(7);
-        let broker = TestBroker::start(Arc::new(disk.clone()), &["/data"], &[]).await;
-        let mut client = broker.connect().await;
-        client.create_topic("t", 1).await;
-        assert_eq!(client.produce("t", 0, "a").await, Ok(0));
+        let (broker, mut client) = with_a_record(&disk).await;
         assert!(broker.broker.stop().await);
         let file = Path::new("/data/t-0/partition.metadata");
         disk.remove_file(file).expect("it is there");
