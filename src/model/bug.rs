@@ -71,8 +71,7 @@ bugs! {
     B24Early,
     /// What lies beyond the high watermark that a new leader knows is out of range, although an earlier one has served it (KIP-207).
     B25,
-    /// Compaction counts what is not committed, or not flushed: a record goes whose successor a change of leaders or a crash takes back. Not
-    /// seen by the simulator in twenty seeds, of which few compact anything.
+    /// Compaction counts what is not committed, or not flushed: a record goes whose successor a change of leaders or a crash takes back.
     B26,
     /// Topics that the tree does not have are deleted.
     B28,

@@ -6,6 +6,7 @@ use std::sync::atomic::Ordering;
 use std::time::Duration;
 
 use super::super::Reach;
+use super::super::oracle::Place;
 use super::super::run::BAD_CONNECTION;
 use super::World;
 use super::fabric::Party;
@@ -25,6 +26,9 @@ const COMMIT_MS: u64 = 40;
 
 /// How late answers and news of the coordinator come to a controller that does not hear that it is replaced.
 const LATE: Duration = Duration::from_secs(3);
+
+/// Longest time in ms that a leader without followers is written to, beyond the time that its cleaner needs.
+const STRANDED_MS: u64 = 1_200;
 
 /// How long it is waited for an ISR that shrinks or grows.
 const COMES_TRUE_WAIT: Duration = Duration::from_secs(10);
@@ -73,6 +77,9 @@ pub enum Fault {
     SlowDisk,
     /// A broker that is about to join the ISR dies and comes back at once with an empty disk, and what its leader asked for it is late.
     Replaced,
+    /// The leader of the compacted topic is cut off from its followers, is written to and cleans, and then leads no more. Only where there is
+    /// such a topic.
+    Stranded,
     /// The coordinator of a group dies while a commit is on its way to it. Only where there are groups.
     Coordinator,
 }
@@ -81,7 +88,13 @@ impl Fault {
     /// Whether it belongs to runs of this reach.
     pub const fn is_within(self, reach: Reach) -> bool {
         match self {
-            Self::Succession | Self::Blackout | Self::Flap | Self::Zombie | Self::Replaced | Self::Coordinator => {
+            Self::Succession
+            | Self::Blackout
+            | Self::Flap
+            | Self::Zombie
+            | Self::Replaced
+            | Self::Stranded
+            | Self::Coordinator => {
                 matches!(reach, Reach::Wide)
             }
             Self::Kill
@@ -196,6 +209,7 @@ impl World {
             Fault::Succession => self.succession().await,
             Fault::Coordinator => self.kill_coordinator().await,
             Fault::Replaced => self.replaced(victim).await,
+            Fault::Stranded => self.stranded().await,
             Fault::Blackout => self.blackout().await,
             Fault::Flap => self.flap(victim).await,
             Fault::Zombie => self.zombie().await,
@@ -244,7 +258,7 @@ impl World {
     }
 
     fn disk_fault(&mut self, fault: Fault, victim: usize) {
-        let places = self.plan.topics.iter().flat_map(super::Topic::places).collect::<Vec<_>>();
+        let places = self.all_places();
         let (pick, skip, room) = (self.dice.below_usize(places.len()), self.dice.below(3), self.dice.below(3_000));
         let slow = 10 + self.dice.below(400);
         let (Some(node), Some(place)) = (self.nodes.get_mut(victim), places.get(pick)) else { return };
@@ -311,19 +325,16 @@ impl World {
     }
 
     async fn succession(&mut self) {
-        let places = self.places();
+        let places = self.all_places();
         let pick = self.dice.below_usize(places.len());
         let Some(place) = places.get(pick) else { return };
-        let Ok(name) = TopicName::new(&place.topic) else { return };
-        let path = topic::state_path(&name, PartitionIndex(place.partition));
-        let leader = |world: &Self| world.witness.borrow().state(&path).map(|state| state.leader);
         let victim = |world: &Self, id: BrokerId| world.nodes.iter().position(|node| node.id == id.0 && node.is_up());
-        let Some(first) = leader(self) else { return };
+        let Some(first) = self.leader_of(place) else { return };
         let Some(at) = victim(self, first) else { return };
         self.kill(at, Death::Process).await;
         let over = self.around.clock.moment().after(ELECTION_WAIT);
         while self.around.clock.moment() < over {
-            if let Some(next) = leader(self).filter(|next| *next != first && *next != BrokerId::NONE) {
+            if let Some(next) = self.leader_of(place).filter(|next| *next != first && *next != BrokerId::NONE) {
                 let (moment, away) = (self.dice.below(30), self.dice.below(300));
                 tokio::time::sleep(Duration::from_millis(moment)).await;
                 let Some(at) = victim(self, next) else { return };
@@ -359,6 +370,32 @@ impl World {
             coordinator.reconnect();
             tokio::time::sleep(Duration::from_millis(back)).await;
         }
+    }
+
+    async fn stranded(&mut self) {
+        let Some(place) = self.plan.table.iter().flat_map(super::Topic::places).next() else { return };
+        let Some(id) = self.leader_of(&place) else { return };
+        let Some(victim) = self.nodes.iter().position(|node| node.id == id.0 && node.is_up()) else { return };
+        let leader = Party::Broker(id.0);
+        let others = self.nodes.iter().map(|node| Party::Broker(node.id)).filter(|other| *other != leader);
+        let pairs = others.flat_map(|other| [(leader, other), (other, leader)]).collect::<Vec<_>>();
+        pairs.iter().for_each(|(from, to)| self.around.fabric.block(*from, *to));
+        let moment = 300 + self.dice.below(STRANDED_MS);
+        tokio::time::sleep(Duration::from_millis(moment)).await;
+        if self.dice.percent(50) {
+            self.kill(victim, Death::Process).await;
+        } else if let Some(coordinator) = self.nodes.get(victim).and_then(|node| node.coordinator()) {
+            coordinator.expire();
+            self.later(Heal::Reconnect(victim));
+        }
+        self.later(Heal::Unblock(pairs));
+    }
+
+    /// The leader of a partition as it is written, perhaps none.
+    fn leader_of(&self, place: &Place) -> Option<BrokerId> {
+        let name = TopicName::new(&place.topic).ok()?;
+        let path = topic::state_path(&name, PartitionIndex(place.partition));
+        self.witness.borrow().state(&path).map(|state| state.leader)
     }
 
     async fn zombie(&mut self) {

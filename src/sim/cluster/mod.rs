@@ -15,6 +15,7 @@ pub mod judge;
 pub mod native;
 pub mod node;
 pub mod plan;
+pub mod table;
 pub mod way;
 pub mod witness;
 
@@ -83,6 +84,8 @@ struct World {
     over: Rc<Cell<bool>>,
     statistics: Statistics,
     groups: Option<Groups>,
+    /// What the compacted topic owes.
+    acknowledged: Rc<RefCell<table::Acknowledged>>,
 }
 
 /// Groups are drawn apart from everything else, so that a run without them is what it was.
@@ -91,7 +94,10 @@ const GROUPS_SALT: u64 = 0x6772_6f75_7073;
 /// And so is whether Dohle's own client is there, and what it does.
 const NATIVE_SALT: u64 = 0x6e61_7469_7665;
 
-/// In how many of 100 wide runs it is.
+/// And so is whether there is a compacted topic.
+const TABLE_SALT: u64 = 0x0074_6162_6c65;
+
+/// In how many of 100 wide runs Dohle's own client is.
 const NATIVE_PERCENT: u64 = 50;
 
 impl World {
@@ -99,6 +105,7 @@ impl World {
         let mut dice = Dice::new(seed);
         let mut plan = Plan::draw(&mut dice, reach);
         if reach == Reach::Wide {
+            plan.add_table(&mut Dice::new(seed ^ TABLE_SALT));
             plan.add_groups(groups::Plan::draw(&mut Dice::new(seed ^ GROUPS_SALT)));
             let mut native = Dice::new(seed ^ NATIVE_SALT);
             plan.native = native.percent(NATIVE_PERCENT).then(|| native.below(u64::MAX));
@@ -139,6 +146,7 @@ impl World {
             over: Rc::default(),
             statistics,
             groups: None,
+            acknowledged: Rc::default(),
         }
     }
 
@@ -156,6 +164,18 @@ impl World {
             let mut oracle = self.life.oracle.borrow_mut();
             oracle.replicated();
             topic.places().for_each(|place| oracle.created(place, promise));
+        }
+        if let Some(table) = &self.plan.table {
+            let flushed = if table.flushed { "flushed" } else { "page-cache" };
+            let segment = table.segment_bytes.to_string();
+            let configs = [
+                ("cleanup.policy", "compact"),
+                ("min.cleanable.dirty.ratio", "0.01"),
+                ("durability", flushed),
+                ("min.insync.replicas", &min_insync),
+                ("segment.bytes", &segment),
+            ];
+            way::create(&self.life, table.name, table.partitions, table.replication_factor, &configs).await;
         }
         if let Some(groups) = &self.plan.groups {
             // The first who asks for a group would make it; without ZooKeeper with one replica.
@@ -177,6 +197,11 @@ impl World {
 
     fn places(&self) -> Vec<Place> {
         self.plan.topics.iter().flat_map(Topic::places).collect()
+    }
+
+    /// With that of the compacted topic.
+    fn all_places(&self) -> Vec<Place> {
+        self.plan.topics.iter().chain(&self.plan.table).flat_map(Topic::places).collect()
     }
 
     fn start_clients(&mut self) -> Vec<JoinHandle<()>> {
@@ -205,11 +230,16 @@ impl World {
             clients.push(tokio::task::spawn_local(Rc::clone(&native).produce()));
             tokio::task::spawn_local(native.consume());
         }
+        for place in self.plan.table.iter().flat_map(Topic::places) {
+            let acknowledged = Rc::clone(&self.acknowledged);
+            clients.push(tokio::task::spawn_local(table::write(Rc::clone(&self.life), place, acknowledged)));
+        }
         if self.plan.topics_pass {
             clients.push(tokio::task::spawn_local(admin::topics(Rc::clone(&self.life), Rc::clone(&self.over))));
         }
         if self.plan.leaders_move {
-            let moves = admin::moves(Rc::clone(&self.life), Rc::clone(&self.over), self.places(), self.plan.brokers);
+            let moves =
+                admin::moves(Rc::clone(&self.life), Rc::clone(&self.over), self.all_places(), self.plan.brokers);
             clients.push(tokio::task::spawn_local(moves));
         }
         clients
@@ -259,7 +289,7 @@ impl World {
                 let state = path.ok().and_then(|path| witness.state(&path));
                 state.is_some_and(|state| 0 <= state.leader.0 && replicas <= state.isr.len())
             };
-            self.places()
+            self.all_places()
                 .iter()
                 .find(|place| !is_whole(place))
                 .map(|place| format!("{place} is not written to be in sync"))
@@ -293,6 +323,10 @@ impl World {
         for place in places {
             assigned.push((self.replicas_of(&place).await, place));
         }
+        let mut tables = Vec::new();
+        for place in self.plan.table.iter().flat_map(Topic::places) {
+            tables.push((self.replicas_of(&place).await, place));
+        }
         if self.dice.percent(30) {
             self.lose_topics().await;
         }
@@ -301,12 +335,20 @@ impl World {
             node.stop(&around).await;
             node.disk.restart();
         }
+        let mut wrong = Vec::new();
         for (replicas, place) in assigned {
-            let there = self.nodes.iter().filter(|node| replicas.contains(&node.id));
-            let copies = there.map(|node| (node.id, judge::copy(&node.disk, &place))).collect::<Vec<_>>();
-            let wrong = judge::differences(&place, &copies);
-            wrong.into_iter().for_each(|wrong| self.life.violation(Violation::Other(wrong)));
+            wrong.extend(judge::differences(&place, &self.copies(&replicas, &place)));
         }
+        for (replicas, place) in tables {
+            wrong.extend(judge::lost(&place, &self.copies(&replicas, &place), &self.acknowledged.borrow()));
+        }
+        wrong.into_iter().for_each(|wrong| self.life.violation(Violation::Other(wrong)));
+    }
+
+    /// What these brokers have of a partition.
+    fn copies(&self, replicas: &[i32], place: &Place) -> Vec<judge::Copy> {
+        let there = self.nodes.iter().filter(|node| replicas.contains(&node.id));
+        there.map(|node| (node.id, judge::copy(&node.disk, place))).collect()
     }
 
     /// The brokers to which a partition is assigned.

@@ -9,6 +9,9 @@ use crate::storage::disk::sim::Dice;
 /// One in so many kinds of faults is left out of a run.
 const LEFT_OUT_PERCENT: u64 = 40;
 
+/// In how many of 100 wide runs there is a compacted topic.
+const TABLE_PERCENT: u64 = 40;
+
 /// Replicas of every partition.
 pub const REPLICATION_FACTOR: i16 = 3;
 
@@ -62,6 +65,8 @@ pub struct Plan {
     pub producer_pause_ms: u64,
     /// Requests that an idempotent producer has under way.
     pub in_flight_max: usize,
+    /// A compacted topic, if there is one.
+    pub table: Option<Topic>,
     /// Groups that read the topics, if there are any.
     pub groups: Option<groups::Plan>,
     /// The seed of Dohle's own client, if it is there.
@@ -102,9 +107,26 @@ impl Plan {
             down_ms: if dice.percent(30) { 2_000 } else { 12_000 },
             producer_pause_ms: 100 + dice.below(500),
             in_flight_max: if dice.percent(50) { 1 } else { 3 },
+            table: None,
             groups: None,
             native: None,
         }
+    }
+
+    /// Adds a compacted topic in some runs, and what goes wrong only where there is one.
+    pub fn add_table(&mut self, dice: &mut Dice) {
+        if !dice.percent(TABLE_PERCENT) {
+            return;
+        }
+        self.table = Some(Topic {
+            name: "table",
+            partitions: 1,
+            replication_factor: REPLICATION_FACTOR,
+            flushed: self.is_all_flushed(),
+            segment_bytes: 400 + dice.below(800),
+        });
+        self.settings.push_str("log.cleaner.backoff.ms=300\n");
+        self.faults.push(Fault::Stranded);
     }
 
     /// Adds groups, and what goes wrong only where there are any.
