@@ -136,7 +136,7 @@ fn a_full_disk_refuses_records_and_takes_them_again_when_there_is_room() {
 fn a_partition_of_before_topics_had_ids_takes_that_of_its_topic_and_is_found_by_it() {
     run(async {
         let disk = SimDisk::new(7);
-        let (broker, mut client) = with_a_record(&disk).await;
+        let (broker, _client) = with_a_record(&disk).await;
         assert!(broker.broker.stop().await);
         let file = Path::new("/data/t-0/partition.metadata");
         disk.remove_file(file).expect("it is there");
