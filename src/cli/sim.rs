@@ -8,6 +8,8 @@ use clap::Args;
 use super::failure::Failure;
 use super::output::{Output, notice};
 use crate::model::Clock as _;
+#[cfg(feature = "bugs")]
+use crate::sim::oracle::Violation;
 use crate::sim::run::{Outcome, Statistics};
 use crate::sim::trace::{Fingerprint, Trace};
 use crate::sim::{Reach, cluster, run};
@@ -110,9 +112,7 @@ fn find_bugs(name: &str, seeds: &Range<u64>, output: &mut Output) -> Result<(), 
     }
     let mut missed = false;
     for bug in wanted {
-        Bug::put_back(Some(bug));
-        let mut outcomes = seeds.clone().map(|seed| cluster::run(seed, Reach::Wide, &Trace::default()));
-        match outcomes.find_map(|outcome| Some((outcome.seed, outcome.violations.into_iter().next()?))) {
+        match seeds.clone().find_map(|seed| Some((seed, shown_by(bug, seed)?))) {
             Some((seed, violation)) => output.line(format_args!("{bug} is found by seed {seed}: {violation}"))?,
             None => {
                 missed = true;
@@ -121,8 +121,23 @@ fn find_bugs(name: &str, seeds: &Range<u64>, output: &mut Output) -> Result<(), 
         }
         output.flush()?;
     }
-    Bug::put_back(None);
     if missed { Err(Failure::Damaged) } else { Ok(()) }
+}
+
+/// What this seed shows of a bug that is put back: nothing, where it shows as much without.
+#[cfg(feature = "bugs")]
+fn shown_by(bug: crate::model::Bug, seed: u64) -> Option<Violation> {
+    use crate::model::Bug;
+    let first_violation = || cluster::run(seed, Reach::Wide, &Trace::default()).violations.into_iter().next();
+    Bug::put_back(Some(bug));
+    let found = first_violation();
+    Bug::put_back(None);
+    let found = found?;
+    let without = first_violation();
+    if let Some(violation) = &without {
+        notice(format_args!("seed {seed} shows without {bug}, too: {violation}"));
+    }
+    without.is_none().then_some(found)
 }
 
 /// Tells what is wrong with a seed; whether nothing is.
