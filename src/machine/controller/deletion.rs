@@ -60,3 +60,12 @@ impl Controller {
         }
     }
 }
+
+impl Deletion {
+    /// The brokers changed. Nobody answers any more for one that went, or was started again: all are told anew when all are there.
+    pub(super) fn heard_of_brokers(&mut self, stays: impl Fn(&BrokerId) -> bool) {
+        if matches!(self, Self::Stopping(waiting) if !waiting.iter().all(stays)) {
+            *self = Self::Queued;
+        }
+    }
+}

@@ -16,6 +16,7 @@ impl Controller {
         let stays = |id: &BrokerId| self.brokers.contains_key(id) && !started.contains(id);
         self.leaving.retain(stays);
         self.silent.retain(stays);
+        self.deletions.values_mut().for_each(|deletion| deletion.heard_of_brokers(stays));
         let known = before.keys().copied().filter(stays).collect::<BTreeSet<_>>();
         self.forget_offline(&started);
         let bounced = started.iter().copied().filter(|id| before.contains_key(id)).collect::<BTreeSet<_>>();

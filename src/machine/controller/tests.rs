@@ -147,6 +147,23 @@ fn a_deletion_waits_for_a_broker_that_is_away() {
 }
 
 #[test]
+fn a_deletion_goes_on_when_a_broker_starts_again_that_has_not_answered() {
+    let told = |effects: Vec<Effect>| effects.iter().filter(|e| matches!(e, Effect::DeleteReplicas { .. })).count();
+    let deleted = |broker| Event::ReplicasDeleted { broker: BrokerId(broker), topic: name("t"), done: true };
+    let bounced = |epoch| BTreeMap::from([(BrokerId(1), BrokerEpoch(1)), (BrokerId(2), BrokerEpoch(epoch))]);
+    let mut c = Transcript::new(&[1, 2]);
+    c.created("t", record(7, &[&[1, 2]]));
+    c.after(Event::Deletions(BTreeSet::from([name("t")])));
+    assert_eq!(c.after(deleted(1)), []);
+    assert_eq!(told(c.after(Event::Brokers(bounced(40)))), 2, "seen only when it was there again");
+    assert_eq!(told(c.after(live(&[1]))), 0, "it is waited for");
+    assert_eq!(c.after(deleted(1)), [], "the answer of one that was told before");
+    assert_eq!(told(c.after(Event::Brokers(bounced(50)))), 2);
+    assert_eq!(c.after(deleted(1)), []);
+    assert_eq!(c.after(deleted(2)), [Effect::RemoveTopic(name("t"))]);
+}
+
+#[test]
 fn a_wish_to_delete_what_is_not_there_is_dropped() {
     let mut c = Transcript::new(&[1]);
     assert_eq!(c.after(Event::Deletions(BTreeSet::from([name("t")]))), [Effect::DropDeletion(name("t"))]);
