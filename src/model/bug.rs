@@ -42,9 +42,8 @@ bugs! {
     B7,
     /// A follower joins the ISR for what it had before it was started again, with an empty disk (KIP-903).
     B9,
-    /// What a controller told an earlier incarnation of a broker takes effect on this one (KIP-380). Not seen by the simulator: connections
-    /// end with the process, the controller's channel to the earlier incarnation ends with its registration, and what still comes has a
-    /// leader epoch that is compared by itself.
+    /// What a controller told an earlier incarnation of a broker takes effect on this one (KIP-380). Seen where a deleted topic's name is
+    /// given anew: all else that comes late has a leader epoch that is compared by itself.
     B10,
     /// A controller writes without looking whether it still is one, nor whether the state is the one that it knows: either look alone
     /// hides that the other is missing.

@@ -28,7 +28,7 @@ const PROMISE: Promise = Promise { flushed: true, keeps: Keeps::All };
 
 /// What is known of a topic that comes and goes.
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]
-enum Fate {
+pub(super) enum Fate {
     /// Acknowledged as created, after it was gone.
     There,
     /// Acknowledged as deleted, or never there.
@@ -62,7 +62,7 @@ pub async fn topics(life: Rc<Life>, over: Rc<Cell<bool>>) {
     }
 }
 
-async fn delete(life: &Life, name: &str, place: &Place) -> Fate {
+pub(super) async fn delete(life: &Life, name: &str, place: &Place) -> Fate {
     // From now on it owes nothing.
     life.oracle.borrow_mut().forget(place);
     let mut client = life.connect("passing", None).await;
@@ -77,7 +77,7 @@ async fn delete(life: &Life, name: &str, place: &Place) -> Fate {
     }
 }
 
-async fn create(life: &Life, name: &str, place: &Place) -> Fate {
+pub(super) async fn create(life: &Life, name: &str, place: &Place) -> Fate {
     let configs = [("durability", "flushed"), ("min.insync.replicas", "2"), ("segment.bytes", "20000")];
     let mut client = life.connect("passing", None).await;
     match way::create_once(&mut client, name, 1, 3, &configs).await {

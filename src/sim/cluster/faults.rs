@@ -13,7 +13,8 @@ use super::fabric::Party;
 use super::node::Death;
 use crate::coordination::Coordinator as _;
 use crate::coordination::faulty::FaultRates;
-use crate::coordination::znode::{controller, topic};
+use crate::coordination::znode::controller;
+use crate::coordination::znode::topic::{self, PartitionState};
 use crate::model::{BrokerId, Moment, PartitionIndex, TopicName};
 use crate::storage::disk::Disk as _;
 use crate::storage::disk::sim::{self, Operation};
@@ -80,6 +81,8 @@ pub enum Fault {
     /// The leader of the compacted topic is cut off from its followers, is written to and cleans, and then leads no more. Only where there is
     /// such a topic.
     Stranded,
+    /// A topic's name is given anew while a broker has yet to hear that the first one is deleted. Only in some runs.
+    Namesake,
     /// The coordinator of a group dies while a commit is on its way to it. Only where there are groups.
     Coordinator,
 }
@@ -94,6 +97,7 @@ impl Fault {
             | Self::Zombie
             | Self::Replaced
             | Self::Stranded
+            | Self::Namesake
             | Self::Coordinator => {
                 matches!(reach, Reach::Wide)
             }
@@ -114,7 +118,7 @@ impl Fault {
         }
     }
 
-    /// All kinds.
+    /// All kinds that need nothing of their own.
     pub const ALL: [Self; 19] = [
         Self::Kill,
         Self::Succession,
@@ -210,6 +214,7 @@ impl World {
             Fault::Coordinator => self.kill_coordinator().await,
             Fault::Replaced => self.replaced(victim).await,
             Fault::Stranded => self.stranded().await,
+            Fault::Namesake => self.namesake().await,
             Fault::Blackout => self.blackout().await,
             Fault::Flap => self.flap(victim).await,
             Fault::Zombie => self.zombie().await,
@@ -393,9 +398,14 @@ impl World {
 
     /// The leader of a partition as it is written, perhaps none.
     fn leader_of(&self, place: &Place) -> Option<BrokerId> {
+        self.state_of(place).map(|state| state.leader)
+    }
+
+    /// What is written of a partition.
+    pub(super) fn state_of(&self, place: &Place) -> Option<PartitionState> {
         let name = TopicName::new(&place.topic).ok()?;
         let path = topic::state_path(&name, PartitionIndex(place.partition));
-        self.witness.borrow().state(&path).map(|state| state.leader)
+        self.witness.borrow().state(&path).cloned()
     }
 
     async fn zombie(&mut self) {
@@ -408,7 +418,7 @@ impl World {
         self.later(Heal::Reconnect(victim));
     }
 
-    async fn controller(&self) -> Option<BrokerId> {
+    pub(super) async fn controller(&self) -> Option<BrokerId> {
         let (data, _) = self.around.ensemble.get(controller::CONTROLLER).await.ok()??;
         Some(controller::Controller::decode(&data).ok()?.broker)
     }
@@ -515,7 +525,7 @@ impl World {
     }
 
     /// Ends all that goes wrong: whether everybody is in sync in time.
-    async fn is_well(&mut self, patience: Duration) -> bool {
+    pub(super) async fn is_well(&mut self, patience: Duration) -> bool {
         self.end_all().await;
         self.around.fabric.heal();
         self.revive().await;

@@ -12,6 +12,9 @@ const LEFT_OUT_PERCENT: u64 = 40;
 /// In how many of 100 wide runs there is a compacted topic.
 const TABLE_PERCENT: u64 = 40;
 
+/// In how many of 100 wide runs a topic's name is given anew while a broker has yet to hear that the first one is deleted.
+const NAMESAKE_PERCENT: u64 = 25;
+
 /// Replicas of every partition.
 pub const REPLICATION_FACTOR: i16 = 3;
 
@@ -127,6 +130,13 @@ impl Plan {
         });
         self.settings.push_str("log.cleaner.backoff.ms=300\n");
         self.faults.push(Fault::Stranded);
+    }
+
+    /// Adds, in some runs, a name that is given anew.
+    pub fn add_namesake(&mut self, dice: &mut Dice) {
+        if dice.percent(NAMESAKE_PERCENT) {
+            self.faults.push(Fault::Namesake);
+        }
     }
 
     /// Adds groups, and what goes wrong only where there are any.
