@@ -102,7 +102,7 @@ const TABLE_SALT: u64 = 0x0074_6162_6c65;
 /// And so is whether a name is given anew.
 const NAMESAKE_SALT: u64 = 0x6e61_6d65_736b;
 
-/// In how many of 100 wide runs Dohle's own client is.
+/// In how many of 100 runs Dohle's own client is.
 const NATIVE_PERCENT: u64 = 50;
 
 impl World {
@@ -113,9 +113,9 @@ impl World {
             plan.add_table(&mut Dice::new(seed ^ TABLE_SALT));
             plan.add_namesake(&mut Dice::new(seed ^ NAMESAKE_SALT));
             plan.add_groups(groups::Plan::draw(&mut Dice::new(seed ^ GROUPS_SALT)));
-            let mut native = Dice::new(seed ^ NATIVE_SALT);
-            plan.native = native.percent(NATIVE_PERCENT).then(|| native.below(u64::MAX));
         }
+        let mut native = Dice::new(seed ^ NATIVE_SALT);
+        plan.native = native.percent(NATIVE_PERCENT).then(|| native.below(u64::MAX));
         trace.note(format_args!("{plan:?}"));
         let clock: Arc<dyn Clock> = Arc::new(SimClock::start(BEGINNING));
         let fabric = Fabric::new(dice.below(u64::MAX), trace.clone());
