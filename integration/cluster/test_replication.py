@@ -47,6 +47,23 @@ def test_a_killed_broker_is_replaced_and_comes_back(cluster, victim):
     until(20, lambda: len(set(three.copies("t"))) == 1, "the one that came back has the same bytes")
 
 
+def test_a_deletion_goes_on_when_a_broker_dies_before_it_answers(cluster):
+    three = cluster()
+    three.create("t")
+    controller = three.ask(admin.controller)
+    dead, *others = three.brokers[controller + 1:] + three.brokers[:controller + 1]
+    zookeeper = three.zookeeper.client()
+    dead.pause()
+    zookeeper.create("/admin/delete_topics/t", b"")
+    until(20, lambda: not any((broker.data / "t-0").exists() for broker in others), "the others have deleted their replicas")
+    dead.kill()
+    start_again(dead)
+    until(30, lambda: not zookeeper.exists("/brokers/topics/t"), "the topic is gone")
+    zookeeper.stop()
+    three.create("t")
+    assert three.produce("t", b"x") == 0, "it is another topic"
+
+
 def test_a_clean_stop_hands_over_and_is_quick(cluster):
     three = cluster()
     three.create("t", **{"min.insync.replicas": "2"})
