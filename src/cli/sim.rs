@@ -7,6 +7,8 @@ use clap::Args;
 
 use super::failure::Failure;
 use super::output::{Output, notice};
+#[cfg(feature = "bugs")]
+use crate::model::Bug;
 use crate::model::Clock as _;
 #[cfg(feature = "bugs")]
 use crate::sim::oracle::Violation;
@@ -103,7 +105,6 @@ pub(super) fn run(arguments: &Arguments, output: &mut Output) -> Result<(), Fail
 /// Puts bugs back one at a time, and says which seed finds each.
 #[cfg(feature = "bugs")]
 fn find_bugs(name: &str, seeds: &Range<u64>, output: &mut Output) -> Result<(), Failure> {
-    use crate::model::Bug;
     let wanted = Bug::ALL.iter().filter(|bug| name.eq_ignore_ascii_case("all") || bug.to_string() == name);
     let wanted = wanted.copied().collect::<Vec<_>>();
     if wanted.is_empty() {
@@ -126,8 +127,7 @@ fn find_bugs(name: &str, seeds: &Range<u64>, output: &mut Output) -> Result<(), 
 
 /// What this seed shows of a bug that is put back: nothing, where it shows as much without.
 #[cfg(feature = "bugs")]
-fn shown_by(bug: crate::model::Bug, seed: u64) -> Option<Violation> {
-    use crate::model::Bug;
+fn shown_by(bug: Bug, seed: u64) -> Option<Violation> {
     let first_violation = || cluster::run(seed, Reach::Wide, &Trace::default()).violations.into_iter().next();
     Bug::put_back(Some(bug));
     let found = first_violation();

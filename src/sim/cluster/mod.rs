@@ -287,13 +287,9 @@ impl World {
     /// Waits until every partition has a leader and all of its replicas in sync; what of that did not come in time.
     async fn not_in_sync(&self, patience: Duration) -> Option<String> {
         let missing = || {
-            let witness = self.witness.borrow();
             let replicas = usize::try_from(plan::REPLICATION_FACTOR).unwrap_or(usize::MAX);
             let is_whole = |place: &Place| {
-                let path =
-                    TopicName::new(&place.topic).map(|name| topic::state_path(&name, PartitionIndex(place.partition)));
-                let state = path.ok().and_then(|path| witness.state(&path));
-                state.is_some_and(|state| 0 <= state.leader.0 && replicas <= state.isr.len())
+                self.state_of(place).is_some_and(|state| 0 <= state.leader.0 && replicas <= state.isr.len())
             };
             self.all_places()
                 .iter()
