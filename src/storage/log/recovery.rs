@@ -4,7 +4,8 @@
 //! batch there is damage, the log is [`OpenError::Corrupt`] and nothing is touched. Above it a crash may have lost or torn
 //! any write, out of order too, so that what lies behind the first bad byte may be whole and still not belong there: the
 //! log ends before the first bad byte, as in Kafka. Bad is a batch whose header, length or CRC is wrong, whose offset does
-//! not go on where the last one ended (compaction may leave gaps), or whose leader epoch is older than the one before.
+//! not go on where the last one ended (compaction may leave gaps, but never at the end: it keeps the batch with which what it
+//! cleaned ended), or whose leader epoch is older than the one before.
 //!
 //! Only what lies above the recovery point is checked; of the segment that it falls into, the headers below it are walked.
 //! Indexes, producer snapshots and the epoch cache are built again where they are missing or wrong.
@@ -134,15 +135,30 @@ impl Loader<'_> {
     }
 
     /// After a crash: walks all segments from the one that the recovery point falls into, and cuts the log before the first
-    /// bad byte above it. Afterwards `files` are those that are left.
+    /// bad byte above it, and where nothing follows but empty segments that begin later. Afterwards `files` are those that are left.
     fn walk_unflushed(&mut self, files: &mut Vec<SegmentFile>) -> Result<Walked, OpenError> {
+        let (walked, lost) = self.walk_checked(files)?;
+        let Some(lost) = lost else { return Ok(walked) };
+        let later = files.split_off(lost);
+        self.set_aside(&later)?;
+        let bytes = self.report.cut.take().map_or(0, |cut| cut.bytes);
+        let (walked, _) = self.walk_checked(files)?;
+        let first = later.first().map_or(walked.end_offset, |file| file.base_offset);
+        let reason = format!("what was between it and {first} is lost");
+        self.report.cut = Some(Cut { log_end_offset: walked.end_offset, bytes, reason });
+        Ok(walked)
+    }
+
+    /// As it says above, but for what is empty: the second number is how many files come before a gap that no batch comes behind, though
+    /// one must have been there.
+    fn walk_checked(&mut self, files: &mut Vec<SegmentFile>) -> Result<(Walked, Option<usize>), OpenError> {
         let recovery_point = self.options.recovery_point;
         let first = files.partition_point(|file| file.base_offset <= recovery_point).saturating_sub(1);
         self.load_producers(
             files.get(..first).unwrap_or_default(),
             files.get(first).map_or(Offset(0), |file| file.base_offset),
         )?;
-        let mut at = first;
+        let (mut at, mut lost) = (first, None);
         loop {
             let Some(&file) = files.get(at) else { unreachable!("a walk ends with the last segment") };
             let walked = self.walk_whole(file)?;
@@ -150,11 +166,18 @@ impl Loader<'_> {
                 file.len = walked.size;
                 file.has_transactions = !self.rebuild.aborted.is_empty();
             }
+            if 0 < walked.size {
+                lost = None;
+            }
             let next = files.get(at + 1).copied();
             let goes_on = next.is_some_and(|next| {
                 walked.end_offset == next.base_offset || self.gaps() && walked.end_offset < next.base_offset
             });
             if goes_on && self.report.cut.is_none() {
+                if next.is_some_and(|next| recovery_point <= walked.end_offset && walked.end_offset < next.base_offset)
+                {
+                    lost.get_or_insert(at + 1);
+                }
                 self.close_walked(file, walked)?;
                 at += 1;
                 continue;
@@ -163,7 +186,7 @@ impl Loader<'_> {
                 self.cut_behind(&walked, next, files.get(at + 1..).unwrap_or_default())?;
                 files.truncate(at + 1);
             }
-            return Ok(walked);
+            return Ok((walked, lost));
         }
     }
 

@@ -4,6 +4,7 @@ use std::collections::BTreeMap;
 
 use super::*;
 use crate::model::Moment;
+use crate::storage::disk::Access;
 use crate::storage::disk::sim::{Death, SimDisk};
 use crate::storage::log::cleaner::{CleanError, Cleaned, CleanerMeans, Cleaning, Step};
 use crate::wire::record::{DecompressionLimit, EndTransactionMarker, TransactionOutcome};
@@ -169,6 +170,56 @@ fn nothing_is_due_above_what_is_stable_durable_and_old_enough() {
         LogConfig { cleanable_ratio_min: 0.99, compaction_lag_max: Some(Duration::from_millis(100)), ..compacted() };
     let overdue = view.cleanable(Offset(7), &hurried, Timestamp(2_000)).unwrap();
     assert!(overdue.overdue && overdue.is_due(&hurried));
+}
+
+/// Cleaned in two segments, of which the first is left empty; flushed up to 4. Behind it are 4, which is a segment, 5 and 6, which are
+/// another one, and 7.
+fn unflushed(disk: &SimDisk) -> Log {
+    let mut log = open_compacted(disk, Offset(0));
+    for key in ["a", "b", "a", "b"] {
+        put(&mut log, &[(key, Some("1"))], How::default());
+    }
+    settle(&mut log);
+    clean(&mut log, 0);
+    for pairs in [&[("c", Some("1"))][..], &[("d", Some("1")), ("e", Some("1"))]] {
+        put(&mut log, pairs, How::default());
+        log.roll(Timestamp(1_000_000)).unwrap();
+    }
+    put(&mut log, &[("f", Some("1"))], How::default());
+    log
+}
+
+#[test]
+fn a_log_does_not_end_behind_batches_that_a_crash_took() {
+    let reopened = |recovery_point, lost: &[&str]| {
+        let disk = disk();
+        drop(unflushed(&disk));
+        for name in lost {
+            disk.open(&file(name), Access::Write).unwrap().set_len(0).unwrap();
+        }
+        let options = OpenOptions { recovery_point: Offset(recovery_point), ..options(compacted()) };
+        open_with(&disk, options).unwrap()
+    };
+    let (four, five, seven) = ("00000000000000000004.log", "00000000000000000005.log", "00000000000000000007.log");
+    let all = "2:a=1 3:b=1 4:c=1";
+    for recovery_point in [0, 4, 5] {
+        let (mut log, report) = reopened(recovery_point, &[five, seven]);
+        assert_eq!((shown(&log).as_str(), log.log_end_offset()), (all, Offset(5)));
+        let cut = report.cut.unwrap();
+        assert_eq!((cut.log_end_offset, cut.reason.as_str()), (Offset(5), "what was between it and 7 is lost"));
+        assert_eq!(put(&mut log, &[("g", None)], How::default()), Offset(5));
+    }
+    let (log, report) = reopened(0, &[four, five, seven]);
+    assert_eq!((log.log_end_offset(), report.cut.unwrap().log_end_offset), (Offset(4), Offset(4)));
+    // What follows is there: the gap may be one that compaction left.
+    let (log, report) = reopened(0, &[five]);
+    assert_eq!((log.log_end_offset(), report.cut), (Offset(8), None));
+    // Nothing is missing before the last one.
+    let (log, report) = reopened(0, &[seven]);
+    assert_eq!((log.log_end_offset(), report.cut), (Offset(7), None));
+    // It was flushed: there was nothing but what compaction took.
+    let (log, report) = reopened(7, &[five, seven]);
+    assert_eq!((log.log_end_offset(), report.cut), (Offset(7), None));
 }
 
 #[test]
