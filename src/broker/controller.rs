@@ -309,12 +309,25 @@ impl Running {
         }
     }
 
-    /// One life of the session: register, elect, and react until it ends.
+    /// One life of the session. When it ends, whatever waits for something is left where it is: leaders are to stop at once.
     async fn session(&mut self) -> Result<Ended, RecipeError> {
+        let session = self.parts.coordinator.session();
+        let SessionState::Connected { session: id } = *session.borrow() else { return Ok(Ended::Lost) };
+        event::SessionConnected { session: id }.emit();
+        tokio::select! {
+            biased;
+            () = registered::end_of(session, id) => {
+                event::SessionExpired { session: id }.emit();
+                Ok(Ended::Lost)
+            }
+            ended = self.live(id) => ended,
+        }
+    }
+
+    /// Registers, elects, and reacts.
+    async fn live(&mut self, id: i64) -> Result<Ended, RecipeError> {
         let coordinator = Rc::clone(&self.parts.coordinator);
         let mut session = coordinator.session();
-        let SessionState::Connected { session: id } = *session.borrow_and_update() else { return Ok(Ended::Lost) };
-        event::SessionConnected { session: id }.emit();
         self.keep_leading_in(Some(id)).await;
         let mut events = coordinator.watch("/").await?;
         self.register().await?;
@@ -337,18 +350,9 @@ impl Running {
             tokio::select! {
                 biased;
                 Ok(()) = self.parts.log_dirs_failed.changed() => self.tell_log_dir_failed().await?,
-                changed = session.changed() => {
-                    let state = *session.borrow_and_update();
-                    match state {
-                        _ if changed.is_err() => return Ok(Ended::Lost),
-                        SessionState::Connected { session } if session == id => {}
-                        SessionState::Disconnected => event::SessionLost { session: id }.emit(),
-                        SessionState::Connected { .. } | SessionState::Expired | SessionState::Closed => {
-                            event::SessionExpired { session: id }.emit();
-                            return Ok(Ended::Lost);
-                        }
-                    }
-                }
+                Ok(()) = session.changed() => if *session.borrow_and_update() == SessionState::Disconnected {
+                    event::SessionLost { session: id }.emit();
+                },
                 command = self.inbox.recv() => match command {
                     Some(ControllerCommand::Shutdown { reply }) => return Ok(Ended::Shutdown(reply)),
                     Some(command) => match self.obey(command).await {

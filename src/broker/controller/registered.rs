@@ -3,6 +3,20 @@
 use super::*;
 use crate::coordination::recipe::registration;
 
+/// Until this session has ended, as far as is known here.
+pub(super) async fn end_of(mut states: watch::Receiver<SessionState>, id: i64) {
+    loop {
+        match *states.borrow_and_update() {
+            SessionState::Connected { session } if session == id => {}
+            SessionState::Disconnected => {}
+            SessionState::Connected { .. } | SessionState::Expired | SessionState::Closed => return,
+        }
+        if states.changed().await.is_err() {
+            return;
+        }
+    }
+}
+
 impl Running {
     /// Until there is a session. Leaders stop when it is another one; while the one in which this broker is registered may live, they go
     /// on: no controller takes it for another incarnation, so none would tell it again what it leads.

@@ -16,6 +16,7 @@ use super::ports::{OsEntropy, OsNetwork, Ports};
 use super::{Broker, Door, Incoming, Parts};
 use crate::config::{BrokerConfig, Settings};
 use crate::coordination::embedded::Embedded;
+use crate::coordination::faulty::{FaultRates, Faulty};
 use crate::model::ErrorCode;
 use crate::net::{BufferPool, Chunk, Duplex, Reader, Stream, Writer};
 use crate::storage::disk::Disk;
@@ -31,6 +32,7 @@ mod every_api;
 mod groups;
 mod log_dirs;
 mod moves;
+mod sessions;
 mod stopping;
 mod supervision;
 
@@ -41,6 +43,8 @@ const PIPE_BYTES: usize = 1 << 20;
 struct TestBroker {
     broker: Broker,
     coordinator: Embedded,
+    /// Its way to the coordinator, as good as can be.
+    connection: Faulty,
     door: mpsc::Sender<(Incoming, SocketAddr)>,
     next_port: AtomicU16,
 }
@@ -84,6 +88,7 @@ impl TestBroker {
         ports.disk.create_dir_all(&home).expect("a folder");
         let coordinator =
             Embedded::open(Arc::clone(&ports.disk), &home, Arc::clone(&ports.clock)).expect("a coordinator");
+        let connection = Faulty::new(coordinator.clone(), 1, FaultRates::default());
         let (door, accepted) = mpsc::channel(16);
         let parts = Parts {
             config,
@@ -91,7 +96,7 @@ impl TestBroker {
             dirs: LogDirs::open(Arc::clone(&ports.disk), &paths).expect("log dirs"),
             ports,
             placement,
-            coordinator: Rc::new(coordinator.clone()),
+            coordinator: Rc::new(connection.clone()),
             earlier_sessions: vec![],
             doors: vec![Door {
                 listener: "PLAINTEXT".to_owned(),
@@ -100,7 +105,7 @@ impl TestBroker {
             }],
         };
         let broker = Broker::start(parts).await.expect("a broker");
-        Self { broker, coordinator, door, next_port: AtomicU16::new(40_000) }
+        Self { broker, coordinator, connection, door, next_port: AtomicU16::new(40_000) }
     }
 
     /// Lets a connection in whose end at the broker is `pipe`.
