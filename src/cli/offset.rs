@@ -196,15 +196,9 @@ fn readable(found: FoundOffsets) -> (BTreeMap<Partition, FoundOffset>, Option<Fa
     let failure = match unread.as_slice() {
         [] => None,
         [one] => Some(Failure::new(format_args!("partition {one}"))),
-        several => Some(Failure::new(format_args!(
-            "{} partitions cannot be read:
-  {}",
-            several.len(),
-            several.join(
-                "
-  "
-            )
-        ))),
+        several => {
+            Some(Failure::new(format_args!("{} partitions cannot be read:\n  {}", several.len(), several.join("\n  "))))
+        }
     };
     let hint = "`dohle topic describe TOPIC` shows their leaders and replicas; the leader's log says more.";
     (readable, failure.map(|failure| failure.hint(hint)))

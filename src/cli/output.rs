@@ -76,6 +76,16 @@ pub(super) fn notice(text: impl fmt::Display) {
     eprintln!("{text}");
 }
 
+/// How many of what there are, such as `1 record` and `2 records`.
+pub(super) struct Count(pub(super) u64, pub(super) &'static str);
+
+impl fmt::Display for Count {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        let Self(number, one) = self;
+        write!(f, "{number} {one}{}", if *number == 1 { "" } else { "s" })
+    }
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;
@@ -89,6 +99,12 @@ mod tests {
         fn flush(&mut self) -> io::Result<()> {
             Ok(())
         }
+    }
+
+    #[test]
+    fn one_is_not_many() {
+        let counts = [0, 1, 2].map(|number| Count(number, "record").to_string());
+        assert_eq!(counts, ["0 records", "1 record", "2 records"]);
     }
 
     #[test]

@@ -12,7 +12,7 @@ use tokio::io::{AsyncRead, AsyncReadExt as _};
 use super::connect::Connect;
 use super::failure::Failure;
 use super::file::FileReader;
-use super::output::notice;
+use super::output::{Count, notice};
 use crate::client::config::ProducerConfig;
 use crate::client::producer::{Acks, ProduceError, Producer};
 use crate::client::{ClientError, Cluster};
@@ -301,13 +301,14 @@ impl Progress {
         match done {
             Ok(lines) => {
                 if !arguments.quiet {
-                    notice(format_args!("{lines} records {verb} in {seconds:.1} s"));
+                    notice(format_args!("{} {verb} in {seconds:.1} s", Count(lines, "record")));
                 }
                 Ok(())
             }
             Err(failure) => {
                 if 0 < acknowledged {
-                    notice(format_args!("{acknowledged} records were {verb} before this:"));
+                    let were = if acknowledged == 1 { "was" } else { "were" };
+                    notice(format_args!("{} {were} {verb} before this:", Count(acknowledged, "record")));
                 }
                 Err(failure)
             }

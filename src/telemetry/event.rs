@@ -315,7 +315,7 @@ events! {
         "broker {leader} is not reached, and nothing is copied from it: {cause}";
     /// This broker is about to stop, and still leads partitions that other brokers have, too.
     WARN HandOverIncomplete "hand_over_incomplete" { left: u64 }
-        "about to stop, and still leads {left} partitions: their other replicas are not in sync";
+        "about to stop, and still leads partitions whose other replicas are not in sync: {left}";
     /// This broker is about to stop, and the controller could not be asked to have others lead.
     WARN HandOverFailed "hand_over_failed" { cause: String }
         "about to stop, and its leaderships are not handed over: {cause}";
@@ -346,13 +346,13 @@ events! {
 
     /// A topic was created.
     INFO TopicCreated "topic_created" { topic: TopicName, id: TopicId, partitions: i32, replicas: i16 }
-        "created {topic} ({id}) with {partitions} partitions and {replicas} replicas";
+        "created {topic} ({id}), partitions: {partitions}, replicas: {replicas}";
     /// A topic that a client asked for could not be created.
     WARN AutoCreateFailed "auto_create_failed" { topic: TopicName, cause: String }
         "cannot create {topic}, which a client asked for: {cause}";
     /// A topic got more partitions.
     INFO PartitionsAdded "partitions_added" { topic: TopicName, partitions: u32 }
-        "{topic} has {partitions} partitions now";
+        "{topic} has more partitions now: {partitions}";
     /// A topic was deleted.
     INFO TopicDeleted "topic_deleted" { topic: TopicName }
         "deleted {topic}";
@@ -445,7 +445,7 @@ mod tests {
     fn a_sentence_reads_well() {
         let topic = TopicName::new("t").expect("a legal name");
         let event = TopicCreated { topic, id: TopicId::ZERO, partitions: 3, replicas: 1 };
-        assert_eq!(event.to_string(), "created t (AAAAAAAAAAAAAAAAAAAAAA) with 3 partitions and 1 replicas");
+        assert_eq!(event.to_string(), "created t (AAAAAAAAAAAAAAAAAAAAAA), partitions: 3, replicas: 1");
         let dir = Dir("/data".into());
         assert_eq!(DiskFull { dir }.to_string(), "the disk of /data is full: records are refused until there is space");
     }

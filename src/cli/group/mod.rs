@@ -9,7 +9,7 @@ use serde::Serialize;
 
 use super::connect::Connect;
 use super::failure::Failure;
-use super::output::{Output, notice};
+use super::output::{Count, Output, notice};
 use crate::client::consumer::{Isolation, Place, find_offset};
 use crate::client::group::admin::{self, DescribedGroup, GroupMember};
 use crate::client::group::member::Partition;
@@ -273,7 +273,8 @@ impl Delete {
             }
             if described.is_there() {
                 let offsets = admin::committed_offsets(cluster, group).await?.len();
-                output.line(format_args!("Group {group}: committed offsets of {offsets} partitions."))?;
+                let of = Count(offsets.try_into().unwrap_or(u64::MAX), "partition");
+                output.line(format_args!("Group {group}: committed offsets of {of}."))?;
                 found.push(group);
             } else if self.if_exists {
                 output.line(format_args!("There is no group {group}."))?;
