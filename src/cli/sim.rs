@@ -39,7 +39,7 @@ pub(super) struct Arguments {
     /// Run clusters of three to five brokers instead of one broker
     #[arg(long)]
     cluster: bool,
-    /// Groups of consumers too, and faults in quick succession: not every seed survives that yet
+    /// Groups of consumers too, and faults in quick succession or of several steps
     #[arg(long)]
     wide: bool,
     /// Run each seed twice and compare what happened
@@ -50,7 +50,7 @@ pub(super) struct Arguments {
     keep_going: bool,
     /// Put a known bug back, or all of them one after the other, and see whether a seed finds it
     #[cfg(feature = "bugs")]
-    #[arg(long, value_name = "BUG|all", requires = "cluster", conflicts_with_all = ["trace", "twice", "keep_going"])]
+    #[arg(long, value_name = "BUG|all", requires = "cluster", conflicts_with_all = ["twice", "keep_going"])]
     bug: Option<String>,
 }
 
@@ -71,7 +71,7 @@ pub(super) fn run(arguments: &Arguments, output: &mut Output) -> Result<(), Fail
     }
     #[cfg(feature = "bugs")]
     if let Some(name) = &arguments.bug {
-        return find_bugs(name, &arguments.seeds, output);
+        return find_bugs(name, arguments, output);
     }
     let run_seed = if arguments.cluster { cluster::run } else { run::run };
     let reach = if arguments.wide { Reach::Wide } else { Reach::Usual };
@@ -104,16 +104,28 @@ pub(super) fn run(arguments: &Arguments, output: &mut Output) -> Result<(), Fail
 
 /// Puts bugs back one at a time, and says which seed finds each.
 #[cfg(feature = "bugs")]
-fn find_bugs(name: &str, seeds: &Range<u64>, output: &mut Output) -> Result<(), Failure> {
+fn find_bugs(name: &str, arguments: &Arguments, output: &mut Output) -> Result<(), Failure> {
     let wanted = Bug::ALL.iter().filter(|bug| name.eq_ignore_ascii_case("all") || bug.to_string() == name);
     let wanted = wanted.copied().collect::<Vec<_>>();
     if wanted.is_empty() {
         let known = Bug::ALL.iter().map(ToString::to_string).collect::<Vec<_>>().join(", ");
         return Err(Failure::new(format!("there is no bug {name}; there are {known}")));
     }
+    let seeds = &arguments.seeds;
     let mut missed = false;
     for bug in wanted {
-        match seeds.clone().find_map(|seed| Some((seed, shown_by(bug, seed)?))) {
+        let mut found = None;
+        for seed in seeds.clone() {
+            let trace = if arguments.trace { Trace::keeping() } else { Trace::default() };
+            found = shown_by(bug, seed, &trace).map(|violation| (seed, violation));
+            for line in trace.lines() {
+                output.line(line)?;
+            }
+            if found.is_some() {
+                break;
+            }
+        }
+        match found {
             Some((seed, violation)) => output.line(format_args!("{bug} is found by seed {seed}: {violation}"))?,
             None => {
                 missed = true;
@@ -127,13 +139,13 @@ fn find_bugs(name: &str, seeds: &Range<u64>, output: &mut Output) -> Result<(), 
 
 /// What this seed shows of a bug that is put back: nothing, where it shows as much without.
 #[cfg(feature = "bugs")]
-fn shown_by(bug: Bug, seed: u64) -> Option<Violation> {
-    let first_violation = || cluster::run(seed, Reach::Wide, &Trace::default()).violations.into_iter().next();
+fn shown_by(bug: Bug, seed: u64, trace: &Trace) -> Option<Violation> {
+    let first_violation = |trace| cluster::run(seed, Reach::Wide, trace).violations.into_iter().next();
     Bug::put_back(Some(bug));
-    let found = first_violation();
+    let found = first_violation(trace);
     Bug::put_back(None);
     let found = found?;
-    let without = first_violation();
+    let without = first_violation(&Trace::default());
     if let Some(violation) = &without {
         notice(format_args!("seed {seed} shows without {bug}, too: {violation}"));
     }

@@ -36,9 +36,9 @@ bugs! {
     B5,
     /// The leader counts the old ISR while it asks for a larger one (KIP-497).
     B6,
-    /// A follower joins the ISR before it has all that its leader began with (KIP-207, KAFKA-7128). Seldom seen: where the new leader is
-    /// alone in the ISR its high watermark is its log's end at once, which asks as much of the follower; only under
-    /// `min.insync.replicas` does it stay where it was, and then the next fetch brings all that is missing.
+    /// A follower joins the ISR before it has all that its leader began with (KIP-207, KAFKA-7128), nor had all that there was a moment ago:
+    /// either look alone hides that the other is missing. Seen where the new leader is not alone in the ISR, or its high watermark would
+    /// be its log's end at once, which asks as much of the follower.
     B7,
     /// A follower joins the ISR for what it had before it was started again, with an empty disk (KIP-903).
     B9,
@@ -50,7 +50,8 @@ bugs! {
     B11,
     /// A leader goes on leading when its session has ended.
     B12,
-    /// What was begun under an ended session passes for done under the next one (KAFKA-9307).
+    /// What was begun under an ended session passes for done under the next one (KAFKA-9307). Seen where there is one replica: others get a
+    /// new leader epoch when a broker in sync registers anew.
     B13,
     /// `acks=all` is answered before the flush, with `durability=flushed`.
     B14,

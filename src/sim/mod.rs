@@ -33,7 +33,7 @@ pub mod trace;
 pub enum Reach {
     /// What every seed survives.
     Usual,
-    /// Groups of members too, and faults that leave no time between them: not every seed survives that yet.
+    /// Groups of members too, and faults that leave no time between them or take several steps.
     Wide,
 }
 

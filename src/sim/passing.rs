@@ -110,14 +110,14 @@ pub async fn write(life: &Life, client: &mut Client, fates: &RefCell<Fates>) -> 
     let known = known.into_iter().filter(is_there).collect::<Vec<_>>();
     let pick = usize::try_from(life.below(u64::try_from(known.len()).unwrap_or(0))).unwrap_or(0);
     let Some(place) = known.get(pick) else { return Ok(()) };
-    write_to(life, client, place).await
+    write_to(life, client, place).await.map(drop)
 }
 
-/// A few records go to a partition.
+/// A few records go to a partition; what the broker says of them.
 ///
 /// # Errors
 /// [`Trouble`].
-pub async fn write_to(life: &Life, client: &mut Client, place: &Place) -> Result<(), Trouble> {
+pub async fn write_to(life: &Life, client: &mut Client, place: &Place) -> Result<ErrorCode, Trouble> {
     let mut builder = BatchBuilder::new(Codec::None);
     let timestamp = life.clock.timestamp();
     let mut values = Vec::new();
@@ -141,5 +141,5 @@ pub async fn write_to(life: &Life, client: &mut Client, place: &Place) -> Result
     if answer.error_code == ErrorCode::None {
         life.acknowledged(place, answer.base_offset, &values, Strength::Firm, asked);
     }
-    Ok(())
+    Ok(answer.error_code)
 }

@@ -24,6 +24,9 @@ const TIMEOUT_MS: i32 = 30_000;
 /// Topics that come and go.
 const NAMES: [&str; 2] = ["passing-0", "passing-1"];
 
+/// Replicas of each.
+pub(super) const REPLICAS: i16 = 3;
+
 const PROMISE: Promise = Promise { flushed: true, keeps: Keeps::All };
 
 /// What is known of a topic that comes and goes.
@@ -55,7 +58,7 @@ pub async fn topics(life: Rc<Life>, over: Rc<Cell<bool>>) {
                 continue;
             }
             Fate::There | Fate::Unknown => delete(&life, name, &place).await,
-            Fate::Gone => create(&life, name, &place).await,
+            Fate::Gone => create(&life, name, &place, REPLICAS).await,
         };
         life.trace.note(format_args!("{name} was {fate:?}, and is {next:?}"));
         fates.insert(name, next);
@@ -77,10 +80,12 @@ pub(super) async fn delete(life: &Life, name: &str, place: &Place) -> Fate {
     }
 }
 
-pub(super) async fn create(life: &Life, name: &str, place: &Place) -> Fate {
-    let configs = [("durability", "flushed"), ("min.insync.replicas", "2"), ("segment.bytes", "20000")];
+/// With fewer replicas all of them must be in sync for a record to be acknowledged.
+pub(super) async fn create(life: &Life, name: &str, place: &Place, replicas: i16) -> Fate {
+    let min_insync = replicas.min(2).to_string();
+    let configs = [("durability", "flushed"), ("min.insync.replicas", &min_insync), ("segment.bytes", "20000")];
     let mut client = life.connect("passing", None).await;
-    match way::create_once(&mut client, name, 1, 3, &configs).await {
+    match way::create_once(&mut client, name, 1, replicas, &configs).await {
         Ok(ErrorCode::None) => {
             // It is new, and so are its partitions: a namesake's records would be nobody's.
             life.oracle.borrow_mut().created(place.clone(), PROMISE);
@@ -109,7 +114,8 @@ pub async fn moves(life: Rc<Life>, over: Rc<Cell<bool>>, places: Vec<Place>, bro
     }
 }
 
-async fn elect(client: &mut Client) -> Result<(), Trouble> {
+/// Lets the preferred replicas lead.
+pub(super) async fn elect(client: &mut Client) -> Result<(), Trouble> {
     let request = ElectLeadersRequest { election_type: 0, topic_partitions: None, timeout_ms: TIMEOUT_MS };
     client.call(ELECT_LEADERS, &request).await.map(drop)
 }
@@ -127,6 +133,16 @@ async fn reassign(life: &Life, client: &mut Client, places: &[Place], brokers: i
         ids.truncate(3);
         ids
     });
+    move_to(life, client, place, replicas).await
+}
+
+/// Moves a partition to these brokers; `None` lets it stay after all.
+pub(super) async fn move_to(
+    life: &Life,
+    client: &mut Client,
+    place: &Place,
+    replicas: Option<Vec<i32>>,
+) -> Result<(), Trouble> {
     life.trace.note(format_args!("{place} shall be on {replicas:?}"));
     let partition = ReassignablePartition { partition_index: place.partition, replicas };
     let topic = ReassignableTopic { name: place.topic.as_str().into(), partitions: vec![partition] };

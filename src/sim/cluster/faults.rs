@@ -28,14 +28,8 @@ const COMMIT_MS: u64 = 40;
 /// How late answers and news of the coordinator come to a controller that does not hear that it is replaced.
 const LATE: Duration = Duration::from_secs(3);
 
-/// Longest time in ms that a leader without followers is written to, beyond the time that its cleaner needs.
-const STRANDED_MS: u64 = 1_200;
-
 /// How long it is waited for an ISR that shrinks or grows.
 const COMES_TRUE_WAIT: Duration = Duration::from_secs(10);
-
-/// How long it is waited for a leader's successor.
-const ELECTION_WAIT: Duration = Duration::from_secs(5);
 
 /// A kind of fault.
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]
@@ -83,8 +77,15 @@ pub enum Fault {
     Stranded,
     /// A topic's name is given anew while a broker has yet to hear that the first one is deleted. Only in some runs.
     Namesake,
+    /// The coordinator is away for longer than any session. Only in some runs.
+    Outage,
+    /// A follower without the last record joins the ISR of a new leader that does not know how much is committed. Only in some runs.
+    Upstart,
     /// The coordinator of a group dies while a commit is on its way to it. Only where there are groups.
     Coordinator,
+    /// It dies when a commit is with one of its two followers only, and so does that one as soon as it was asked where the group stands.
+    /// Only where there are groups.
+    Heirs,
 }
 
 impl Fault {
@@ -98,7 +99,10 @@ impl Fault {
             | Self::Replaced
             | Self::Stranded
             | Self::Namesake
-            | Self::Coordinator => {
+            | Self::Outage
+            | Self::Upstart
+            | Self::Coordinator
+            | Self::Heirs => {
                 matches!(reach, Reach::Wide)
             }
             Self::Kill
@@ -197,7 +201,7 @@ impl World {
         }
     }
 
-    fn later(&mut self, heal: Heal) {
+    pub(super) fn later(&mut self, heal: Heal) {
         let wait = match self.dice.percent(30) {
             true => self.dice.below(200),
             false => self.dice.below(self.plan.down_ms),
@@ -215,6 +219,9 @@ impl World {
             Fault::Replaced => self.replaced(victim).await,
             Fault::Stranded => self.stranded().await,
             Fault::Namesake => self.namesake().await,
+            Fault::Outage => self.outage().await,
+            Fault::Upstart => self.upstart().await,
+            Fault::Heirs => self.heirs().await,
             Fault::Blackout => self.blackout().await,
             Fault::Flap => self.flap(victim).await,
             Fault::Zombie => self.zombie().await,
@@ -286,7 +293,7 @@ impl World {
         }
     }
 
-    async fn end(&mut self, heal: Heal) {
+    pub(super) async fn end(&mut self, heal: Heal) {
         let around = self.around.clone();
         match heal {
             Heal::Revive(victim) => {
@@ -317,7 +324,7 @@ impl World {
         }
     }
 
-    async fn kill(&mut self, victim: usize, death: Death) {
+    pub(super) async fn kill(&mut self, victim: usize, death: Death) {
         let around = self.around.clone();
         let Some(node) = self.nodes.get_mut(victim) else { return };
         node.die(death, &around).await;
@@ -327,28 +334,6 @@ impl World {
             Death::Power => self.statistics.crashes += 1,
         }
         self.later(Heal::Revive(victim));
-    }
-
-    async fn succession(&mut self) {
-        let places = self.all_places();
-        let pick = self.dice.below_usize(places.len());
-        let Some(place) = places.get(pick) else { return };
-        let victim = |world: &Self, id: BrokerId| world.nodes.iter().position(|node| node.id == id.0 && node.is_up());
-        let Some(first) = self.leader_of(place) else { return };
-        let Some(at) = victim(self, first) else { return };
-        self.kill(at, Death::Process).await;
-        let over = self.around.clock.moment().after(ELECTION_WAIT);
-        while self.around.clock.moment() < over {
-            if let Some(next) = self.leader_of(place).filter(|next| *next != first && *next != BrokerId::NONE) {
-                let (moment, away) = (self.dice.below(30), self.dice.below(300));
-                tokio::time::sleep(Duration::from_millis(moment)).await;
-                let Some(at) = victim(self, next) else { return };
-                self.kill(at, Death::Process).await;
-                tokio::time::sleep(Duration::from_millis(away)).await;
-                return self.end(Heal::Revive(at)).await;
-            }
-            tokio::time::sleep(Duration::from_millis(5)).await;
-        }
     }
 
     /// What was written last is not on any disk when it happens.
@@ -377,27 +362,8 @@ impl World {
         }
     }
 
-    async fn stranded(&mut self) {
-        let Some(place) = self.plan.table.iter().flat_map(super::Topic::places).next() else { return };
-        let Some(id) = self.leader_of(&place) else { return };
-        let Some(victim) = self.nodes.iter().position(|node| node.id == id.0 && node.is_up()) else { return };
-        let leader = Party::Broker(id.0);
-        let others = self.nodes.iter().map(|node| Party::Broker(node.id)).filter(|other| *other != leader);
-        let pairs = others.flat_map(|other| [(leader, other), (other, leader)]).collect::<Vec<_>>();
-        pairs.iter().for_each(|(from, to)| self.around.fabric.block(*from, *to));
-        let moment = 300 + self.dice.below(STRANDED_MS);
-        tokio::time::sleep(Duration::from_millis(moment)).await;
-        if self.dice.percent(50) {
-            self.kill(victim, Death::Process).await;
-        } else if let Some(coordinator) = self.nodes.get(victim).and_then(|node| node.coordinator()) {
-            coordinator.expire();
-            self.later(Heal::Reconnect(victim));
-        }
-        self.later(Heal::Unblock(pairs));
-    }
-
     /// The leader of a partition as it is written, perhaps none.
-    fn leader_of(&self, place: &Place) -> Option<BrokerId> {
+    pub(super) fn leader_of(&self, place: &Place) -> Option<BrokerId> {
         self.state_of(place).map(|state| state.leader)
     }
 
@@ -435,64 +401,8 @@ impl World {
         }
     }
 
-    /// Everybody is well before and after: what is in sync on one disk alone nobody promises to keep.
-    async fn replaced(&mut self, victim: usize) {
-        if !self.is_well(Duration::from_secs(30)).await {
-            return;
-        }
-        let Some(id) = self.nodes.get(victim).map(|node| BrokerId(node.id)) else { return };
-        let before = self.witness.borrow().in_sync(id);
-        self.kill(victim, Death::Process).await;
-        if self.come_true(|world| world.witness.borrow().in_sync(id).is_empty()).await {
-            self.comes_back_empty(victim, id, &before).await;
-        }
-        let _late = self.is_well(Duration::from_secs(60)).await;
-    }
-
-    /// `before` are the paths of the states where it was in sync.
-    async fn comes_back_empty(&mut self, victim: usize, id: BrokerId, before: &[String]) {
-        let Some(controller) = self.controller().await else { return };
-        let state = |world: &Self, path: &str| world.witness.borrow().state(path).cloned();
-        let led = before.iter().filter_map(|path| Some((path, state(self, path)?.leader)));
-        let by_others =
-            led.filter(|(_, leader)| *leader != controller && *leader != BrokerId::NONE).collect::<Vec<_>>();
-        let pick = self.dice.below_usize(by_others.len().max(1));
-        let Some((path, leader)) = by_others.get(pick).copied() else { return };
-        let is_in_sync = |world: &Self| state(world, path).is_some_and(|state| state.isr.contains(&id));
-        let (asks, follows) = (500 + self.dice.below(2_000), 1_000 + self.dice.below(2_000));
-        self.around.fabric.slow_down(Party::Broker(leader.0), Party::Broker(controller.0), asks);
-        self.end(Heal::Revive(victim)).await;
-        if !self.come_true(|world| world.nodes.get(victim).is_some_and(super::Node::serves)).await {
-            return;
-        }
-        let moment = self.dice.below(asks / 4);
-        tokio::time::sleep(Duration::from_millis(moment)).await;
-        // The leader dies too: what the disk has that is gone must be with others that live.
-        if is_in_sync(self) || self.needs(id, leader) {
-            return;
-        }
-        for (from, to) in [(id, leader), (leader, id)] {
-            self.around.fabric.slow_down(Party::Broker(from.0), Party::Broker(to.0), follows);
-        }
-        // Which session was its own it knows from its disk: under another one it would wait until that has ended.
-        if let Some(coordinator) = self.nodes.get(victim).and_then(|node| node.coordinator()) {
-            coordinator.expire();
-        }
-        self.kill(victim, Death::Process).await;
-        if let Some(node) = self.nodes.get_mut(victim) {
-            node.replace_disk();
-        }
-        self.end(Heal::Revive(victim)).await;
-        self.come_true(is_in_sync).await;
-        if let Some(leader) = self.nodes.iter().position(|node| node.id == leader.0) {
-            self.kill(leader, Death::Process).await;
-        }
-        let moment = self.dice.below(2_000);
-        tokio::time::sleep(Duration::from_millis(moment)).await;
-    }
-
     /// Whether it becomes true in some seconds.
-    async fn come_true(&self, is_true: impl Fn(&Self) -> bool) -> bool {
+    pub(super) async fn come_true(&self, is_true: impl Fn(&Self) -> bool) -> bool {
         let over = self.around.clock.moment().after(COMES_TRUE_WAIT);
         while !is_true(self) {
             if over <= self.around.clock.moment() {
@@ -501,13 +411,6 @@ impl World {
             tokio::time::sleep(Duration::from_millis(5)).await;
         }
         true
-    }
-
-    /// Whether some partition has its records in sync on these two alone, as far as brokers live.
-    fn needs(&self, one: BrokerId, other: BrokerId) -> bool {
-        let lives = |id: &BrokerId| self.nodes.iter().any(|node| node.id == id.0 && node.serves());
-        let has_more = |isr: &[BrokerId]| isr.iter().any(|id| *id != one && *id != other && lives(id));
-        self.witness.borrow().states().any(|state| state.isr.contains(&one) && !has_more(&state.isr))
     }
 
     /// Of the machines with page-cache topics that lose their power only one is down at a time. Everybody else is up and in sync before

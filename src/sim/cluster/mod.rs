@@ -13,10 +13,10 @@ pub mod fabric;
 pub mod faults;
 pub mod guide;
 pub mod judge;
-pub mod namesake;
 pub mod native;
 pub mod node;
 pub mod plan;
+pub mod scripts;
 pub mod table;
 pub mod way;
 pub mod witness;
@@ -99,8 +99,8 @@ const NATIVE_SALT: u64 = 0x6e61_7469_7665;
 /// And so is whether there is a compacted topic.
 const TABLE_SALT: u64 = 0x0074_6162_6c65;
 
-/// And so is whether a name is given anew.
-const NAMESAKE_SALT: u64 = 0x6e61_6d65_736b;
+/// And so is which scripts there are.
+const SCRIPTS_SALT: u64 = 0x6e61_6d65_736b;
 
 /// In how many of 100 runs Dohle's own client is.
 const NATIVE_PERCENT: u64 = 50;
@@ -111,7 +111,7 @@ impl World {
         let mut plan = Plan::draw(&mut dice, reach);
         if reach == Reach::Wide {
             plan.add_table(&mut Dice::new(seed ^ TABLE_SALT));
-            plan.add_namesake(&mut Dice::new(seed ^ NAMESAKE_SALT));
+            plan.add_scripts(&mut Dice::new(seed ^ SCRIPTS_SALT));
             plan.add_groups(groups::Plan::draw(&mut Dice::new(seed ^ GROUPS_SALT)));
         }
         let mut native = Dice::new(seed ^ NATIVE_SALT);

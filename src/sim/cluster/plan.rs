@@ -12,8 +12,8 @@ const LEFT_OUT_PERCENT: u64 = 40;
 /// In how many of 100 wide runs there is a compacted topic.
 const TABLE_PERCENT: u64 = 40;
 
-/// In how many of 100 wide runs a topic's name is given anew while a broker has yet to hear that the first one is deleted.
-const NAMESAKE_PERCENT: u64 = 25;
+/// Each of these is in so many of 100 wide runs: it takes long, and is of no use with much else.
+const SCRIPTS: [(Fault, u64); 3] = [(Fault::Namesake, 25), (Fault::Outage, 15), (Fault::Upstart, 15)];
 
 /// Replicas of every partition.
 pub const REPLICATION_FACTOR: i16 = 3;
@@ -132,10 +132,10 @@ impl Plan {
         self.faults.push(Fault::Stranded);
     }
 
-    /// Adds, in some runs, a name that is given anew.
-    pub fn add_namesake(&mut self, dice: &mut Dice) {
-        if dice.percent(NAMESAKE_PERCENT) {
-            self.faults.push(Fault::Namesake);
+    /// Adds, in some runs, what takes several steps.
+    pub fn add_scripts(&mut self, dice: &mut Dice) {
+        for (fault, percent) in SCRIPTS {
+            self.faults.extend(dice.percent(percent).then_some(fault));
         }
     }
 
@@ -143,7 +143,7 @@ impl Plan {
     pub fn add_groups(&mut self, groups: Option<groups::Plan>) {
         if let Some(groups) = &groups {
             self.settings.push_str(&groups.settings(REPLICATION_FACTOR));
-            self.faults.push(Fault::Coordinator);
+            self.faults.extend([Fault::Coordinator, Fault::Heirs]);
         }
         self.groups = groups;
     }

@@ -5,6 +5,7 @@
 //! - Once the newest process of a static member heard what it reads, no commit is taken that an earlier one asks for then.
 //! - A commit that was acknowledged is found by whoever asks later, unless another one came after it: whatever crashed meanwhile, and
 //!   wherever the group is coordinated now.
+//! - Where the group was said to stand it stays until another commit comes: nobody hears of a commit that may be lost yet.
 //!
 //! *Invariant*: what nobody knows the outcome of is allowed to have happened, or not.
 //! *Does not know*: how the broker works; whether who answers still is the coordinator is said by the caller.
@@ -66,6 +67,8 @@ struct History {
     /// The member id of each static member's process that was told last what it reads.
     statics: BTreeMap<String, String>,
     commits: BTreeMap<Place, Vec<Commit>>,
+    /// Where it was said last to stand, by who was the coordinator then.
+    sights: BTreeMap<Place, (i64, Span)>,
 }
 
 /// See the module.
@@ -92,6 +95,7 @@ impl Judge {
             told: BTreeMap::new(),
             statics: BTreeMap::new(),
             commits: BTreeMap::new(),
+            sights: BTreeMap::new(),
         };
         self.groups.entry(group.to_owned()).or_insert_with(history);
     }
@@ -189,7 +193,7 @@ impl Judge {
     /// not know yet that it no longer is may be behind.
     pub fn fetched(&mut self, group: &str, place: &Place, offset: i64, when: Span, is_firm: bool) {
         let when = Span { asked: self.at(when.asked), heard: self.at(when.heard) };
-        let Some(history) = self.groups.get(group) else { return };
+        let Some(history) = self.groups.get_mut(group) else { return };
         let nothing = Vec::new();
         let commits = history.commits.get(place).unwrap_or(&nothing);
         let beginning = Commit {
@@ -210,11 +214,24 @@ impl Judge {
             let known = commits.iter().filter(|other| other.was_acknowledged_before(when.asked));
             known.into_iter().find(|other| other.number != commit.number && commit.is_behind(other)).copied()
         };
-        if is_firm && let Some(lost) = told.into_iter().map(later).collect::<Option<Vec<_>>>() {
+        if !is_firm {
+            return;
+        }
+        // What was acknowledged before the other one was seen had taken effect before that.
+        let is_passed = |sight: Span| told.iter().all(|commit| commit.was_acknowledged_before(sight.asked));
+        if let Some(lost) = told.iter().map(|commit| later(commit)).collect::<Option<Vec<_>>>() {
             let lost = lost.iter().map(|commit| commit.offset).max().unwrap_or(-1);
             self.violations
                 .push(format!("group {group}: {lost} of {place} was acknowledged, and it stands at {offset}"));
+        } else if let Some((seen, sight)) = history.sights.get(place)
+            && *seen != offset
+            && sight.heard < when.asked
+            && is_passed(*sight)
+        {
+            self.violations
+                .push(format!("group {group}: it was said to stand at {seen} in {place}, and then at {offset}"));
         }
+        history.sights.insert(place.clone(), (offset, when));
     }
 }
 
@@ -344,6 +361,23 @@ mod tests {
     }
 
     #[test]
+    fn a_commit_that_was_seen_and_is_gone_is_flagged() {
+        let mut judge = judge(Kind::Classic);
+        commit(&mut judge, 1, 5, (1, 2), ErrorCode::None);
+        let unheard = |judge: &mut Judge, offset, asked| {
+            judge.committing("g", 1, None, &[(place(0), offset)], at(asked));
+        };
+        unheard(&mut judge, 8, 3);
+        assert!(fetch(&mut judge, 5, (4, 5)).is_empty(), "nobody knows whether 8 was");
+        assert!(fetch(&mut judge, 8, (6, 8)).is_empty());
+        assert!(fetch(&mut judge, 5, (7, 8)).is_empty(), "it was asked for before that was known");
+        assert!(fetch(&mut judge, 8, (9, 10)).is_empty());
+        assert_eq!(fetch(&mut judge, 5, (11, 12)), ["group g: it was said to stand at 8 in t-0, and then at 5"]);
+        unheard(&mut judge, 6, 13);
+        assert!(fetch(&mut judge, 6, (14, 15)).is_empty(), "it may have come after");
+    }
+
+    #[test]
     fn what_an_earlier_life_acknowledged_is_not_forgotten() {
         let mut judge = judge(Kind::Classic);
         commit(&mut judge, 1, 5, (10, 20), ErrorCode::None);
@@ -364,8 +398,8 @@ mod tests {
         let mut judge = judge(Kind::Classic);
         commit(&mut judge, 1, 5, (1, 2), ErrorCode::None);
         commit(&mut judge, 1, 8, (3, 4), ErrorCode::NotCoordinator);
-        assert!(fetch(&mut judge, 8, (5, 6)).is_empty());
-        assert!(fetch(&mut judge, 5, (7, 8)).is_empty());
+        assert!(fetch(&mut judge, 5, (5, 6)).is_empty());
+        assert!(fetch(&mut judge, 8, (7, 8)).is_empty());
         commit(&mut judge, 1, 9, (9, 10), ErrorCode::None);
         assert!(fetch(&mut judge, 8, (11, 12)).is_empty(), "it may come late");
         commit(&mut judge, 2, 10, (13, 14), ErrorCode::None);

@@ -338,12 +338,12 @@ impl Groups {
     pub async fn settle(&mut self) {
         self.calm_down();
         let whole = tokio::time::timeout(RECOVERY_PATIENCE, async {
-            while !self.groups().into_iter().all(|group| self.unsettled(group).is_none()) {
+            while !self.names().into_iter().all(|group| self.unsettled(group).is_none()) {
                 tokio::time::sleep(LOOK).await;
             }
         });
         if whole.await.is_err() {
-            for wrong in self.groups().into_iter().filter_map(|group| self.unsettled(group)) {
+            for wrong in self.names().into_iter().filter_map(|group| self.unsettled(group)) {
                 self.around.life.violation(Violation::Other(wrong));
             }
         }
@@ -357,11 +357,9 @@ impl Groups {
         if left.await.is_err() {
             self.around.life.violation(Violation::Other("members cannot leave their groups".to_owned()));
         }
-        let places = self.around.places().into_iter().collect::<Vec<_>>();
-        for group in self.groups() {
-            let mut caller = Caller::new(Rc::clone(&self.around), group.to_owned(), "auditor".to_owned());
+        for group in self.names() {
             let audited = tokio::time::timeout(RECOVERY_PATIENCE, async {
-                while caller.committed(&places, None).await.is_none() {
+                while !self.says_where(group).await {
                     tokio::time::sleep(LOOK).await;
                 }
             });
@@ -379,7 +377,16 @@ impl Groups {
         ));
     }
 
-    fn groups(&self) -> BTreeSet<&str> {
+    /// Asks where a group stands; the judge hears of it. Whether somebody said so.
+    pub async fn says_where(&self, group: &str) -> bool {
+        let places = self.around.places().into_iter().collect::<Vec<_>>();
+        let mut caller = Caller::new(Rc::clone(&self.around), group.to_owned(), "auditor".to_owned());
+        caller.committed(&places, None).await.is_some()
+    }
+
+    /// Their names.
+    #[must_use]
+    pub fn names(&self) -> BTreeSet<&str> {
         self.slots.iter().map(|slot| slot.group.as_str()).collect()
     }
 

@@ -4,14 +4,13 @@
 use std::rc::Rc;
 use std::time::Duration;
 
-use super::super::oracle::{Place, Violation};
-use super::super::passing::write_to;
-use super::admin::{self, Fate};
-use super::fabric::Party;
-use super::{RECOVERY_PATIENCE, World};
-use crate::coordination::Coordinator as _;
-use crate::coordination::znode::topic;
-use crate::model::{BrokerId, TopicName};
+use super::super::super::life::RECOVERY_PATIENCE;
+use super::super::super::oracle::{Place, Violation};
+use super::super::World;
+use super::super::admin::{self, REPLICAS};
+use super::super::fabric::Party;
+use super::WELL_BEFORE;
+use crate::model::BrokerId;
 
 /// Its name; it belongs to nobody else.
 const NAME: &str = "namesake";
@@ -24,15 +23,15 @@ const AWAY: Duration = Duration::from_millis(50);
 
 impl World {
     /// Everybody is well before and must be well after.
-    pub(super) async fn namesake(&mut self) {
-        let (Ok(name), place) = (TopicName::new(NAME), Place { topic: NAME.to_owned(), partition: 0 }) else { return };
-        if !self.is_well(Duration::from_secs(30)).await {
+    pub(in super::super) async fn namesake(&mut self) {
+        let place = Place { topic: NAME.to_owned(), partition: 0 };
+        if !self.is_well(WELL_BEFORE).await {
             return;
         }
-        if self.is_there(&name).await {
+        if self.is_there(&place).await {
             admin::delete(&self.life, NAME, &place).await;
         }
-        if !self.is_made(&name, &place).await {
+        if !self.is_made(&place, REPLICAS).await {
             return;
         }
         let Some(controller) = self.controller().await else { return };
@@ -54,7 +53,7 @@ impl World {
         coordinator.reconnect();
         // What it comes to does not matter: the topic is there or not.
         let _fate = deletion.await;
-        if self.is_made(&name, &place).await {
+        if self.is_made(&place, REPLICAS).await {
             tokio::time::sleep(Duration::from_millis(LATE_MS)).await;
             if let Some(wrong) = self.not_in_sync(RECOVERY_PATIENCE).await {
                 self.life.violation(Violation::Other(format!("a name is given anew, and then {wrong}")));
@@ -62,31 +61,10 @@ impl World {
         }
     }
 
-    /// Makes the topic when it is gone, and writes to it: whether all of that came about.
-    async fn is_made(&self, name: &TopicName, place: &Place) -> bool {
-        let over = self.around.clock.moment().after(Duration::from_millis(LATE_MS));
-        while self.is_there(name).await {
-            if over <= self.around.clock.moment() {
-                return false;
-            }
-            tokio::time::sleep(Duration::from_millis(5)).await;
-        }
-        if admin::create(&self.life, NAME, place).await != Fate::There {
-            return false;
-        }
-        let mut client = self.life.connect("namesake", Some(place)).await;
-        let written = write_to(&self.life, &mut client, place).await;
-        written.inspect_err(|trouble| self.life.trouble(trouble)).is_ok()
-    }
-
-    async fn is_there(&self, name: &TopicName) -> bool {
-        matches!(self.around.ensemble.get(&topic::path(name)).await, Ok(Some(_)))
-    }
-
     /// A broker in sync that neither leads nor controls.
     fn follower_of(&self, place: &Place, controller: BrokerId) -> Option<usize> {
         let state = self.state_of(place)?;
         let id = state.isr.into_iter().find(|id| *id != controller && *id != state.leader)?;
-        self.nodes.iter().position(|node| node.id == id.0 && node.is_up())
+        self.node_of(id)
     }
 }
