@@ -69,6 +69,7 @@ impl World {
             }
         }
     }
+
     /// Whether it is in the tree: it may have found back by itself from what had gone wrong before.
     async fn is_registered(&self, id: BrokerId) -> bool {
         matches!(self.around.ensemble.get(&broker::path(id)).await, Ok(Some(_)))
