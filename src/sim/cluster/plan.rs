@@ -12,7 +12,7 @@ const LEFT_OUT_PERCENT: u64 = 40;
 /// In how many of 100 wide runs there is a compacted topic.
 const TABLE_PERCENT: u64 = 40;
 
-/// Each of these is in so many of 100 wide runs: it takes long, and is of no use with much else.
+/// Each of these is in so many of 100 wide runs: they take long, and all want everybody to be well before.
 const SCRIPTS: [(Fault, u64); 3] = [(Fault::Namesake, 25), (Fault::Outage, 15), (Fault::Upstart, 15)];
 
 /// Replicas of every partition.
