@@ -2,11 +2,11 @@
 //! breaks, stops and is slow, and clients who find their leaders themselves.
 //!
 //! The seed draws a [`plan`]. Then [`faults`] overlap: brokers die, lose their power, are cut off from each other and from the
-//! coordinator, are stopped and started in good order; flushes fail, disks are full or slow, log dirs fail; and [`admin`]s make and
-//! delete topics and move partitions. Some take several steps ([`scripts`]). In the end everything is healed: then every partition must have a leader and all of its
-//! replicas in sync, everything that was acknowledged must be there, in order, once, and all replicas must hold the same bytes,
-//! or those of a compacted topic ([`table`]) the last value of each key ([`judge`]). Meanwhile the oracle hears what clients were
-//! told, and a [`witness`] sees what was written to the coordinator.
+//! coordinator, are stopped and started in good order; flushes fail, disks are full or slow, log dirs fail; and [`admin`]s make
+//! and delete topics and move partitions. Some take several steps ([`scripts`]). In the end everything is healed: then every
+//! partition must have a leader and all of its replicas in sync, everything that was acknowledged must be there, in order, once,
+//! and all replicas must hold the same bytes, or those of a compacted topic ([`table`]) the last value of each key ([`judge`]).
+//! Meanwhile the oracle hears what clients were told, and a [`witness`] sees what was written to the coordinator.
 
 pub mod admin;
 pub mod fabric;
