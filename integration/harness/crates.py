@@ -3,6 +3,7 @@
 import json
 import re
 import shutil
+from collections import Counter
 
 from harness.paths import TOOLS
 from harness.process import run
@@ -28,14 +29,14 @@ class Suite:
             (self.folder / pinned).unlink(missing_ok=True)
 
     def run(self, environment, without, threads):
-        """Runs all tests but those whose names match; those that fail once more, alone. The names of those that passed, of all, and
-        what was said last."""
+        """Runs all tests but those whose names match; those that fail once more, alone. Those that passed, all, each as often as
+        there is one of its name, and what was said last."""
         cargo = lambda *arguments: run([*self.command, "--", *arguments], cwd=self.folder, seconds=1500, check=False,  # noqa: E731
                                        env={"RUST_BACKTRACE": "0", **environment})
         listed = cargo("--list")
         assert listed.returncode == 0, f"the suite cannot be built\n{listed.stderr[-5000:]}"
-        names = {name for name in re.findall(r"^(\S+): test$", listed.stdout, re.M) if not without.fullmatch(name)}
-        passed = lambda done: set(re.findall(r"^test (\S+) \.\.\. ok$", done.stdout, re.M))  # noqa: E731
+        names = Counter(name for name in re.findall(r"^(\S+): test$", listed.stdout, re.M) if not without.fullmatch(name))
+        passed = lambda done: Counter(re.findall(r"^test (\S+) \.\.\. ok$", done.stdout, re.M))  # noqa: E731
         done = cargo("--exact", "--test-threads", str(threads), *sorted(names))
         good = passed(done)
         if missing := names - good:
